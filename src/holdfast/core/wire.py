@@ -1,0 +1,212 @@
+"""Frames of the log protocol between a node and a relay.
+
+One frame is one MessagePack array whose first element is an integer tag; over a
+WebSocket one binary message carries one frame. Everything here is hostile until
+decoded: `decode_client` and `decode_relay` accept only well-formed frames whose
+fields are within the stated bounds and raise `Malformed` otherwise.
+
+Normative text: spec/log.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+VERSION: Final = 1
+
+MAX_BODY: Final = 66_000
+"""Bytes of one record as a relay sees it: a 64 KiB size class and its envelopes."""
+MAX_FRAME: Final = 256 * 1024
+"""Bytes of one frame in either direction."""
+MAX_LIFETIME: Final = 90 * 86_400
+"""Seconds a relay may be asked to keep a record; it may keep it for less."""
+
+U32 = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
+U53 = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+"""Sequence numbers: safe in a JavaScript number too."""
+LogId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Token = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Verifier = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Body = Annotated[bytes, Meta(max_length=MAX_BODY)]
+Text = Annotated[str, Meta(max_length=256)]
+
+
+class Malformed(ValueError):
+    """The bytes are not a frame; the message says what is wrong and holds no content."""
+
+
+class _Frame(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Base of all frames."""
+
+
+# Node to relay.
+
+
+class Hello(_Frame, frozen=True, tag=1):
+    """First frame of a connection."""
+
+    version: U32
+
+
+class Create(_Frame, frozen=True, tag=2):
+    """Make a log. Verifiers are SHA-256 of the role tokens, see `caps`.
+
+    Repeating a create with the same verifiers succeeds: a node that lost the
+    answer just asks again. Different verifiers for a known log are refused.
+    """
+
+    handle: U32
+    log_id: LogId
+    append: Verifier
+    read: Verifier
+    owner: Verifier
+
+
+class Attach(_Frame, frozen=True, tag=3):
+    """Bind `handle`, chosen by the node, to a log with the roles whose tokens are given.
+
+    `since` with a read token asks for every stored record with a greater sequence
+    number; with `follow` also for those that come later, live frames included.
+    """
+
+    handle: U32
+    log_id: LogId
+    append: Token | None = None
+    read: Token | None = None
+    owner: Token | None = None
+    since: U53 | None = None
+    follow: bool = True
+
+
+class Append(_Frame, frozen=True, tag=4):
+    """Add a record that lives `lifetime` seconds; 0 is live: fanned out, never stored.
+
+    `n` counts the appends of this connection from 1 without gaps, live ones included.
+    """
+
+    handle: U32
+    n: U53
+    lifetime: Annotated[int, Meta(ge=0, le=MAX_LIFETIME)]
+    body: Body
+
+
+class Trim(_Frame, frozen=True, tag=5):
+    """Delete every record up to and including `upto`. Owner only."""
+
+    handle: U32
+    upto: U53
+
+
+class Drop(_Frame, frozen=True, tag=6):
+    """Delete the log and all its records. Owner only."""
+
+    handle: U32
+
+
+class Detach(_Frame, frozen=True, tag=7):
+    """Forget the handle; nothing more comes for it after `Done`."""
+
+    handle: U32
+
+
+# Relay to node.
+
+
+class Welcome(_Frame, frozen=True, tag=65):
+    """First frame of the relay, before anything is asked.
+
+    `key` is the relay's permanent Ed25519 key, whose SHA-256 is the pin in its
+    address; `proof` signs the SHA-256 of the TLS key this connection runs on.
+    """
+
+    version: U32
+    key: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    proof: Annotated[bytes, Meta(min_length=64, max_length=64)]
+    max_body: U32
+    max_lifetime: U32
+
+
+class Attached(_Frame, frozen=True, tag=66):
+    """The handle is bound; `first` is the oldest kept record, `next` the coming one."""
+
+    handle: U32
+    first: U53
+    next: U53
+
+
+class Acked(_Frame, frozen=True, tag=67):
+    """Every append of this connection up to `upto` was refused by name or is durable."""
+
+    upto: U53
+
+
+class Records(_Frame, frozen=True, tag=68):
+    """Records of a followed log, in order; a live frame has sequence number 0."""
+
+    handle: U32
+    records: tuple[tuple[U53, Body], ...]
+
+
+class Done(_Frame, frozen=True, tag=69):
+    """The create, trim, drop or detach for this handle is done and durable."""
+
+    handle: U32
+    what: Text
+
+
+class Refused(_Frame, frozen=True, tag=70):
+    """One request failed and the connection goes on. `n` is set for an append.
+
+    Codes: denied (absent, expired and wrong token alike), full, rate, lifetime,
+    size, unknown-handle, later.
+    """
+
+    handle: U32
+    code: Text
+    text: Text
+    n: U53 = 0
+
+
+class Bye(_Frame, frozen=True, tag=71):
+    """The relay ends this connection and says why."""
+
+    code: Text
+    text: Text
+
+
+ClientFrame = Hello | Create | Attach | Append | Trim | Drop | Detach
+RelayFrame = Welcome | Attached | Acked | Records | Done | Refused | Bye
+
+_encoder = msgspec.msgpack.Encoder()
+_client: msgspec.msgpack.Decoder[ClientFrame] = msgspec.msgpack.Decoder(ClientFrame)
+_relay: msgspec.msgpack.Decoder[RelayFrame] = msgspec.msgpack.Decoder(RelayFrame)
+
+
+def encode(frame: ClientFrame | RelayFrame) -> bytes:
+    """One frame as bytes."""
+    return _encoder.encode(frame)
+
+
+def decode_client(data: bytes) -> ClientFrame:
+    """Parse what a node sent. Raises `Malformed`."""
+    return _decode(_client, data)
+
+
+def decode_relay(data: bytes) -> RelayFrame:
+    """Parse what a relay sent. Raises `Malformed`."""
+    return _decode(_relay, data)
+
+
+_T = TypeVar("_T")
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[_T], data: bytes) -> _T:
+    if len(data) > MAX_FRAME:
+        raise Malformed(f"frame of {len(data)} bytes, at most {MAX_FRAME} are allowed")
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise Malformed(f"not a frame: {type(error).__name__}") from None

@@ -1,0 +1,377 @@
+"""The node's API: what the web interface, the CLI and bots call, and what they hear.
+
+JSON-RPC 2.0 over a WebSocket on 127.0.0.1. A request's method is the name of a
+method of `NodeApi`, its params an object of that method's arguments, its result
+the returned type as JSON. What happens by itself arrives as a notification with
+method `event` and one of `Event` as its params.
+
+These types are the one source: TypeScript's and the page in spec/node-api.md are
+generated from here. Times are milliseconds since 1970 by this machine's clock.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Protocol
+
+from msgspec import Meta, Struct
+
+Millis = int
+Seconds = int
+Id = Annotated[str, Meta(max_length=64)]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Words = Annotated[str, Meta(min_length=1, max_length=16_000)]
+Passphrase = Annotated[str, Meta(min_length=1, max_length=1024)]
+Emoji = Annotated[str, Meta(min_length=1, max_length=32)]
+
+Line = Literal["whole", "thin", "dotted", "pieces", "double", "broken"]
+"""The path line's shape; see the interface's table by rung."""
+Phase = Literal["new", "locked", "ready"]
+"""No identity yet; identity behind a passphrase; running."""
+
+
+class Relay(Struct, frozen=True, kw_only=True):
+    """One relay that this node keeps logs on, without the secrets of its address."""
+
+    id: Id
+    label: str
+    state: Literal["connecting", "connected", "waiting"]
+    why: str = ""
+    """The last failure in plain words, empty while connected."""
+    since: Millis
+    mine: bool
+    """One of this node's own homes, rather than only a contact's."""
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """What works now."""
+
+    version: str
+    phase: Phase
+    name: str = ""
+    line: Line = "broken"
+    verdict: Literal["clear", "connecting", "offline", "no-relay"] = "offline"
+    relays: list[Relay] = []
+    waiting: int = 0
+    """Messages of mine that no relay has yet."""
+    echo: bool = False
+    """Whether `add_echo` can add the contact that answers, for trying things out."""
+    simulator: bool = False
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What a person chose. `update_settings` takes the same names, each optional."""
+
+    language: Literal["auto", "en", "ru"] = "auto"
+    theme: Literal["auto", "light", "dark"] = "auto"
+    read_receipts: bool = True
+    delivery_receipts: bool = True
+    typing: bool = True
+    single_keys: bool = True
+    timer: Seconds = 0
+    """Lifetime of messages in new conversations, 0 for ever."""
+    passphrase: bool = False
+    """Whether a passphrase locks this machine's copy (changed by `set_passphrase`)."""
+
+
+class Reaction(Struct, frozen=True, kw_only=True):
+    emoji: str
+    mine: bool
+    at: Millis
+
+
+class Quote(Struct, frozen=True, kw_only=True):
+    """The replied-to message as it is now; `text` is empty when it is gone."""
+
+    id: Id
+    mine: bool
+    text: str
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """One entry of a conversation."""
+
+    id: Id
+    contact: Id
+    order: int
+    """Position in the conversation: ascending, never changes."""
+    cursor: int
+    """Rises with every change of any message; `listen` goes on from it."""
+    mine: bool
+    kind: Literal["text", "note"]
+    """A note is what the node has to say: see `note`."""
+    note: Literal[
+        "", "added", "verified", "unverified", "renamed", "timer", "gap", "lost", "key-changed"
+    ] = ""
+    """gap: the internet was off from `at` to `until`, `count` messages came after it.
+    lost: `count` messages could not be recovered. timer: `count` seconds. renamed:
+    `text` is the new name."""
+    text: str = ""
+    at: Millis
+    """When it was written, by its author's clock, never later than when it came."""
+    received: Millis
+    until: Millis = 0
+    count: int = 0
+    edited: Millis = 0
+    deleted: bool = False
+    reply_to: Quote | None = None
+    reactions: list[Reaction] = []
+    state: Literal["waiting", "sent", "delivered", "read", "received"]
+    """waiting: no relay has it. sent: a relay keeps it. The rest is what the contact said."""
+    read_at: Millis = 0
+    expires: Millis = 0
+    """When it disappears here, 0 for never."""
+
+
+class Contact(Struct, frozen=True, kw_only=True):
+    """A person, or Echo."""
+
+    id: Id
+    name: str
+    """What they call themselves, or what you call them."""
+    own_name: str
+    """What they call themselves."""
+    state: Literal["joining", "active", "frozen", "blocked"]
+    """joining: the invitation was accepted, their first answer is awaited.
+    frozen: their identity changed in a way that must be looked at; nothing is sent."""
+    verified: bool
+    echo: bool = False
+    looks_like: str = ""
+    """Another contact's name that this one could be mistaken for."""
+    added: Millis
+    unread: int = 0
+    timer: Seconds = 0
+    typing: bool = False
+    last: Message | None = None
+    waiting: int = 0
+
+
+class Invitation(Struct, frozen=True, kw_only=True):
+    id: Id
+    link: str
+    qr: str
+    """SVG of the link as a QR code, dark on white; uses the `holdfast:` form."""
+    many: bool
+    label: str = ""
+    created: Millis
+    expires: Millis
+    state: Literal["preparing", "open", "used", "expired", "revoked"]
+    """preparing: no relay has it yet, the link does not work before one has."""
+    used_by: Id = ""
+
+
+class Verification(Struct, frozen=True, kw_only=True):
+    """A comparison of emoji in progress. Both see the same seven."""
+
+    contact: Id
+    state: Literal["asked", "waiting", "compare", "confirmed", "done", "mismatch", "cancelled"]
+    """asked: they want to compare, `start_verification` joins. waiting: for their node.
+    compare: show emoji. confirmed: you said they match, they have not yet."""
+    emoji: list[tuple[str, str]] = []
+    """Seven pairs of symbol and English name."""
+
+
+class Hit(Struct, frozen=True, kw_only=True):
+    message: Message
+    before: str
+    match: str
+    after: str
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    messages: list[Message]
+    """Ascending by `order`."""
+    more: bool
+    """Whether there are earlier ones."""
+
+
+# Events.
+
+
+class StatusChanged(Struct, frozen=True, tag="status"):
+    status: Status
+
+
+class SettingsChanged(Struct, frozen=True, tag="settings"):
+    settings: Settings
+
+
+class ContactChanged(Struct, frozen=True, tag="contact"):
+    contact: Contact
+
+
+class ContactRemoved(Struct, frozen=True, tag="contact-removed"):
+    id: Id
+
+
+class MessageChanged(Struct, frozen=True, tag="message"):
+    """A message is new or not what it was."""
+
+    message: Message
+
+
+class MessageGone(Struct, frozen=True, tag="message-gone"):
+    """A message disappeared without a trace: its time was over, or it was cleared here."""
+
+    contact: Id
+    id: Id
+    cursor: int
+
+
+class TypingChanged(Struct, frozen=True, tag="typing"):
+    contact: Id
+    typing: bool
+
+
+class InvitationChanged(Struct, frozen=True, tag="invitation"):
+    invitation: Invitation
+
+
+class VerificationChanged(Struct, frozen=True, tag="verification"):
+    verification: Verification
+
+
+Event = (
+    StatusChanged
+    | SettingsChanged
+    | ContactChanged
+    | ContactRemoved
+    | MessageChanged
+    | MessageGone
+    | TypingChanged
+    | InvitationChanged
+    | VerificationChanged
+)
+
+
+class NodeApi(Protocol):
+    """Every call. Errors have a code name in `error.data.code` and a sentence in `message`.
+
+    Codes: phase (not in this phase), not-found, bad-link, used, expired, own-link,
+    wrong-passphrase, taken, no-relay, too-long, not-allowed, bad-params, internal.
+    """
+
+    # The node itself.
+    async def status(self) -> Status:
+        """What works now; answered in every phase."""
+
+    async def set_up(self, name: Name, passphrase: Passphrase | None = None) -> Status:
+        """Make the identity. Phase new."""
+
+    async def unlock(self, passphrase: Passphrase) -> Status:
+        """Open the database. Phase locked."""
+
+    async def settings(self) -> Settings:
+        """What was chosen."""
+
+    async def update_settings(
+        self,
+        language: Literal["auto", "en", "ru"] | None = None,
+        theme: Literal["auto", "light", "dark"] | None = None,
+        read_receipts: bool | None = None,
+        delivery_receipts: bool | None = None,
+        typing: bool | None = None,
+        single_keys: bool | None = None,
+        timer: Seconds | None = None,
+    ) -> Settings:
+        """Change what is given, leave the rest."""
+
+    async def set_passphrase(
+        self, new: Passphrase | None, current: Passphrase | None = None
+    ) -> Settings:
+        """Set, change or (with null) remove the passphrase."""
+
+    async def rename_me(self, name: Name) -> Status:
+        """Change one's own name; contacts are told."""
+
+    async def add_relay(self, address: str) -> Status:
+        """Make a relay one of this node's homes, for logs made from now on."""
+
+    async def remove_relay(self, id: Id) -> Status:
+        """Stop making logs there; those that exist stay until their contacts are moved."""
+
+    # Invitations.
+    async def create_invitation(
+        self, many: bool = False, hours: int = 72, label: str = ""
+    ) -> Invitation:
+        """A new link. Answers at once; `state` says whether a relay has it yet."""
+
+    async def invitations(self) -> list[Invitation]:
+        """All that are open, and those that ended in the last days."""
+
+    async def revoke_invitation(self, id: Id) -> Invitation:
+        """End it; the link opens nothing from then on."""
+
+    async def accept_invitation(self, link: str) -> Contact:
+        """Fetch what the link points to and become contacts. Needs the network once."""
+
+    async def add_echo(self) -> Contact:
+        """Add Echo, if this node was given its link."""
+
+    # Contacts.
+    async def contacts(self) -> list[Contact]:
+        """Newest conversation first."""
+
+    async def contact(self, contact: str) -> Contact:
+        """One, by id or by exact name."""
+
+    async def rename_contact(self, contact: str, name: str) -> Contact:
+        """Your own name for them; empty goes back to theirs."""
+
+    async def set_timer(self, contact: str, seconds: Seconds) -> Contact:
+        """Lifetime of messages from now on, both ways."""
+
+    async def block_contact(self, contact: str, blocked: bool = True) -> Contact:
+        """Stop reading what they send; undone with false."""
+
+    async def delete_contact(self, contact: str) -> None:
+        """Delete the conversation, its keys and its logs."""
+
+    # Messages.
+    async def messages(
+        self, contact: str, before: int | None = None, limit: int = 50
+    ) -> Page:
+        """A conversation backwards from its end, or from an `order`. Limit to 200."""
+
+    async def messages_around(self, contact: str, id: Id, limit: int = 50) -> Page:
+        """The neighbourhood of one message, to jump to it."""
+
+    async def send(
+        self, contact: str, text: Words, reply_to: Id | None = None, key: Id | None = None
+    ) -> Message:
+        """Write. Durable when answered. The same `key` twice is the same message."""
+
+    async def edit(self, id: Id, text: Words) -> Message:
+        """Change a message of mine."""
+
+    async def delete(self, id: Id, for_both: bool = True) -> Message | None:
+        """Take back a message of mine, or remove any one here only."""
+
+    async def react(self, id: Id, emoji: Emoji | None) -> Message:
+        """Set or (null) remove my reaction."""
+
+    async def mark_read(self, contact: str, upto: Id) -> Contact:
+        """Everything up to this message has been seen."""
+
+    async def set_typing(self, contact: str, typing: bool) -> None:
+        """Tell them, if the setting allows."""
+
+    async def search(self, words: str, contact: str | None = None, limit: int = 50) -> list[Hit]:
+        """Newest first; every word must occur, the last may be a beginning."""
+
+    async def listen(self, since: int | None = None) -> int:
+        """Send events from now on; first every message changed after `since`.
+
+        Answers the cursor reached."""
+
+    async def export(self, contact: str) -> list[Message]:
+        """A whole conversation."""
+
+    # Verification.
+    async def start_verification(self, contact: str) -> Verification:
+        """Ask to compare emoji, or join the other's asking."""
+
+    async def verification(self, contact: str) -> Verification | None:
+        """The comparison in progress."""
+
+    async def confirm_verification(self, contact: str, match: bool) -> Verification:
+        """Say whether the seven emoji were the same."""

@@ -29,18 +29,18 @@ MAX_DEVICES: Final = 16
 LIST_PURPOSE: Final = "devices/1"
 
 
-class _Wire(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Wire(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Base of what is signed or sent: MessagePack arrays, nothing unknown."""
 
 
-class Device(_Wire, frozen=True):
+class Device(Wire, frozen=True):
     """One device by its own two keys; `ed25519` is also its name."""
 
     ed25519: Key32
     curve25519: Key32
 
 
-class _ListBody(_Wire, frozen=True):
+class _ListBody(Wire, frozen=True):
     version: Annotated[int, Meta(ge=1, le=0xFFFF_FFFF)]
     root: Key32
     recovery: Key32
@@ -49,7 +49,7 @@ class _ListBody(_Wire, frozen=True):
     devices: Annotated[tuple[Device, ...], Meta(min_length=1, max_length=MAX_DEVICES)]
 
 
-class _SignedList(_Wire, frozen=True):
+class _SignedList(Wire, frozen=True):
     body: Annotated[bytes, Meta(max_length=4096)]
     signature: Signature
 
@@ -142,19 +142,18 @@ class DeviceList:
         return Device(ed25519, curve25519) in self.devices
 
 
-@dataclass(frozen=True)
-class Party:
+class Party(Wire, frozen=True):
     """One end of a conversation: a person's root and the device that takes part."""
 
-    root: bytes
-    device: bytes
+    root: Key32
+    device: Key32
     """The device's Ed25519 key."""
-    curve25519: bytes
-    head: bytes
+    curve25519: Key32
+    head: Key32
     """Head of the person's device list."""
 
 
-class _Stored(_Wire, frozen=True):
+class _Stored(Wire, frozen=True):
     version: Literal[1]
     root: Key32
     account: olm.AccountState

@@ -1,17 +1,33 @@
 """First contact: the inviter's bundle, the acceptor's answer, and what comes of them.
 
-Source: spec/seal.md, "Invitations".
+The link pins the bundle by hash, so nobody who saw the link, its relay included,
+can put other keys in its place. The answer is sealed to the invitation's own keys,
+which are deleted with the first valid one. Source: spec/seal.md, "Invitations".
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final, Literal
 
-from holdfast.core.caps import Caps, Home
-from holdfast.core.seal.identity import DeviceList, Identity
-from holdfast.core.seal.link import Link
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Meta, Struct
+
+from holdfast.core import caps
+from holdfast.core.caps import BadAddress, Caps, Home
+from holdfast.core.seal import hpke, keys, padding, pairwise
+from holdfast.core.seal import link as links
+from holdfast.core.seal.hpke import HpkeKey, Unopenable
+from holdfast.core.seal.identity import U53, DeviceList, Identity, Key32, Party, Signature, Wire
+from holdfast.core.seal.keys import BadKey
+from holdfast.core.seal.link import MAX_HOMES, Link
+from holdfast.core.seal.olm import PREKEY, AccountState, Ciphertext
+from holdfast.core.seal.outer import Secret96
 from holdfast.core.seal.pairwise import Pairwise
 
 Entropy = Callable[[int], bytes]
@@ -20,15 +36,34 @@ MAX_PROFILE: Final = 1024
 """Bytes of what the node says of itself at first contact (a name), opaque here."""
 MAX_SESSIONS: Final = 1000
 """People who can accept one invitation for many."""
+GRACE: Final = 7 * 86_400_000
+"""Milliseconds after expiry in which an answer that was under way is still taken."""
+INVITE: Final = "invite/1"
+ACCEPT: Final = "accept/1"
+
+BundleReason = Literal["damaged", "expired", "own-link"]
+
+_TEXTS: Final[dict[BundleReason, str]] = {
+    "damaged": "what the relay keeps for this invitation is not what the link promises; "
+    "ask for a new invitation",
+    "expired": "the invitation is no longer valid; ask for a new one",
+    "own-link": "this is your own invitation; send it to somebody else",
+}
 
 
 class BadBundle(ValueError):
-    """The inviter's bundle does not match the link or is not valid; says what to do.
-    `reason`: `damaged`, `expired`, `own-link`."""
+    """The inviter's bundle does not match the link or is not valid; says what to do."""
+
+    def __init__(self, reason: BundleReason) -> None:
+        super().__init__(_TEXTS[reason])
+        self.reason: BundleReason = reason
 
 
 class Used(ValueError):
-    """The invitation was used by somebody else before, was revoked, or has expired."""
+    """The invitation was accepted by somebody before, was revoked, or has expired."""
+
+    def __init__(self) -> None:
+        super().__init__("the invitation was used before, revoked, or has expired")
 
 
 @dataclass(frozen=True)
@@ -45,6 +80,9 @@ class Bundle:
 
     devices: DeviceList
     profile: bytes
+    party: Party
+    hpke_key: bytes
+    one_time: bytes
 
 
 @dataclass(frozen=True)
@@ -60,6 +98,9 @@ class Contact:
     """What I append to. On the acceptor's side with all four roles until it was created
     on every home; then keep `theirs.caps.only("append")`."""
     pairwise: Pairwise
+    many: bool
+    """Made over a link for many: its first messages hang on a key that stays for the
+    link's life, and the link may have been seen by anybody."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +108,74 @@ class Repeat:
     """The accept record that was already taken, again: nothing to do."""
 
 
+class _KeySet(Wire, frozen=True):
+    """What a root key signs of its device for one first contact."""
+
+    suite: bytes
+    root: Key32
+    device: Key32
+    curve25519: Key32
+    hpke_key: Annotated[bytes, Meta(min_length=hpke.PUBLIC, max_length=hpke.PUBLIC)]
+    one_time: Annotated[bytes, Meta(max_length=32)]
+    """The one-time or fallback key; empty in an answer."""
+    many: bool
+    made: U53
+    """Milliseconds since 1970: which key set of this device it is."""
+    expires: U53
+    head: Key32
+    conv_id: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    """Of the accept log: the one invitation that this belongs to."""
+    profile: Annotated[bytes, Meta(max_length=MAX_PROFILE)]
+
+
+class _Signed(Wire, frozen=True):
+    body: Annotated[bytes, Meta(max_length=8192)]
+    signature: Signature
+    devices: Annotated[bytes, Meta(max_length=8192)]
+
+
+class _Inbox(Wire, frozen=True):
+    locator: Key32
+    append: Key32
+    read: Key32 | None
+    owner: Key32 | None
+    homes: Annotated[
+        tuple[Annotated[str, Meta(max_length=400)], ...],
+        Meta(min_length=1, max_length=MAX_HOMES),
+    ]
+
+
+class _Details(Wire, frozen=True):
+    """All of an answer but its Olm message, which carries the hash of this."""
+
+    keys: _Signed
+    inviter: _Inbox
+    acceptor: _Inbox
+
+
+class _Accept(Wire, frozen=True):
+    details: Annotated[bytes, Meta(max_length=32_768)]
+    olm: Annotated[bytes, Meta(max_length=4096)]
+
+
+class _State(Struct, array_like=True, forbid_unknown_fields=True):
+    version: Literal[1]
+    link: str
+    record: bytes
+    bundle: tuple[Key32, Key32, Key32, Key32]
+    accept: tuple[Key32, Key32, Key32, Key32]
+    account: AccountState | None
+    hpke_key: Secret96 | None
+    taken: list[Key32]
+    """The record that used it up, or, for many, the sessions that were made."""
+
+
 class Invitation:
     """The inviter's side of one link; secret state."""
+
+    def __init__(self, state: _State) -> None:
+        self._state = state
+        self.link = Link.parse(state.link, 0)
 
     @classmethod
     def create(
@@ -82,45 +189,166 @@ class Invitation:
         many: bool = False,
     ) -> Invitation:
         """`expires` in ms since 1970. Create both logs at every home, append `record` to the
-        bundle log, then show `link`."""
-        raise NotImplementedError
+        bundle log, then show `link`. A profile of over 1,024 bytes raises ValueError."""
+        if len(profile) > MAX_PROFILE:
+            raise ValueError(f"a profile has at most {MAX_PROFILE} bytes")
+        secret = entropy(16)
+        account, one_time = identity.account.with_key(entropy, many)
+        key = HpkeKey.make(entropy(hpke.SECRET))
+        seconds = expires // 1000
+        signed = _sign(
+            identity, INVITE, key.public, one_time, many, now, seconds,
+            links.accept_caps(secret).conv_id, profile,
+        )  # fmt: skip
+        record = _seal_bundle(secret, msgspec.msgpack.encode(signed), entropy)
+        link = Link(seconds, secret, hashlib.sha256(record).digest(), homes, many)
+        bundle, accept = links.bundle_caps(secret), links.accept_caps(secret)
+        assert bundle.read is not None and accept.append is not None
+        return cls(
+            _State(
+                1,
+                link.text(),
+                record,
+                (bundle.locator, entropy(32), bundle.read, entropy(32)),
+                (accept.locator, accept.append, entropy(32), entropy(32)),
+                account,
+                key.secret,
+                [],
+            )
+        )
 
-    link: Link
-    record: bytes
-    """The bundle as it is appended to the bundle log."""
-    bundle_caps: Caps
-    accept_caps: Caps
-    """All four roles of the two logs."""
+    @property
+    def record(self) -> bytes:
+        """The bundle as it is appended to the bundle log."""
+        return self._state.record
+
+    @property
+    def bundle_caps(self) -> Caps:
+        """All four roles of the bundle log; the link gives only read."""
+        return Caps(*self._state.bundle)
+
+    @property
+    def accept_caps(self) -> Caps:
+        """All four roles of the accept log; the link gives only append."""
+        return Caps(*self._state.accept)
 
     @property
     def used(self) -> bool:
-        """A single-use invitation that was accepted or any that was revoked."""
-        raise NotImplementedError
+        """Its keys are gone: it was accepted (if for one) or revoked."""
+        return self._state.account is None
 
     def open_accept(
         self, record: bytes, identity: Identity, now: int, entropy: Entropy
     ) -> Contact | Repeat:
         """The first valid accept wins. Store this invitation's `dump` and the contact in
         one transaction. Raises `Unopenable` (ignore the record) or `Used`."""
-        raise NotImplementedError
+        state = self._state
+        digest = hashlib.sha256(record).digest()
+        if digest in state.taken:
+            return Repeat()
+        if (
+            state.account is None
+            or state.hpke_key is None
+            or now >= self.link.expires * 1000 + GRACE
+            or len(state.taken) >= MAX_SESSIONS
+        ):
+            raise Used
+        contact = self._open(record, identity, state.account, HpkeKey(state.hpke_key), now, entropy)
+        if self.link.many:
+            if self._seen(contact.pairwise.session_id):
+                return Repeat()
+            state.taken.append(contact.pairwise.session_id)
+        else:
+            self.revoke()
+            state.taken.append(digest)
+        return contact
+
+    def _seen(self, session_id: bytes) -> bool:
+        """A fallback key opens the same prekey message again and again; we do not."""
+        return session_id in self._state.taken
+
+    def _open(
+        self,
+        record: bytes,
+        identity: Identity,
+        account: AccountState,
+        key: HpkeKey,
+        now: int,
+        entropy: Entropy,
+    ) -> Contact:
+        me, conv_id = identity.party, self.link.accept.conv_id
+        if len(record) not in padding.CLASSES:
+            raise Unopenable
+        plain = key.open(record, hpke.info("accept", me.root, me.device, key.public, conv_id))
+        try:
+            outer = msgspec.msgpack.decode(padding.unpad(plain), type=_Accept)
+            details = msgspec.msgpack.decode(outer.details, type=_Details)
+            body, devices = _verify(details.keys, ACCEPT, conv_id)
+            mine, theirs = _read_inbox(details.inviter), _read_inbox(details.acceptor)
+        except (ValueError, RecursionError):
+            raise Unopenable from None
+        if body.one_time or body.many or mine.caps.owner is None or mine.caps.read is None:
+            raise Unopenable
+        if set(mine.homes) != set(self.link.homes) or devices.root == me.root:
+            raise Unopenable
+        session = pairwise.respond(
+            me,
+            _party(body),
+            devices,
+            _conv_id(mine, theirs),
+            account,
+            Ciphertext(PREKEY, outer.olm),
+            key,
+            body.hpke_key,
+            _binding(self.link, outer.details),
+            now,
+            entropy,
+        )
+        theirs = Inbox(theirs.caps.only("append"), theirs.homes)
+        return Contact(devices, body.profile, mine, theirs, session, self.link.many)
 
     def revoke(self) -> None:
         """Delete the keys; then drop both logs."""
-        raise NotImplementedError
+        self._state.account = None
+        self._state.hpke_key = None
 
     def dump(self) -> bytes:
         """Secret bytes, to be wrapped by `rest.Rows`."""
-        raise NotImplementedError
+        return msgspec.msgpack.encode(self._state)
 
     @classmethod
     def load(cls, data: bytes) -> Invitation:
         """Inverse of `dump`. Raises ValueError if it is damaged."""
-        raise NotImplementedError
+        try:
+            return cls(msgspec.msgpack.decode(data, type=_State))
+        except (ValueError, RecursionError):
+            raise ValueError("the stored invitation is damaged") from None
+
+    def __repr__(self) -> str:
+        return f"Invitation({self.link!r}, used={self.used})"
 
 
 def open_bundle(link: Link, record: bytes, now: int) -> Bundle:
-    """Check the bundle log's first record against the link. Raises `BadBundle`."""
-    raise NotImplementedError
+    """Check the bundle log's record against the link. Raises `BadBundle`."""
+    if link.expires * 1000 <= now:
+        raise BadBundle("expired")
+    try:
+        require_promised(link, record)
+        plain = AESGCM(_bundle_key(link.secret)).decrypt(record[:12], record[12:], None)
+        signed = msgspec.msgpack.decode(padding.unpad(plain), type=_Signed)
+        body, devices = _verify(signed, INVITE, link.accept.conv_id)
+        keys.require_curve25519(body.one_time)
+    except (InvalidTag, ValueError, RecursionError):
+        raise BadBundle("damaged") from None
+    if (body.expires, body.many) != (link.expires, link.many):
+        raise BadBundle("damaged")
+    return Bundle(devices, body.profile, _party(body), body.hpke_key, body.one_time)
+
+
+def require_promised(link: Link, record: bytes) -> None:
+    """The record is the one whose hash the link carries. Raises ValueError."""
+    if not hmac.compare_digest(hashlib.sha256(record).digest(), link.bundle_hash):
+        raise ValueError("not the bundle that the link promises")
 
 
 def accept(
@@ -135,4 +363,108 @@ def accept(
     """Make the contact and the record for `link.accept`. `homes` are mine. Create both
     inboxes at their homes before the record is appended; store contact and record in one
     transaction. Raises `BadBundle`."""
-    raise NotImplementedError
+    bundle = open_bundle(link, record, now)
+    me = identity.party
+    if bundle.party.root == me.root:
+        raise BadBundle("own-link")
+    conv_id = link.accept.conv_id
+    key = HpkeKey.make(entropy(hpke.SECRET))
+    theirs = Inbox(Caps.make(entropy(128)), link.homes)
+    mine = Inbox(Caps.make(entropy(128)), homes)
+    signed = _sign(identity, ACCEPT, key.public, b"", False, now, link.expires, conv_id, profile)
+    shown = Inbox(mine.caps.only("append"), homes)
+    details = msgspec.msgpack.encode(_Details(signed, _write_inbox(theirs), _write_inbox(shown)))
+    try:
+        session, olm = pairwise.initiate(
+            me,
+            bundle.party,
+            bundle.devices,
+            _conv_id(theirs, mine),
+            identity.account,
+            bundle.one_time,
+            key,
+            bundle.hpke_key,
+            _binding(link, details),
+            entropy,
+        )
+    except BadKey:
+        raise BadBundle("damaged") from None
+    plain = padding.pad(msgspec.msgpack.encode(_Accept(details, olm.body)), hpke.OVERHEAD)
+    to = bundle.party
+    info = hpke.info("accept", to.root, to.device, bundle.hpke_key, conv_id)
+    contact = Contact(bundle.devices, bundle.profile, mine, theirs, session, link.many)
+    return contact, hpke.seal(bundle.hpke_key, info, plain)
+
+
+def _sign(
+    identity: Identity,
+    purpose: str,
+    hpke_key: bytes,
+    one_time: bytes,
+    many: bool,
+    made: int,
+    expires: int,
+    conv_id: bytes,
+    profile: bytes,
+) -> _Signed:
+    me = identity.party
+    body = msgspec.msgpack.encode(
+        _KeySet(
+            hpke.SUITE_NAME, me.root, me.device, me.curve25519, hpke_key, one_time, many,
+            made, expires, me.head, conv_id, profile,
+        )
+    )  # fmt: skip
+    return _Signed(body, keys.sign(identity.root, purpose, body), identity.devices.encode())
+
+
+def _verify(signed: _Signed, purpose: str, conv_id: bytes) -> tuple[_KeySet, DeviceList]:
+    """A key set whose signature, keys and device are in order. Raises ValueError."""
+    devices = DeviceList.decode(signed.devices)
+    keys.verify(devices.root, purpose, signed.body, signed.signature)
+    body = msgspec.msgpack.decode(signed.body, type=_KeySet)
+    keys.require_ed25519(body.device)
+    keys.require_curve25519(body.curve25519)
+    hpke.require_public(body.hpke_key)
+    stated = (body.suite, body.root, body.head, body.conv_id)
+    if stated != (hpke.SUITE_NAME, devices.root, devices.head, conv_id):
+        raise BadKey("the key set belongs to something else")
+    if not devices.holds(body.device, body.curve25519):
+        raise BadKey("the device is not on the list")
+    return body, devices
+
+
+def _party(body: _KeySet) -> Party:
+    return Party(body.root, body.device, body.curve25519, body.head)
+
+
+def _conv_id(inviter: Inbox, acceptor: Inbox) -> bytes:
+    """The pair's name for good, whatever inbox moves later: 16 bytes."""
+    return keys.digest("conv/1", inviter.caps.conv_id, acceptor.caps.conv_id)[:16]
+
+
+def _binding(link: Link, details: bytes) -> bytes:
+    return keys.digest("accept-binding/1", link.bundle_hash, details)
+
+
+def _bundle_key(secret: bytes) -> bytes:
+    return caps.hkdf(secret, "bundle-key/1")
+
+
+def _seal_bundle(secret: bytes, plain: bytes, entropy: Entropy) -> bytes:
+    nonce = entropy(12)
+    return nonce + AESGCM(_bundle_key(secret)).encrypt(nonce, padding.pad(plain, 28), None)
+
+
+def _write_inbox(inbox: Inbox) -> _Inbox:
+    held = inbox.caps
+    assert held.append is not None
+    homes = tuple(str(home) for home in inbox.homes)
+    return _Inbox(held.locator, held.append, held.read, held.owner, homes)
+
+
+def _read_inbox(inbox: _Inbox) -> Inbox:
+    try:
+        homes = tuple(Home.parse(text) for text in inbox.homes)
+    except BadAddress:
+        raise ValueError("not a home") from None
+    return Inbox(Caps(inbox.locator, inbox.append, inbox.read, inbox.owner), homes)

@@ -53,8 +53,9 @@ class AccountState(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
         the key's public half is the second value."""
         account = _account(self)
         if many:
-            account.generate_fallback_key()
-            (key,) = account.fallback_key.values()
+            # In the binding, missing from its stubs.
+            account.generate_fallback_key()  # type: ignore[attr-defined]
+            (key,) = account.fallback_key.values()  # type: ignore[attr-defined]
         else:
             account.generate_one_time_keys(1)
             (key,) = account.one_time_keys.values()

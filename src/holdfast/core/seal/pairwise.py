@@ -1,24 +1,72 @@
 """One device pair: contents in, sealed records out, and the other way round.
 
-Source: spec/seal.md, "Two people".
+Olm loses messages that are fed to it out of order, so every record carries its
+sequence number outside Olm and again inside, records are fed strictly in order, and
+what is missing is asked for. The object holds all state: the caller stores `dump`
+and the sealed bytes in one transaction before anything is sent, and throws the
+object away if that fails. Source: spec/seal.md, "Two people".
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from holdfast.core.seal import hpke, keys
+from holdfast.core.seal.hpke import Unopenable
+from holdfast.core.seal.identity import DeviceList, Key32, Party
+from holdfast.core.seal.inner import Inner, Malformed
+from holdfast.core.seal.keys import BadKey
+from holdfast.core.seal.olm import AccountState, Ciphertext, Session
+from holdfast.core.seal.outer import Early, Outer, OuterState
+from holdfast.core.seal.padding import TooLong
 
 Entropy = Callable[[int], bytes]
 
 MAX_CONTENT: Final = 60_000
 """Bytes of one message's content."""
+SMALL_CONTENT: Final = 333
+"""Bytes of content that fit the smallest class once the opening is over."""
+MAX_HELD: Final = 4096
+MAX_HELD_BYTES: Final = 8 << 20
+ACK_DELAY: Final = 1_000
+"""Milliseconds in which an acknowledgement may still ride on a message."""
+ACK_AT_MOST: Final = 1_000
+"""Records after which one is acknowledged even without receipts."""
+ASK_AGAIN: Final = 60_000
+"""Milliseconds before the same gap is asked for again."""
 
-Frozen = Literal["", "rollback", "fork"]
+Frozen = Literal["", "rollback", "fork", "removed"]
+
+_BODY: Final = struct.Struct(">QQB")
+_WHY: Final[dict[str, str]] = {
+    "rollback": "one of the two devices was set back to an older state; invite each other "
+    "again to go on",
+    "fork": "two different device lists of this contact exist; compare emoji in person before "
+    "you invite each other again",
+    "removed": "the contact has removed the device you were writing to; ask for a new invitation",
+}
 
 
 class CannotSend(RuntimeError):
-    """Sending is frozen; `reason` is `rollback` or `fork`, the message says what to do."""
+    """Sending is frozen; `reason` is `Pairwise.frozen`, the message says what to do."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(_WHY[reason])
+        self.reason = reason
+
+
+class KeyChanged(ValueError):
+    """The other session belongs to another device: ask before anything is sent again."""
+
+
+class Refusal(ValueError):
+    """Why a record is refused, for this file alone: see `alike`."""
 
 
 @dataclass(frozen=True)
@@ -49,54 +97,479 @@ class Opened:
     """Ranges, both ends included, that the peer asks for: append the kept blobs again."""
 
 
+class _State(Struct, array_like=True, forbid_unknown_fields=True):
+    version: Literal[1]
+    me: Party
+    peer: Party
+    peer_list: Annotated[bytes, Meta(max_length=8192)]
+    conv_id: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    session_id: Key32
+    outer: OuterState
+    sent: int = 0
+    received: int = 0
+    """Everything of the peer up to here was taken, in order."""
+    acked: int = 0
+    owed: int = 0
+    owed_since: int = 0
+    """Records to be acknowledged, and when the first of them came (ms)."""
+    urgent: bool = False
+    """An acknowledgement that moves the opening on."""
+    tell: bytes | None = None
+    frozen: Frozen = ""
+    pickle_key: bytes = b""
+    pickle: str = ""
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A record out of its outer key, waiting for its turn."""
+
+    epoch: int
+    key_id: bytes
+    seq: int
+    ack: int
+    olm: Ciphertext
+
+
 class Pairwise:
     """Made by `invitation.accept` or `invitation.Invitation.open_accept`; not directly."""
+
+    def __init__(self, state: _State, session: Session) -> None:
+        self._state = state
+        self._session = session
+        self._outer = Outer(state.outer, state.me, state.peer, state.conv_id)
+        self._held: dict[int, _Held] = {}
+        self._early: list[bytes] = []
+        self._bytes = 0
+        self._ask: tuple[int, int] | None = None
+        self._asked: tuple[tuple[int, int] | None, int] = (None, 0)
+        self._contexts: dict[tuple[bytes, bool], bytes] = {}
+
+    # What is known.
+
+    @property
+    def peer(self) -> Party:
+        """The other end."""
+        return self._state.peer
+
+    @property
+    def me(self) -> Party:
+        """This end."""
+        return self._state.me
+
+    @property
+    def session_id(self) -> bytes:
+        """The Olm session's id, 32 bytes, equal on both sides."""
+        return self._state.session_id
+
+    @property
+    def sent(self) -> int:
+        """Sequence number of the last record that was sealed."""
+        return self._state.sent
+
+    @property
+    def received(self) -> int:
+        """Everything of the peer up to this sequence number was taken."""
+        return self._state.received
 
     @property
     def acked(self) -> int:
         """The peer has everything of ours up to this sequence number."""
-        raise NotImplementedError
+        return self._state.acked
 
     @property
     def gap(self) -> tuple[int, int] | None:
         """The first missing range (to = 0: open end), or None. While there is one, the node
         does not advance its stored read cursor and does not trim: the records held back
         are not in `dump`, after a restart they are read again (duplicates are dropped)."""
-        raise NotImplementedError
+        if self._held:
+            return self._state.received + 1, min(self._held) - 1
+        return (self._state.received + 1, 0) if self._early else None
 
     @property
     def frozen(self) -> Frozen:
-        """Empty, or why sending is refused: `rollback` (our state is older than what the
-        peer acknowledged: this session is over), `fork` (two device lists)."""
-        raise NotImplementedError
+        """Empty, or why sending is refused. `rollback`: our state is older than what the
+        peer acknowledged, this session is over both ways. `fork`: two device lists of the
+        peer. `removed`: the peer's list no longer has the device."""
+        return self._state.frozen
+
+    # Sending.
 
     def seal(self, content: bytes, now: int, entropy: Entropy) -> Outgoing:
         """Seal a content, at most 60,000 bytes. Raises `CannotSend`, `padding.TooLong`."""
-        raise NotImplementedError
-
-    def open(self, blob: bytes, now: int) -> Opened:
-        """Take a record from any home. Raises `Unopenable`, one error for every cause,
-        and then nothing has changed. A duplicate gives an empty `Opened`."""
-        raise NotImplementedError
-
-    def caught_up(self, now: int) -> None:
-        """Everything stored at every home was read: a gap that is left gets asked for."""
-        raise NotImplementedError
-
-    def due(self, receipts: bool = True) -> int | None:
-        """When (ms) `control` wants to be called, or None. Without `receipts` nothing is
-        sent merely to acknowledge, except every 1,000 records."""
-        raise NotImplementedError
+        if len(content) > MAX_CONTENT:
+            raise TooLong(f"{len(content)} bytes; at most {MAX_CONTENT} fit in one message")
+        return self._seal(content, now, entropy, self._outer.wants_offer(now) != "")
 
     def control(self, now: int, entropy: Entropy) -> Outgoing:
         """A record without content: acknowledgement, key change, request to resend."""
-        raise NotImplementedError
+        return self._seal(None, now, entropy, self._outer.wants_offer(now) != "")
+
+    def _seal(self, content: bytes | None, now: int, entropy: Entropy, offer: bool) -> Outgoing:
+        state, outer = self._state, self._outer
+        if state.frozen:
+            raise CannotSend(state.frozen)
+        opening = state.outer.epoch < 0 and not state.outer.initiator
+        answer = outer.answer(entropy)
+        seq = state.sent + 1
+        inner = Inner(
+            seq,
+            state.received,
+            state.me.head,
+            self._context(outer.key_id, mine=True),
+            share=state.outer.share if opening else None,
+            offer=outer.offer(entropy) if offer else None,
+            answer=None if answer is None else answer[0],
+            resend=self._ask,
+            devices=state.tell,
+            content=content,
+        )
+        olm = self._session.encrypt(inner.encode())
+        blob = outer.seal(_BODY.pack(seq, state.received, olm.kind) + olm.body, entropy)
+        state.sent = seq
+        state.owed, state.urgent, state.tell = 0, False, None
+        state.outer.count += 1
+        if self._ask is not None:
+            self._asked, self._ask = (self._ask, now), None
+        if answer is not None:
+            outer.advance(answer[1], now)
+        return Outgoing(seq, blob)
+
+    def tell(self, devices: DeviceList) -> None:
+        """My device list has changed: the next record carries it."""
+        self._state.me = msgspec.structs.replace(self._state.me, head=devices.head)
+        self._state.tell = devices.encode()
+
+    def due(self, receipts: bool = True) -> int | None:
+        """When (ms; 0 is at once) `control` wants to be called, or None. Without `receipts`
+        nothing is sent merely to acknowledge or to change keys early, except every 1,000
+        records; the opening is always completed."""
+        state, outer = self._state, self._state.outer
+        if state.frozen:
+            return None
+        if state.urgent or state.tell or outer.asked or self._ask:
+            return 0
+        times: list[int] = []
+        if state.owed >= ACK_AT_MOST:
+            return 0
+        if state.owed and receipts:
+            times.append(state.owed_since + ACK_DELAY)
+        full = self._outer.wants_offer(0) == "full"
+        if full and (receipts or outer.count >= ACK_AT_MOST):
+            return 0
+        renewal = self._outer.renewal
+        if renewal is not None:
+            times.append(renewal)
+        return min(times, default=None)
+
+    def caught_up(self, now: int) -> None:
+        """Everything stored at every home was read: a gap that is left gets asked for."""
+        gap = self.gap
+        if gap is not None and (gap != self._asked[0] or now - self._asked[1] >= ASK_AGAIN):
+            self._ask = gap
+
+    # Receiving.
+
+    def open(self, blob: bytes, now: int) -> Opened:
+        """Take a record from any home. Raises `Unopenable`, one error for every cause,
+        and then nothing has changed. A duplicate gives an empty `Opened`. Look at `frozen`
+        afterwards, and store `dump` with what came."""
+        messages: list[Message] = []
+        resend: list[tuple[int, int]] = []
+        try:
+            if self._state.frozen == "rollback":
+                raise Refusal("the session is over")
+            self._take(blob, now, messages, resend)
+        except (Refusal, Unopenable, BadKey, Malformed) as error:
+            raise alike(error) from None
+        self._go_on(now, messages, resend)
+        return Opened(tuple(messages), self._state.acked, tuple(resend))
+
+    def _take(
+        self, blob: bytes, now: int, messages: list[Message], resend: list[tuple[int, int]]
+    ) -> None:
+        try:
+            epoch, key_id, body = self._outer.open(blob)
+        except Early:
+            if blob not in self._early and self._room(len(blob)):
+                self._early.append(blob)
+                self._bytes += len(blob)
+            return
+        if len(body) < _BODY.size:
+            raise Refusal("too short")
+        seq, ack, kind = _BODY.unpack_from(body)
+        record = _Held(epoch, key_id, seq, ack, Ciphertext(kind, body[_BODY.size :]))
+        if epoch >= 0 and ack > self._state.sent:
+            self._state.frozen = "rollback"
+        elif self._is_old(seq):
+            return
+        elif self._is_next(seq):
+            self._feed(record, now, messages, resend)
+        elif seq not in self._held and seq <= self._state.received + MAX_HELD:
+            if self._room(len(body)):
+                self._held[seq] = record
+                self._bytes += len(body)
+
+    def _is_old(self, seq: int) -> bool:
+        """A record that was taken before, from whichever home."""
+        return seq <= self._state.received
+
+    def _is_next(self, seq: int) -> bool:
+        """Only the very next record is fed to Olm."""
+        return seq == self._state.received + 1
+
+    def _room(self, size: int) -> bool:
+        records = len(self._held) + len(self._early)
+        return records < MAX_HELD and self._bytes + size <= MAX_HELD_BYTES
+
+    def _go_on(self, now: int, messages: list[Message], resend: list[tuple[int, int]]) -> None:
+        """Feed what was waiting for the record that has just come."""
+        while not self._state.frozen == "rollback":
+            record = self._held.pop(self._state.received + 1, None)
+            if record is not None:
+                self._bytes -= len(record.olm.body) + _BODY.size
+                try:
+                    self._feed(record, now, messages, resend)
+                except (Refusal, Unopenable, BadKey, Malformed):
+                    return  # a gap again, and it gets asked for
+            elif self._early and self._state.outer.offered is None:
+                early, self._early = self._early, []
+                self._bytes -= sum(map(len, early))
+                for blob in early:
+                    try:
+                        self._take(blob, now, messages, resend)
+                    except (Refusal, Unopenable, BadKey, Malformed):
+                        continue
+            else:
+                return
+
+    def _feed(
+        self, record: _Held, now: int, messages: list[Message], resend: list[tuple[int, int]]
+    ) -> None:
+        """Open the next record in order. If it is refused after Olm has taken it, Olm is
+        set back, so that nothing has changed."""
+        before = self._session.dump(_SNAPSHOT_KEY)
+        plain = self._session.decrypt(record.olm)
+        try:
+            inner = Inner.decode(plain)
+            answered, known = self._check(record, inner)
+        except (Refusal, Unopenable, BadKey, Malformed):
+            self._session = Session.load(before, _SNAPSHOT_KEY)
+            raise
+        state = self._state
+        if not state.acked <= inner.ack <= state.sent:
+            state.frozen = "rollback"
+            return
+        state.received, state.acked = record.seq, inner.ack
+        state.outer.count += 1
+        self._outer.received(record.epoch, now)
+        if inner.share is not None:
+            self._outer.begin(inner.share, now)
+            state.urgent = True
+        if inner.offer is not None:
+            state.outer.asked = inner.offer
+        if answered is not None:
+            self._outer.advance(answered, now)
+        if known is not None:
+            self._learn(known)
+        if inner.head != state.peer.head:
+            state.frozen = state.frozen or "fork"
+        if inner.resend is not None:
+            first, last = inner.resend
+            first, last = max(first, state.acked + 1), min(last or state.sent, state.sent)
+            if first <= last:
+                resend.append((first, last))
+        if inner.content is not None:
+            messages.append(Message(record.seq, inner.content))
+        if inner.wants_ack:
+            state.owed_since = state.owed_since if state.owed else now
+            state.owed += 1
+
+    def _check(self, record: _Held, inner: Inner) -> tuple[bytes | None, DeviceList | None]:
+        """Everything that can be wrong, before anything changes. The key that an answer
+        leads to, and a checked device list."""
+        outer = self._state.outer
+        if (inner.seq, inner.ack) != (record.seq, record.ack):
+            raise Refusal("inside and outside differ")
+        if inner.context != self._context(record.key_id, mine=False):
+            raise Refusal("made for another conversation")
+        if inner.content is not None and len(inner.content) > MAX_CONTENT:
+            raise Refusal("content too long")
+        if inner.share is not None and (not outer.initiator or record.epoch >= 0):
+            raise Refusal("a share out of place")
+        if inner.offer is not None:
+            if outer.initiator or outer.asked is not None or record.epoch < 0:
+                raise Refusal("an offer out of place")
+            hpke.require_public(inner.offer)
+        answered = None if inner.answer is None else self._outer.read_answer(inner.answer)
+        known = None if inner.devices is None else DeviceList.decode(inner.devices)
+        if known is not None and known.root != self._state.peer.root:
+            raise Refusal("somebody else's device list")
+        return answered, known
+
+    def _learn(self, devices: DeviceList) -> None:
+        """The peer's new list: it replaces the known one only as its direct successor."""
+        state = self._state
+        relation = DeviceList.decode(state.peer_list).follow(devices)
+        if relation == "newer":
+            state.peer_list = devices.encode()
+            state.peer = msgspec.structs.replace(state.peer, head=devices.head)
+            if not devices.holds(state.peer.device, state.peer.curve25519):
+                state.frozen = state.frozen or "removed"
+        elif relation in ("fork", "stranger"):
+            state.frozen = state.frozen or "fork"
+
+    def _context(self, key_id: bytes, mine: bool) -> bytes:
+        found = self._contexts.get((key_id, mine))
+        if found is None:
+            ends = (self._state.me, self._state.peer)
+            found = context(
+                self._state.conv_id, self._state.session_id, key_id, *(ends if mine else ends[::-1])
+            )
+            if len(self._contexts) >= 8:
+                self._contexts.clear()
+            self._contexts[key_id, mine] = found
+        return found
+
+    # Keeping.
 
     def dump(self, entropy: Entropy) -> bytes:
-        """Secret bytes, to be wrapped by `rest.Rows`."""
-        raise NotImplementedError
+        """Secret bytes, about 3 KB, to be wrapped by `rest.Rows`. Olm's part is pickled
+        under a fresh key each time."""
+        self._state.pickle_key = entropy(32)
+        self._state.pickle = self._session.dump(self._state.pickle_key)
+        return _encoder.encode(self._state)
 
     @classmethod
     def load(cls, data: bytes) -> Pairwise:
         """Inverse of `dump`. Raises ValueError if it is damaged."""
-        raise NotImplementedError
+        try:
+            state = _decoder.decode(data)
+            return cls(state, Session.load(state.pickle, state.pickle_key))
+        except (ValueError, RecursionError):
+            raise ValueError("the stored session is damaged") from None
+
+    def __repr__(self) -> str:
+        return f"Pairwise(sent={self.sent}, received={self.received}, frozen={self.frozen!r})"
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(_State)
+_SNAPSHOT_KEY: Final = bytes(32)
+"""For pickles that never leave memory."""
+
+
+def alike(_: Exception) -> Unopenable:
+    """Every cause becomes one error, so that nobody learns from us why a record failed."""
+    return Unopenable()
+
+
+def context(
+    conv_id: bytes, session_id: bytes, key_id: bytes, sender: Party, recipient: Party
+) -> bytes:
+    """What both sides know and neither sends: 32 bytes inside Olm stand for all of it."""
+    return keys.digest(
+        "pair/1",
+        conv_id,
+        session_id,
+        key_id,
+        sender.root,
+        sender.device,
+        sender.curve25519,
+        recipient.root,
+        recipient.device,
+        recipient.curve25519,
+    )
+
+
+def require_same_device(old: Pairwise, new: Pairwise) -> None:
+    """What waits in one session may go to another only if both belong to the very same
+    person and device. Raises `KeyChanged`."""
+    before, after = old.peer, new.peer
+    if _who(before) != _who(after) or new.frozen:
+        raise KeyChanged("the contact's key has changed; nothing is sent again without your word")
+
+
+def _who(party: Party) -> tuple[bytes, bytes, bytes]:
+    return party.root, party.device, party.curve25519
+
+
+def initiate(
+    me: Party,
+    peer: Party,
+    peer_list: DeviceList,
+    conv_id: bytes,
+    account: AccountState,
+    one_time: bytes,
+    mine: hpke.HpkeKey,
+    theirs: bytes,
+    binding: bytes,
+    entropy: Entropy,
+) -> tuple[Pairwise, Ciphertext]:
+    """The acceptor's end, and the prekey message (sequence 1) for the accept record.
+
+    `theirs` is the invitation's HPKE key, `binding` a hash of the rest of the record.
+    Raises `BadKey`.
+    """
+    session = Session.outbound(account, peer.curve25519, one_time)
+    transcript = _transcript(conv_id, session.id, me, peer, mine.public, theirs, binding)
+    outer = OuterState(True, transcript, entropy(32), mine.secret, theirs)
+    state = _State(1, me, peer, peer_list.encode(), conv_id, session.id, outer, sent=1)
+    about = context(conv_id, session.id, hpke.key_id(theirs), me, peer)
+    inner = Inner(1, 0, me.head, about, share=outer.share, content=binding)
+    return Pairwise(state, session), session.encrypt(inner.encode())
+
+
+def respond(
+    me: Party,
+    peer: Party,
+    peer_list: DeviceList,
+    conv_id: bytes,
+    account: AccountState,
+    message: Ciphertext,
+    mine: hpke.HpkeKey,
+    theirs: bytes,
+    binding: bytes,
+    now: int,
+    entropy: Entropy,
+) -> Pairwise:
+    """The inviter's end, from the accept record's prekey message. Raises `Unopenable`."""
+    session, plain = Session.inbound(account, peer.curve25519, message)
+    about = context(conv_id, session.id, hpke.key_id(mine.public), peer, me)
+    try:
+        inner = Inner.decode(plain)
+    except Malformed:
+        raise Unopenable from None
+    expected = Inner(1, 0, peer.head, about, share=inner.share, content=binding)
+    if inner.share is None or inner != expected:
+        raise Unopenable
+    transcript = _transcript(conv_id, session.id, peer, me, theirs, mine.public, binding)
+    outer = OuterState(False, transcript, entropy(32), mine.secret, theirs)
+    state = _State(1, me, peer, peer_list.encode(), conv_id, session.id, outer, received=1)
+    state.owed, state.owed_since, state.urgent = 1, now, True
+    pairwise = Pairwise(state, session)
+    pairwise._outer.begin(inner.share, now)
+    return pairwise
+
+
+def _transcript(
+    conv_id: bytes,
+    session_id: bytes,
+    initiator: Party,
+    responder: Party,
+    initiator_key: bytes,
+    responder_key: bytes,
+    binding: bytes,
+) -> bytes:
+    return keys.digest(
+        "opening/1",
+        conv_id,
+        session_id,
+        initiator.root,
+        initiator.device,
+        responder.root,
+        responder.device,
+        hpke.key_id(initiator_key),
+        hpke.key_id(responder_key),
+        binding,
+    )

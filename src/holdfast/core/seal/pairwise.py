@@ -30,7 +30,7 @@ Entropy = Callable[[int], bytes]
 
 MAX_CONTENT: Final = 60_000
 """Bytes of one message's content."""
-SMALL_CONTENT: Final = 333
+SMALL_CONTENT: Final = 317
 """Bytes of content that fit the smallest class once the opening is over."""
 MAX_HELD: Final = 4096
 MAX_HELD_BYTES: Final = 8 << 20

@@ -144,26 +144,32 @@ class Caps:
         return hkdf(self.locator, "uid/1", length=16)
 
 
-def seal_record(locator: bytes, relay_id: bytes, rid: bytes, body: bytes, nonce: bytes) -> bytes:
-    """Wrap a body for one home. `rid` is the record's inner id, equal at every home."""
-    if len(nonce) != NONCE or len(rid) != RID:
-        raise ValueError("nonce takes 12 bytes, rid 16")
-    key = hkdf(locator, "home/1", relay_id)
-    aad = hkdf(locator, "id/1", relay_id, length=16)
-    return nonce + AESGCM(key).encrypt(nonce, rid + body, aad)
+class Envelope:
+    """The outer envelope of one log at one home, its key derived once.
 
+    Stored form: nonce (12) ‖ AES-256-GCM(rid (16) ‖ body), the log's name at that home
+    as associated data. `rid` is the record's inner id, equal at every home.
+    """
 
-def open_record(locator: bytes, relay_id: bytes, stored: bytes) -> tuple[bytes, bytes]:
-    """Inner id and body of a stored record. Raises `BadRecord`."""
-    if len(stored) < OVERHEAD:
-        raise BadRecord("record too short")
-    key = hkdf(locator, "home/1", relay_id)
-    aad = hkdf(locator, "id/1", relay_id, length=16)
-    try:
-        plain = AESGCM(key).decrypt(stored[:NONCE], stored[NONCE:], aad)
-    except InvalidTag:
-        raise BadRecord("record does not open") from None
-    return plain[:RID], plain[RID:]
+    def __init__(self, locator: bytes, relay_id: bytes) -> None:
+        self._cipher = AESGCM(hkdf(locator, "home/1", relay_id))
+        self._name = hkdf(locator, "id/1", relay_id, length=16)
+
+    def seal(self, rid: bytes, body: bytes, nonce: bytes) -> bytes:
+        """Wrap a body. `nonce` is random and never used twice."""
+        if len(nonce) != NONCE or len(rid) != RID:
+            raise ValueError("nonce takes 12 bytes, rid 16")
+        return nonce + self._cipher.encrypt(nonce, rid + body, self._name)
+
+    def open(self, stored: bytes) -> tuple[bytes, bytes]:
+        """Inner id and body of a stored record. Raises `BadRecord`."""
+        if len(stored) < OVERHEAD:
+            raise BadRecord("record too short")
+        try:
+            plain = self._cipher.decrypt(stored[:NONCE], stored[NONCE:], self._name)
+        except InvalidTag:
+            raise BadRecord("record does not open") from None
+        return plain[:RID], plain[RID:]
 
 
 def b64(data: bytes) -> str:

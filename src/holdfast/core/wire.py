@@ -10,7 +10,7 @@ Normative text: spec/log.md.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -56,6 +56,8 @@ class Create(_Frame, frozen=True, tag=2):
 
     Repeating a create with the same verifiers succeeds: a node that lost the
     answer just asks again. Different verifiers for a known log are refused.
+    `handle` only names the answer; attaching is asked for on its own. `limit` is the
+    most records the log ever takes, trimmed ones counted; 0 is no such limit.
     """
 
     handle: U32
@@ -63,13 +65,15 @@ class Create(_Frame, frozen=True, tag=2):
     append: Verifier
     read: Verifier
     owner: Verifier
+    limit: U32 = 0
 
 
 class Attach(_Frame, frozen=True, tag=3):
     """Bind `handle`, chosen by the node, to a log with the roles whose tokens are given.
 
-    `since` with a read token asks for every stored record with a greater sequence
+    All given tokens must be right. A handle in use is bound anew. `since` with a read token asks for every stored record with a greater sequence
     number; with `follow` also for those that come later, live frames included.
+    A `since` beyond the log's end reads from its start: the log was made anew.
     """
 
     handle: U32
@@ -151,17 +155,20 @@ class Records(_Frame, frozen=True, tag=68):
 
 
 class Done(_Frame, frozen=True, tag=69):
-    """The create, trim, drop or detach for this handle is done and durable."""
+    """What was asked for this handle is done and, where it changed something, durable.
+
+    After `read` every record stored at the time of the attach was sent.
+    """
 
     handle: U32
-    what: Text
+    what: Literal["create", "read", "trim", "drop", "detach"]
 
 
 class Refused(_Frame, frozen=True, tag=70):
     """One request failed and the connection goes on. `n` is set for an append.
 
-    Codes: denied (absent, expired and wrong token alike), full, rate, lifetime,
-    size, unknown-handle, later.
+    Codes: denied (absent, expired and wrong token alike), closed (the log took all
+    the records it ever takes), full, size, rate, later, unknown-handle.
     """
 
     handle: U32

@@ -1,0 +1,1 @@
+"""Logs at rest: one interface (`base`), and the store inside the relay (`embedded`)."""

@@ -1,0 +1,46 @@
+"""What one connection may ask of a relay, and the bucket that counts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one connection at a relay."""
+
+    handles: int = 4_096
+    """Logs attached at once."""
+    creates: int = 1_000
+    """Logs made over the connection's life."""
+    appends_per_second: int = 2_000
+    bytes_per_second: int = 4 * 1024 * 1024
+    burst_seconds: int = 4
+    """Both rates may be used up to so many seconds ahead."""
+    held_bytes: int = 4 * 1024 * 1024
+    """Frames that wait behind an unanswered create, attach, trim or drop."""
+    unsettled_bytes: int = 8 * 1024 * 1024
+    """Appended bytes that are not on the disk yet."""
+    max_body: int = 66_000
+    max_lifetime: int = 90 * 86_400
+    """Seconds; records that ask for more are kept so long."""
+
+
+class Bucket:
+    """A token bucket: `rate` a second, at most `burst` saved up. Time in milliseconds."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate / 1000
+        self._burst = burst
+        self._level = burst
+        self._at: int | None = None
+
+    def take(self, amount: float, now: int) -> bool:
+        """Take `amount` if it is there; a clock that goes backwards adds nothing."""
+        if self._at is not None and now > self._at:
+            self._level = min(self._burst, self._level + (now - self._at) * self._rate)
+        self._at = now
+        if amount > self._level:
+            return False
+        self._level -= amount
+        return True

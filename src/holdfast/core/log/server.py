@@ -1,0 +1,386 @@
+"""A relay's side of one connection: frames in, commands out.
+
+Frames are handled strictly in the order they came: behind a create, attach, trim or
+drop that the store has not answered yet, later frames wait, in bounded space. Appends
+do not wait for one another; `acks` says how far they are settled.
+
+Whoever drives the machine carries out each command and reports back: `Find` with
+`found`, `Make`, `Cut` and `Remove` with `done`, `Add` with `settled`. Source:
+spec/log.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from holdfast.core import wire
+from holdfast.core.log.limits import Bucket, Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A log as the store knows it. Verifiers are SHA-256 of the role tokens."""
+
+    key: int
+    """The store's own name of the log."""
+    append: bytes
+    read: bytes
+    owner: bytes
+    first: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request was not carried out: a code of `wire.Refused` and a sentence."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this frame."""
+
+    frame: wire.RelayFrame
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Close the connection after what was sent so far."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """Look the log up and answer with `found`."""
+
+    log_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """Make the log, or find it made with the same verifiers; answer with `done`."""
+
+    frame: wire.Create
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Store the record and answer with `settled`. `expires` in milliseconds."""
+
+    handle: int
+    n: int
+    key: int
+    expires: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fan:
+    """Hand a live frame to whoever follows now."""
+
+    key: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Start a reader for the handle, in place of one that it had."""
+
+    handle: int
+    key: int
+    since: int
+    follow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop the handle's reader, if it has one."""
+
+    handle: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Delete the log's records up to and including `upto`; answer with `done`."""
+
+    key: int
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Delete the log; answer with `done`."""
+
+    key: int
+
+
+Command = Send | End | Find | Make | Add | Fan | Read | Stop | Cut | Remove
+
+DENIED: Final = Refusal("denied", "no such log, or not with these capabilities")
+UNKNOWN: Final = Refusal("unknown-handle", "this handle is not attached; attach it first")
+CROWDED: Final = Refusal("later", "more is waiting for the disk than is healthy; try again soon")
+
+_NOTHING: Final = Found(0, b"\0" * 32, b"\0" * 32, b"\0" * 32, 0, 0)
+_NO_TOKEN: Final = b"\0" * 32
+
+State = Literal["greeting", "open", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Binding:
+    key: int
+    append: bool
+    read: bool
+    owner: bool
+
+
+class Session:
+    """One connection. `crowded` tells whether the store has more to do than is healthy."""
+
+    def __init__(
+        self,
+        welcome: wire.Welcome,
+        limits: Limits | None = None,
+        crowded: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.state: State = "greeting"
+        self._welcome = welcome
+        self._limits = limits = limits or Limits()
+        self._crowded = crowded
+        self._bound: dict[int, _Binding] = {}
+        self._waiting: wire.ClientFrame | None = None
+        self._held: deque[tuple[wire.ClientFrame, int]] = deque()
+        self._held_bytes = 0
+        self._creates = 0
+        self._last = 0
+        self._acked = 0
+        self._unsettled: deque[tuple[int, int]] = deque()
+        self._unsettled_bytes = 0
+        burst = limits.burst_seconds
+        self._records = Bucket(limits.appends_per_second, limits.appends_per_second * burst)
+        self._bytes = Bucket(limits.bytes_per_second, limits.bytes_per_second * burst)
+
+    def open(self) -> list[Command]:
+        """The relay speaks first."""
+        return [Send(self._welcome)]
+
+    def receive(self, data: bytes, now: int) -> list[Command]:
+        """One frame from the node."""
+        if self.state == "ended":
+            return []
+        try:
+            frame = wire.decode_client(data)
+        except wire.Malformed as error:
+            return self.end("malformed", str(error))
+        if self._waiting is not None:
+            self._held_bytes += len(data)
+            if self._held_bytes > self._limits.held_bytes:
+                return self.end("rate", "too much was sent before earlier requests were answered")
+            self._held.append((frame, len(data)))
+            return []
+        out: list[Command] = []
+        self._handle(frame, now, out)
+        return out
+
+    def end(self, code: str, text: str) -> list[Command]:
+        """End this connection with a stated reason."""
+        if self.state == "ended":
+            return []
+        self.state = "ended"
+        self._held.clear()
+        return [Send(wire.Bye(code, text[:256])), End(code)]
+
+    def found(self, log: Found | None, now: int) -> list[Command]:
+        """Answer to `Find`; None if the log is absent or expired."""
+        frame, self._waiting = self._waiting, None
+        out: list[Command] = []
+        if self.state == "open" and isinstance(frame, wire.Attach):
+            binding = self._granted(frame, log)
+            if binding is None or log is None:
+                out.append(_refused(frame.handle, DENIED))
+            else:
+                self._bind(frame, log, binding, out)
+        self._resume(now, out)
+        return out
+
+    def done(self, refusal: Refusal | None, now: int) -> list[Command]:
+        """Answer to `Make`, `Cut` and `Remove`."""
+        frame, self._waiting = self._waiting, None
+        out: list[Command] = []
+        if self.state == "open" and isinstance(frame, (wire.Create, wire.Trim, wire.Drop)):
+            if refusal is not None:
+                out.append(_refused(frame.handle, refusal))
+            elif isinstance(frame, wire.Create):
+                self._creates += 1
+                out.append(Send(wire.Done(frame.handle, "create")))
+            elif isinstance(frame, wire.Trim):
+                out.append(Send(wire.Done(frame.handle, "trim")))
+            else:
+                self._bound.pop(frame.handle, None)
+                out += [Stop(frame.handle), Send(wire.Done(frame.handle, "drop"))]
+        self._resume(now, out)
+        return out
+
+    def settled(self, handle: int, n: int, refusal: Refusal | None) -> list[Command]:
+        """Answer to `Add`, in the order of the appends: durable, or refused."""
+        first, size = self._unsettled.popleft()
+        if first != n:
+            raise AssertionError("appends settle in the order they were made")
+        self._unsettled_bytes -= size
+        if refusal is None or self.state != "open":
+            return []
+        return [_refused(handle, refusal, n)]
+
+    def acks(self) -> list[Command]:
+        """The cumulative acknowledgement, if it moved. Ask after a batch, not per record."""
+        upto = self._unsettled[0][0] - 1 if self._unsettled else self._last
+        if upto == self._acked or self.state != "open":
+            return []
+        self._acked = upto
+        return [Send(wire.Acked(upto))]
+
+    def gone(self, handle: int) -> list[Command]:
+        """Somebody dropped the log that this handle is attached to."""
+        if self._bound.pop(handle, None) is None or self.state != "open":
+            return []
+        return [Stop(handle), _refused(handle, DENIED)]
+
+    def _resume(self, now: int, out: list[Command]) -> None:
+        while self._held and self._waiting is None and self.state == "open":
+            frame, size = self._held.popleft()
+            self._held_bytes -= size
+            self._handle(frame, now, out)
+
+    def _handle(self, frame: wire.ClientFrame, now: int, out: list[Command]) -> None:
+        if isinstance(frame, wire.Append) and self.state == "open":
+            self._append(frame, now, out)
+        elif isinstance(frame, wire.Hello):
+            self._hello(frame, out)
+        elif self.state == "greeting":
+            out += self.end("malformed", "the first frame must be hello")
+        elif not self._records.take(1, now):
+            out.append(_refused(frame.handle, self._rate()))
+        elif isinstance(frame, wire.Attach):
+            if frame.handle not in self._bound and len(self._bound) >= self._limits.handles:
+                text = f"a connection attaches at most {self._limits.handles} logs; detach some"
+                out.append(_refused(frame.handle, Refusal("full", text)))
+                return
+            self._waiting = frame
+            out.append(Find(frame.log_id))
+        elif isinstance(frame, wire.Create):
+            if self._creates >= self._limits.creates:
+                text = f"a connection makes at most {self._limits.creates} logs"
+                out.append(_refused(frame.handle, Refusal("rate", text)))
+                return
+            self._waiting = frame
+            out.append(Make(frame))
+        elif isinstance(frame, wire.Detach):
+            if self._bound.pop(frame.handle, None) is not None:
+                out.append(Stop(frame.handle))
+            out.append(Send(wire.Done(frame.handle, "detach")))
+        elif isinstance(frame, (wire.Trim, wire.Drop)):
+            binding = self._bound.get(frame.handle)
+            if binding is None:
+                out.append(_refused(frame.handle, UNKNOWN))
+            elif not binding.owner:
+                out.append(_refused(frame.handle, DENIED))
+            else:
+                self._waiting = frame
+                if isinstance(frame, wire.Trim):
+                    out.append(Cut(binding.key, frame.upto))
+                else:
+                    out.append(Remove(binding.key))
+
+    def _hello(self, frame: wire.Hello, out: list[Command]) -> None:
+        if self.state != "greeting":
+            out += self.end("malformed", "hello comes once")
+        elif frame.version != wire.VERSION:
+            out += self.end("version", f"this relay speaks version {wire.VERSION}; update")
+        else:
+            self.state = "open"
+
+    def _append(self, frame: wire.Append, now: int, out: list[Command]) -> None:
+        if frame.n != self._last + 1:
+            out += self.end("malformed", "appends are counted from 1 without gaps")
+            return
+        self._last = frame.n
+        refusal = self._check(frame, now)
+        if refusal is not None:
+            out.append(_refused(frame.handle, refusal, frame.n))
+            return
+        key = self._bound[frame.handle].key
+        if frame.lifetime == 0:
+            out.append(Fan(key, frame.body))
+            return
+        size = len(frame.body)
+        self._unsettled.append((frame.n, size))
+        self._unsettled_bytes += size
+        expires = now + min(frame.lifetime, self._limits.max_lifetime) * 1000
+        out.append(Add(frame.handle, frame.n, key, expires, frame.body))
+
+    def _check(self, frame: wire.Append, now: int) -> Refusal | None:
+        binding = self._bound.get(frame.handle)
+        if binding is None:
+            return UNKNOWN
+        if not binding.append:
+            return DENIED
+        size = len(frame.body)
+        if size > self._limits.max_body:
+            return Refusal("size", f"a record has at most {self._limits.max_body} bytes")
+        if not (self._records.take(1, now) and self._bytes.take(size, now)):
+            return self._rate()
+        if frame.lifetime == 0:
+            return None
+        if self._unsettled_bytes + size > self._limits.unsettled_bytes or self._crowded():
+            return CROWDED
+        return None
+
+    def _rate(self) -> Refusal:
+        limits = self._limits
+        return Refusal(
+            "rate",
+            f"at most {limits.appends_per_second} requests and {limits.bytes_per_second} bytes"
+            " a second; wait a moment",
+        )
+
+    def _granted(self, frame: wire.Attach, log: Found | None) -> _Binding | None:
+        """The roles whose tokens were given, or None if one of them is wrong.
+
+        The work is the same for an absent log and for right and wrong tokens, so that
+        nobody finds out which names exist.
+        """
+        known = log or _NOTHING
+        right = True
+        for token, verifier in (
+            (frame.append, known.append),
+            (frame.read, known.read),
+            (frame.owner, known.owner),
+        ):
+            digest = hashlib.sha256(token or _NO_TOKEN).digest()
+            right &= hmac.compare_digest(digest, verifier) | (token is None)
+        append, read, owner = (t is not None for t in (frame.append, frame.read, frame.owner))
+        if log is None or not right or not (append or read or owner):
+            return None
+        return _Binding(log.key, append, read, owner)
+
+    def _bind(
+        self, frame: wire.Attach, log: Found, binding: _Binding, out: list[Command]
+    ) -> None:
+        out.append(Stop(frame.handle))
+        self._bound[frame.handle] = binding
+        out.append(Send(wire.Attached(frame.handle, log.first, log.next)))
+        if frame.since is not None and binding.read:
+            since = frame.since if frame.since < log.next else 0
+            out.append(Read(frame.handle, log.key, since, frame.follow))
+
+
+def _refused(handle: int, refusal: Refusal, n: int = 0) -> Command:
+    return Send(wire.Refused(handle, refusal.code, refusal.text, n))

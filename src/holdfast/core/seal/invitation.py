@@ -195,7 +195,7 @@ class Invitation:
         secret = entropy(16)
         account, one_time = identity.account.with_key(entropy, many)
         key = HpkeKey.make(entropy(hpke.SECRET))
-        seconds = expires // 1000
+        seconds = min(expires // 1000, 2**32 - 1)
         signed = _sign(
             identity, INVITE, key.public, one_time, many, now, seconds,
             links.accept_caps(secret).conv_id, profile,

@@ -247,11 +247,11 @@ class Pairwise:
         state, outer = self._state, self._state.outer
         if state.frozen:
             return None
-        if state.urgent or state.tell or outer.asked or self._ask:
+        if state.urgent or state.tell or self._ask or state.owed >= ACK_AT_MOST:
+            return 0
+        if outer.asked and receipts:
             return 0
         times: list[int] = []
-        if state.owed >= ACK_AT_MOST:
-            return 0
         if state.owed and receipts:
             times.append(state.owed_since + ACK_DELAY)
         full = self._outer.wants_offer(0) == "full"

@@ -54,7 +54,7 @@ class Met:
 
 def meet(seed: str = "met", many: bool = False) -> Met:
     """A first contact, from invitation to two ends that have not yet exchanged a word."""
-    entropy = seeded(seed)
+    entropy = seeded(f"meet {seed}")
     anna, _ = Identity.create(entropy)
     boris, _ = Identity.create(entropy)
     invitation = Invitation.create(anna, (home(),), NOW + DAY, b"Anna", NOW, entropy, many)

@@ -68,7 +68,7 @@ class Link:
     def text(self, landing: str | None = None) -> str:
         """`holdfast:…`, or with `landing`, a `HOST[:PORT]`, `https://HOST[:PORT]/#…`."""
         payload = caps.b64(self._bytes())
-        return f"{SCHEME}{payload}" if landing is None else f"https://{landing}/#{payload}"
+        return f"{SCHEME}{payload}" if landing is None else landing_address(landing, payload)
 
     def _bytes(self) -> bytes:
         if not 1 <= len(self.homes) <= MAX_HOMES:
@@ -111,6 +111,11 @@ class Link:
         if link.expires * 1000 <= now:
             raise BadLink("expired")
         return link
+
+
+def landing_address(landing: str, payload: str) -> str:
+    """A web address whose server is never sent the payload: it stands in the fragment."""
+    return f"https://{landing}/#{payload}"
 
 
 def _homes(data: bytes) -> tuple[Home, ...]:

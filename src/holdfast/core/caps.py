@@ -48,7 +48,7 @@ def hkdf(secret: bytes, label: str, *context: bytes, length: int = 32) -> bytes:
     return HKDF(hashes.SHA256(), length, None, info).derive(secret)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Home:
     """One relay as a log's home: where it is, what its path is, which key is its own."""
 
@@ -61,6 +61,9 @@ class Home:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}/{b64(self.path_secret)}.{b64(self.pin)}"
+
+    def __repr__(self) -> str:
+        return f"Home({self.label})"  # what is printed by accident holds no secret
 
     @property
     def label(self) -> str:
@@ -102,7 +105,7 @@ def request_path(home: Home, tls_key_hash: bytes) -> str:
     return "/" + b64(hkdf(home.path_secret, "path/1", tls_key_hash, length=18))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Caps:
     """What somebody holds of one log; `None` is a role they do not have."""
 
@@ -110,6 +113,10 @@ class Caps:
     append: bytes | None = None
     read: bytes | None = None
     owner: bytes | None = None
+
+    def __repr__(self) -> str:
+        held = [role for role in ("append", "read", "owner") if getattr(self, role) is not None]
+        return f"Caps({', '.join(held)})"
 
     @classmethod
     def make(cls, entropy: bytes) -> Caps:

@@ -48,23 +48,26 @@ class Reader:
         self._seen_newest = self._newest
         return Fetch(self.cursor)
 
-    def fetched(
-        self, records: Sequence[tuple[int, bytes]], more: bool, room: bool
-    ) -> Fetch | None:
+    def fetched(self, records: Sequence[tuple[int, bytes]], more: bool) -> None:
         """Answer to `Fetch`: records in order, and whether the store has more."""
         if self.state != "reading":
-            return None
+            return
         self._pending += records
         if records:
             self.cursor = records[-1][0]
-        self.state = "waiting"
-        if more:
-            return self.go_on(room)
-        self.cursor = max(self.cursor, self._seen_newest)
-        if self._newest > self.cursor:
-            return self.go_on(room)
-        self.state = "following" if self._follow else "ended"
-        return None
+        if not more:
+            # What was published before the fetch and did not come with it was deleted.
+            self.cursor = max(self.cursor, self._seen_newest)
+        if more or self._newest > self.cursor:
+            self.state = "waiting"
+        else:
+            self.state = "following" if self._follow else "ended"
+
+    def stop(self) -> None:
+        """Nothing more is wanted."""
+        self.state = "ended"
+        self._told = True
+        self._pending.clear()
 
     def published(self, seq: int, body: bytes, room: bool) -> None:
         """A record became durable."""

@@ -91,6 +91,13 @@ class Fan:
 
 
 @dataclass(frozen=True, slots=True)
+class Touch:
+    """Somebody with a right to the log came: it is in use."""
+
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """Start a reader for the handle, in place of one that it had."""
 
@@ -122,7 +129,7 @@ class Remove:
     key: int
 
 
-Command = Send | End | Find | Make | Add | Fan | Read | Stop | Cut | Remove
+Command = Send | End | Find | Make | Touch | Add | Fan | Read | Stop | Cut | Remove
 
 DENIED: Final = Refusal("denied", "no such log, or not with these capabilities")
 UNKNOWN: Final = Refusal("unknown-handle", "this handle is not attached; attach it first")
@@ -374,7 +381,7 @@ class Session:
     def _bind(
         self, frame: wire.Attach, log: Found, binding: _Binding, out: list[Command]
     ) -> None:
-        out.append(Stop(frame.handle))
+        out += [Stop(frame.handle), Touch(log.key)]
         self._bound[frame.handle] = binding
         out.append(Send(wire.Attached(frame.handle, log.first, log.next)))
         if frame.since is not None and binding.read:

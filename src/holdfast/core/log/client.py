@@ -1,0 +1,523 @@
+"""A node's side of its connection to one relay, across reconnections.
+
+Say what is wanted (`create`, `follow`, `append`, `trim`, `drop`) at any time, tell it when
+the connection is up, down, or brought a frame, and after each of these take what is to be
+sent and what happened. What was not acknowledged is asked for again on the next connection:
+appends with the very same bytes, so that the reader recognises them. Source: spec/log.md.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from holdfast.core import wire
+from holdfast.core.caps import NONCE, BadRecord, Caps, Envelope, Home
+
+WINDOW_BYTES: Final = 1024 * 1024
+"""Appended bytes on their way to the relay and not acknowledged."""
+QUEUE_BYTES: Final = 64 * 1024 * 1024
+"""Appended bytes that wait for one relay; beyond, appends are refused with `later`."""
+MAX_LOGS: Final = 4_096
+RETRY_MS: Final = {"rate": 1_000, "later": 2_000, "full": 60_000}
+"""Refusals that time may heal: the request is made again after so long."""
+
+What = Literal["create", "attach", "append", "trim", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The log exists at this home."""
+
+    locator: bytes
+    home: Home
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The record is on this home's disk."""
+
+    locator: bytes
+    home: Home
+    rid: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A stored record; sequence numbers rise, and have gaps where records were deleted."""
+
+    locator: bytes
+    home: Home
+    seq: int
+    rid: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A live frame."""
+
+    locator: bytes
+    home: Home
+    rid: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """Every record that this home had when it was attached has been delivered."""
+
+    locator: bytes
+    home: Home
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The home did not do it. `rid` is set for an append.
+
+    Codes of `RETRY_MS` are retried by themselves, so they only inform; after others
+    the request is forgotten, and a refused attach ends following.
+    """
+
+    locator: bytes
+    home: Home
+    what: What
+    code: str
+    text: str
+    rid: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The connection is of no use: close it."""
+
+    reason: str
+
+
+Event = Created | Appended | Received | Live | CaughtUp | Refused
+Output = bytes | Event | Close
+"""A frame to send, or what happened."""
+
+
+@dataclass(slots=True)
+class _Append:
+    rid: bytes
+    stored: bytes
+    lifetime: int
+
+
+@dataclass(slots=True, eq=False)
+class _Log:
+    caps: Caps
+    envelope: Envelope
+    handle: int = 0
+    state: Literal["detached", "attaching", "attached"] = "detached"
+    create: int | None = None
+    """The limit to create it with, until that is done."""
+    following: bool = False
+    cursor: int = 0
+    unsent: deque[_Append] = field(default_factory=deque)
+    queued: set[bytes] = field(default_factory=set)
+    """Record ids of all appends that are not settled, sent or not."""
+    trim: int = 0
+    trim_sent: int = 0
+    drop: bool = False
+    paused_until: int = 0
+    asked: deque[str] = field(default_factory=deque)
+    """Requests of this connection that the relay answers in order."""
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self.following or self.queued or self.trim or self.drop)
+
+
+class Client:
+    """`entropy` gives random bytes; `home` is the relay whose pin names its logs."""
+
+    def __init__(self, home: Home, entropy: Callable[[int], bytes]) -> None:
+        self.home = home
+        self._entropy = entropy
+        self._logs: dict[bytes, _Log] = {}
+        self._by_handle: dict[int, _Log] = {}
+        self._up = False
+        self._handle = 0
+        self._n = 0
+        self._flight: dict[int, tuple[_Log, _Append]] = {}
+        self._flight_bytes = 0
+        self._queued_bytes = 0
+        self._now = 0
+        self._out: list[Output] = []
+
+    def take(self) -> list[Output]:
+        """What is to be sent and what happened since the last call, in order."""
+        out, self._out = self._out, []
+        return out
+
+    # Wishes.
+
+    def create(self, caps: Caps, limit: int = 0) -> None:
+        """Make the log; needs all roles. `limit`: the most records it ever takes, or 0."""
+        log = self._log(caps, "create")
+        if log is not None:
+            log.create = limit
+            if self._up:
+                self._ask_create(log)
+                if log.wanted:
+                    self._attach(log)
+
+    def follow(self, caps: Caps, since: int) -> None:
+        """Deliver stored records after `since`, then what comes. Needs the read role."""
+        log = self._log(caps, "attach")
+        if log is not None and not log.following:
+            log.following, log.cursor = True, since
+            if self._up:
+                self._attach(log)
+
+    def unfollow(self, caps: Caps) -> None:
+        """Deliver nothing more of this log."""
+        log = self._logs.get(caps.locator)
+        if log is not None and log.following:
+            log.following = False
+            if log.wanted and self._up:
+                self._attach(log)
+            elif not log.wanted:
+                self._forget(log)
+
+    def append(
+        self, caps: Caps, rid: bytes, body: bytes, lifetime: int, room: bool = True
+    ) -> None:
+        """Add a record that is kept `lifetime` seconds; 0 is live: sent now or never.
+
+        `room` is whether the connection has little unsent; live frames need it.
+        """
+        log = self._log(caps, "append", rid)
+        if log is None or rid in log.queued:
+            return
+        if len(body) > wire.MAX_BODY - (NONCE + len(rid) + 16):
+            self._refused(log, "append", "size", "the record is larger than a relay takes", rid)
+            return
+        if self._up and log.state == "detached" and not log.paused_until:
+            self._attach(log)
+        if lifetime == 0 and not (room and log.state == "attached"):
+            return
+        if lifetime and self._queued_bytes + len(body) > QUEUE_BYTES:
+            text = "too much is waiting for this relay; append again when some was acknowledged"
+            self._refused(log, "append", "later", text, rid)
+            return
+        stored = log.envelope.seal(rid, body, self._entropy(NONCE))
+        if lifetime == 0:
+            self._n += 1
+            self._send(wire.Append(log.handle, self._n, 0, stored))
+            return
+        log.queued.add(rid)
+        log.unsent.append(_Append(rid, stored, lifetime))
+        self._queued_bytes += len(stored)
+        if self._up:
+            if log.state == "detached" and not log.paused_until:
+                self._attach(log)
+            self._pump(log)
+
+    def trim(self, caps: Caps, upto: int) -> None:
+        """Delete records up to and including `upto`. Needs the owner role."""
+        log = self._log(caps, "trim")
+        if log is not None and upto > log.trim:
+            log.trim = upto
+            self._go_on(log)
+
+    def drop(self, caps: Caps) -> None:
+        """Delete the log. Needs the owner role. A log that is gone already is dropped."""
+        log = self._log(caps, "drop")
+        if log is not None and not log.drop:
+            log.drop = True
+            self._go_on(log)
+
+    # The connection.
+
+    def connected(self, now: int) -> None:
+        """A connection to the relay is up, its key checked: ask for everything again."""
+        self._up, self._now, self._n = True, now, 0
+        self._send(wire.Hello(wire.VERSION))
+        for log in list(self._logs.values()):
+            self._begin(log)
+
+    def disconnected(self) -> None:
+        """The connection is gone. What was in flight will be sent again."""
+        self._up = False
+        for log, append in reversed(self._flight.values()):
+            log.unsent.appendleft(append)
+        self._flight.clear()
+        self._flight_bytes = 0
+        self._by_handle.clear()
+        for log in list(self._logs.values()):
+            log.handle, log.state, log.trim_sent, log.paused_until = 0, "detached", 0, 0
+            log.asked.clear()
+            if not log.wanted and log.create is None:
+                del self._logs[log.caps.locator]
+
+    def due(self) -> int | None:
+        """When `tick` is to be called, or None."""
+        paused = (log.paused_until for log in self._logs.values() if log.paused_until)
+        return min(paused, default=None)
+
+    def tick(self, now: int) -> None:
+        """Time has passed: refusals that time may heal are tried again."""
+        self._now = now
+        for log in list(self._logs.values()):
+            if log.paused_until and log.paused_until <= now:
+                log.paused_until = 0
+                if self._up:
+                    self._begin(log)
+
+    def receive(self, data: bytes, now: int) -> None:
+        """One frame from the relay."""
+        self._now = now
+        try:
+            frame = wire.decode_relay(data)
+        except wire.Malformed as error:
+            self._out.append(Close(f"the relay sent what is not a frame: {error}"))
+            return
+        match frame:
+            case wire.Acked(upto):
+                self._acked(upto)
+            case wire.Bye(_, text):
+                self._out.append(Close(f"the relay ended the connection: {text}"))
+            case wire.Refused(n=n) if n:
+                self._append_refused(frame)
+            case wire.Welcome():
+                pass
+            case _:
+                log = self._by_handle.get(frame.handle)
+                if log is not None:
+                    self._of_log(log, frame)
+
+    # Inside.
+
+    def _log(self, caps: Caps, what: What, rid: bytes | None = None) -> _Log | None:
+        """The log, with the roles it had and those that `caps` adds."""
+        log = self._logs.get(caps.locator)
+        if log is None:
+            log = _Log(caps, Envelope(caps.locator, self.home.pin))
+            if len(self._logs) >= MAX_LOGS:
+                text = f"a node uses at most {MAX_LOGS} logs of one relay"
+                self._refused(log, what, "later", text, rid)
+                return None
+            self._logs[caps.locator] = log
+            return log
+        had = log.caps
+        log.caps = Caps(
+            caps.locator,
+            caps.append or had.append,
+            caps.read or had.read,
+            caps.owner or had.owner,
+        )
+        if log.caps != had and log.state != "detached":
+            self._attach(log)
+        return log
+
+    def _forget(self, log: _Log) -> None:
+        if self._logs.get(log.caps.locator) is log:
+            del self._logs[log.caps.locator]
+        if self._up and log.handle:
+            self._send(wire.Detach(log.handle))
+            self._by_handle.pop(log.handle, None)
+
+    def _begin(self, log: _Log) -> None:
+        if log.create is not None:
+            self._ask_create(log)
+        if log.wanted and log.state == "detached":
+            self._attach(log)
+        self._go_on(log)
+
+    def _go_on(self, log: _Log) -> None:
+        """Send what the log wants and has not asked for on this connection."""
+        if not self._up or log.paused_until:
+            return
+        if log.state == "detached":
+            self._attach(log)
+        if log.drop and "drop" not in log.asked:
+            self._ask(log, "drop", wire.Drop(log.handle))
+        elif log.trim > log.trim_sent and "trim" not in log.asked:
+            log.trim_sent = log.trim
+            self._ask(log, "trim", wire.Trim(log.handle, log.trim))
+        self._pump(log)
+
+    def _ask(self, log: _Log, what: str, frame: wire.ClientFrame) -> None:
+        log.asked.append(what)
+        self._send(frame)
+
+    def _number(self, log: _Log) -> None:
+        if not log.handle:
+            self._handle += 1
+            log.handle = self._handle
+            self._by_handle[log.handle] = log
+
+    def _ask_create(self, log: _Log) -> None:
+        self._number(log)
+        caps, pin = log.caps, self.home.pin
+        frame = wire.Create(
+            log.handle,
+            caps.log_id(pin),
+            caps.verifier("append", pin),
+            caps.verifier("read", pin),
+            caps.verifier("owner", pin),
+            log.create or 0,
+        )
+        self._ask(log, "create", frame)
+
+    def _attach(self, log: _Log) -> None:
+        self._number(log)
+        log.state = "attaching"
+        caps, pin = log.caps, self.home.pin
+        frame = wire.Attach(
+            log.handle,
+            caps.log_id(pin),
+            caps.token("append", pin),
+            caps.token("read", pin),
+            caps.token("owner", pin),
+            log.cursor if log.following else None,
+        )
+        self._ask(log, "attach", frame)
+
+    def _pump(self, log: _Log) -> None:
+        """Send appends while the window has room; the relay holds those that come early."""
+        if log.state == "detached" or log.paused_until:
+            return
+        while log.unsent and self._flight_bytes < WINDOW_BYTES:
+            append = log.unsent.popleft()
+            self._n += 1
+            self._flight[self._n] = (log, append)
+            self._flight_bytes += len(append.stored)
+            self._send(wire.Append(log.handle, self._n, append.lifetime, append.stored))
+
+    def _acked(self, upto: int) -> None:
+        while self._flight and (n := next(iter(self._flight))) <= upto:
+            log, append = self._flight.pop(n)
+            self._flight_bytes -= len(append.stored)
+            self._settle(log, append)
+            self._out.append(Appended(log.caps.locator, self.home, append.rid))
+        self._pump_all()
+
+    def _append_refused(self, frame: wire.Refused) -> None:
+        log, append = self._flight.pop(frame.n, (None, None))
+        if log is None or append is None:
+            return
+        self._flight_bytes -= len(append.stored)
+        if frame.code in RETRY_MS:
+            log.unsent.appendleft(append)
+            if not log.paused_until and frame.code == "full":
+                self._refused(log, "append", frame.code, frame.text, append.rid)
+            self._pause(log, frame.code)
+        elif log.state != "attached" and frame.code == "unknown-handle":
+            log.unsent.appendleft(append)
+        else:
+            self._settle(log, append)
+            self._refused(log, "append", frame.code, frame.text, append.rid)
+        self._pump_all()
+
+    def _settle(self, log: _Log, append: _Append) -> None:
+        log.queued.discard(append.rid)
+        self._queued_bytes -= len(append.stored)
+
+    def _pump_all(self) -> None:
+        if self._flight_bytes < WINDOW_BYTES // 2:
+            for log in self._logs.values():
+                if log.unsent:
+                    self._pump(log)
+
+    def _pause(self, log: _Log, code: str) -> None:
+        log.paused_until = self._now + RETRY_MS[code]
+
+    def _of_log(self, log: _Log, frame: wire.RelayFrame) -> None:
+        match frame:
+            case wire.Attached(next=coming):
+                self._answered(log, "attach")
+                if log.cursor >= coming:
+                    log.cursor = 0
+                if "attach" not in log.asked:
+                    log.state = "attached"
+                self._go_on(log)
+            case wire.Records(records=records):
+                for seq, stored in records:
+                    self._record(log, seq, stored)
+            case wire.Done(what="read"):
+                if log.following:
+                    self._out.append(CaughtUp(log.caps.locator, self.home))
+            case wire.Done(what=what):
+                self._answered(log, what)
+                self._done(log, what)
+            case wire.Refused(code=code, text=text):
+                self._request_refused(log, code, text)
+
+    def _answered(self, log: _Log, what: str) -> None:
+        if what in log.asked:
+            log.asked.remove(what)
+
+    def _record(self, log: _Log, seq: int, stored: bytes) -> None:
+        if not log.following or (seq and seq <= log.cursor):
+            return
+        log.cursor = max(log.cursor, seq)
+        try:
+            rid, body = log.envelope.open(stored)
+        except BadRecord:
+            return
+        locator, home = log.caps.locator, self.home
+        self._out.append(
+            Received(locator, home, seq, rid, body) if seq else Live(locator, home, rid, body)
+        )
+
+    def _done(self, log: _Log, what: str) -> None:
+        if what == "create":
+            log.create = None
+            self._out.append(Created(log.caps.locator, self.home))
+        elif what == "trim":
+            if log.trim <= log.trim_sent:
+                log.trim = log.trim_sent = 0
+            self._go_on(log)
+        elif what == "drop":
+            self._dropped(log)
+
+    def _request_refused(self, log: _Log, code: str, text: str) -> None:
+        what = log.asked.popleft() if log.asked else "attach"
+        if code in RETRY_MS:
+            if what == "attach":
+                log.state = "detached"
+            elif what == "trim":
+                log.trim_sent = 0
+            self._pause(log, code)
+        elif what == "create":
+            log.create = None
+            self._refused(log, "create", code, text)
+        elif what == "trim":
+            log.trim = log.trim_sent = 0
+            self._refused(log, "trim", code, text)
+        elif log.drop:
+            self._dropped(log)
+        elif what == "attach" and "attach" not in log.asked:
+            log.state, log.following, log.trim = "detached", False, 0
+            self._refused(log, "attach", code, text)
+            self._fail(log, code, text)
+
+    def _dropped(self, log: _Log) -> None:
+        self._fail(log, "denied", "the log was dropped")
+        self._forget(log)
+
+    def _fail(self, log: _Log, code: str, text: str) -> None:
+        """Nothing can be appended: every record that waits is refused."""
+        flight = [n for n, (owner, _) in self._flight.items() if owner is log]
+        failed = [self._flight.pop(n)[1] for n in flight]
+        self._flight_bytes -= sum(len(append.stored) for append in failed)
+        failed += log.unsent
+        log.unsent.clear()
+        for append in failed:
+            self._settle(log, append)
+            self._refused(log, "append", code, text, append.rid)
+
+    def _refused(
+        self, log: _Log, what: What, code: str, text: str, rid: bytes | None = None
+    ) -> None:
+        self._out.append(Refused(log.caps.locator, self.home, what, code, text, rid))
+
+    def _send(self, frame: wire.ClientFrame) -> None:
+        self._out.append(wire.encode(frame))

@@ -1,0 +1,288 @@
+"""A node's logs on all its relays: connections kept up, and what happens on them.
+
+One client machine (`core.log.client`) per relay; this module gives it connections, the
+clock and a timer. Nothing here is durable: who calls `append` keeps the record until
+`Appended` comes, and repeats follow and append after a start of the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from holdfast.core.caps import Caps, Home
+from holdfast.core.log.client import (
+    Appended,
+    CaughtUp,
+    Client,
+    Close,
+    Created,
+    Event,
+    Live,
+    Received,
+    Refused,
+)
+
+if TYPE_CHECKING:
+    from holdfast.paths.base import Channel, Handler
+
+__all__ = [
+    "Appended",
+    "CaughtUp",
+    "Created",
+    "Down",
+    "Live",
+    "LogEvent",
+    "Logs",
+    "Received",
+    "Refused",
+    "Up",
+]
+
+FIRST_WAIT: Final = 500
+"""Milliseconds before the second attempt; doubled for each one after it."""
+LONGEST_WAIT: Final = 60_000
+STEADY: Final = 10_000
+"""A connection that lasted so long makes the next wait the first one again."""
+LIVE_UNSENT: Final = 64 * 1024
+"""Live frames are not given to a connection that has more bytes unsent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """The relay is connected and its key was checked."""
+
+    home: Home
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """The relay is not connected; it is tried again by itself. `why` is for people."""
+
+    home: Home
+    why: str
+
+
+LogEvent = Event | Up | Down
+Connect = Callable[["Home", "Handler"], Awaitable["Channel"]]
+"""A path's way to connect: gives a channel whose relay's key was checked, or raises."""
+
+
+class Logs:
+    """All methods are called on the loop's thread and return at once; what comes of them
+    is told to `on_event`, on the same thread. Every home that is mentioned is connected
+    and kept connected until `close`."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        clock: Callable[[], int],
+        entropy: Callable[[int], bytes],
+        on_event: Callable[[LogEvent], None],
+    ) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._entropy = entropy
+        self._on_event = on_event
+        self._lines: dict[bytes, _Line] = {}
+
+    def open(self, home: Home) -> None:
+        """Keep a connection to this relay."""
+        self._line(home)
+
+    def close(self, home: Home) -> None:
+        """Let go of this relay, with everything that waits for it."""
+        line = self._lines.pop(home.pin, None)
+        if line is not None:
+            line.stop()
+
+    async def stop(self) -> None:
+        """Let go of all relays; returns when their connections are closed."""
+        lines = list(self._lines.values())
+        self._lines.clear()
+        for line in lines:
+            line.stop()
+        await asyncio.gather(*(line.task for line in lines), return_exceptions=True)
+
+    def retry(self) -> None:
+        """Try every relay that is down now: the network changed, or the person asked."""
+        for line in self._lines.values():
+            line.hurry.set()
+
+    def create(self, caps: Caps, home: Home, limit: int = 0) -> None:
+        """Make the log; `limit` is the most records it ever takes, 0 for no such limit."""
+        with self._line(home) as client:
+            client.create(caps, limit)
+
+    def follow(self, caps: Caps, home: Home, since: int) -> None:
+        """Deliver stored records after `since`, then all that come; across reconnections."""
+        with self._line(home) as client:
+            client.follow(caps, since)
+
+    def unfollow(self, caps: Caps, home: Home) -> None:
+        """Deliver nothing more of this log."""
+        with self._line(home) as client:
+            client.unfollow(caps)
+
+    def append(self, caps: Caps, home: Home, rid: bytes, body: bytes, lifetime: int) -> None:
+        """Add a record that is kept `lifetime` seconds, again and again until the relay
+        acknowledged it; with 0, pass a live frame on now or never."""
+        line = self._line(home)
+        with line as client:
+            client.append(caps, rid, body, lifetime, room=line.room)
+
+    def trim(self, caps: Caps, home: Home, upto: int) -> None:
+        """Delete stored records up to and including `upto`."""
+        with self._line(home) as client:
+            client.trim(caps, upto)
+
+    def drop(self, caps: Caps, home: Home) -> None:
+        """Delete the log."""
+        with self._line(home) as client:
+            client.drop(caps)
+
+    def _line(self, home: Home) -> _Line:
+        line = self._lines.get(home.pin)
+        if line is None:
+            line = _Line(home, self._connect, self._clock, self._entropy, self._on_event)
+            self._lines[home.pin] = line
+        return line
+
+
+class _Line:
+    """One relay: the machine, its connection and its timers. As a context manager it
+    carries out what the machine was told to do inside."""
+
+    def __init__(
+        self,
+        home: Home,
+        connect: Connect,
+        clock: Callable[[], int],
+        entropy: Callable[[int], bytes],
+        on_event: Callable[[LogEvent], None],
+    ) -> None:
+        self._home = home
+        self._connect = connect
+        self._clock = clock
+        self._entropy = entropy
+        self._on_event = on_event
+        self._client = Client(home, entropy)
+        self._channel: Channel | None = None
+        self._stopped = False
+        self._flushing = False
+        self._lost = asyncio.Event()
+        self._why = ""
+        self._timer: asyncio.TimerHandle | None = None
+        self.hurry = asyncio.Event()
+        self.task = asyncio.create_task(self._keep())
+
+    def stop(self) -> None:
+        """Close the connection and make no other."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.task.cancel()
+
+    @property
+    def room(self) -> bool:
+        """Whether a live frame would leave soon."""
+        return self._channel is not None and self._channel.buffered < LIVE_UNSENT
+
+    def __enter__(self) -> Client:
+        return self._client
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+
+    # From the channel.
+
+    def on_frame(self, frame: bytes) -> None:
+        """One whole frame came."""
+        if not self._stopped:
+            self._client.receive(frame, self._clock())
+            self._flush()
+
+    def on_drained(self) -> None:
+        """The channel has little left to send; the machine's window keeps it short anyway."""
+
+    def on_closed(self, reason: str) -> None:
+        """The connection is gone."""
+        self._why = self._why or reason
+        self._lost.set()
+
+    async def _keep(self) -> None:
+        wait = FIRST_WAIT
+        try:
+            while True:
+                self._lost.clear()
+                self._why = ""
+                began = self._clock()
+                try:
+                    self._channel = await self._connect(self._home, self)
+                except OSError as error:
+                    self._tell(Down(self._home, str(error) or type(error).__name__))
+                else:
+                    began = self._clock()
+                    self._client.connected(began)
+                    self._tell(Up(self._home))
+                    self._flush()
+                    await self._lost.wait()
+                    self._channel = None
+                    self._client.disconnected()
+                    self._tell(Down(self._home, self._why or "the connection was closed"))
+                    if self._clock() - began >= STEADY:
+                        wait = FIRST_WAIT
+                await self._pause(wait)
+                wait = min(wait * 2, LONGEST_WAIT)
+        finally:
+            if self._channel is not None:
+                self._channel.close("")
+
+    async def _pause(self, wait: int) -> None:
+        """Half of the wait and a random part of the rest: nodes do not return in step."""
+        share = int.from_bytes(self._entropy(2), "big") / 65_535
+        self.hurry.clear()
+        try:
+            async with asyncio.timeout(wait / 2000 * (1 + share)):
+                await self.hurry.wait()
+        except TimeoutError:
+            pass
+
+    def _flush(self) -> None:
+        if self._flushing:
+            return  # an event's receiver asked for something: the loop below sees it
+        self._flushing = True
+        try:
+            while out := self._client.take():
+                for item in out:
+                    if isinstance(item, bytes):
+                        if self._channel is not None:
+                            self._channel.send(item)
+                    elif isinstance(item, Close):
+                        self._why = self._why or item.reason
+                        if self._channel is not None:
+                            self._channel.close("")
+                    else:
+                        self._tell(item)
+        finally:
+            self._flushing = False
+        self._set_timer()
+
+    def _tell(self, event: LogEvent) -> None:
+        if not self._stopped:
+            self._on_event(event)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._client.due()
+        if due is not None and not self._stopped:
+            delay = max(0, due - self._clock()) / 1000
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._client.tick(self._clock())
+        self._flush()

@@ -1,0 +1,98 @@
+"""What the relay's connections share: the store, who follows which log, the turn's end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from holdfast.core.log.reader import Reader
+from holdfast.core.log.server import Refusal
+from holdfast.relay.limits import RelayLimits
+from holdfast.store.base import Answer, Store
+
+if TYPE_CHECKING:
+    from holdfast.relay.session import Connection
+
+
+class Hub:
+    """Hands durable records and live frames to those who follow.
+
+    `soon` runs a function at the end of the loop's turn (`call_soon`), `clock` gives
+    milliseconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        limits: RelayLimits,
+        clock: Callable[[], int],
+        soon: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self.store = store
+        self.limits = limits
+        self.clock = clock
+        self._soon = soon
+        self._followers: dict[int, dict[tuple[int, int], tuple[Connection, Reader]]] = {}
+        self._connections: dict[Connection, int] = {}
+        self._dirty: dict[Connection, None] = {}
+
+    def joined(self, connection: Connection) -> None:
+        """A connection began."""
+        self._connections[connection] = self.clock()
+
+    def left(self, connection: Connection) -> None:
+        """A connection ended."""
+        self._connections.pop(connection, None)
+        self._dirty.pop(connection, None)
+
+    def follow(self, key: int, connection: Connection, reader: Reader) -> None:
+        """`reader` wants to know what comes to the log."""
+        who = (id(connection), reader.handle)
+        self._followers.setdefault(key, {})[who] = (connection, reader)
+
+    def unfollow(self, key: int, connection: Connection, reader: Reader) -> None:
+        """`reader` does not want to know any more."""
+        followers = self._followers.get(key)
+        if followers is not None:
+            followers.pop((id(connection), reader.handle), None)
+            if not followers:
+                del self._followers[key]
+
+    def publish(self, key: int, seq: int, body: bytes) -> None:
+        """A record is durable; with sequence number 0, a live frame passes."""
+        for connection, reader in self._followers.get(key, {}).values():
+            connection.published(reader, seq, body)
+
+    def drop(self, key: int, done: Answer) -> None:
+        """Drop a log; who follows it learns that it is gone."""
+
+        def dropped(refusal: Refusal | None) -> None:
+            done(refusal)
+            for connection, reader in list(self._followers.get(key, {}).values()):
+                connection.log_gone(reader.handle)
+
+        self.store.drop(key, dropped)
+
+    def dirty(self, connection: Connection) -> None:
+        """The connection has something to send at the end of this turn."""
+        if not self._dirty:
+            self._soon(self._flush)
+        self._dirty[connection] = None
+
+    def tick(self) -> None:
+        """Once in a while: expiry, and connections that never said hello."""
+        self.store.sweep()
+        late = self.clock() - self.limits.greeting_seconds * 1000
+        for connection, since in list(self._connections.items()):
+            if connection.session.state == "greeting" and since <= late:
+                connection.end("rate", "no hello came in time")
+
+    def end(self, code: str, text: str) -> None:
+        """End every connection with a reason."""
+        for connection in list(self._connections):
+            connection.end(code, text)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, {}
+        for connection in dirty:
+            connection.flush()

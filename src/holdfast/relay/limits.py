@@ -1,0 +1,54 @@
+"""What a relay allows altogether, and who is connected now.
+
+Addresses are held in memory while their connections last, in order to count them, and are
+written nowhere.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from holdfast.core.log.limits import Limits
+from holdfast.store.base import Quota
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """All bounds of one relay."""
+
+    connections: int = 10_000
+    connections_per_address: int = 256
+    greeting_seconds: int = 15
+    """A connection that has not said hello by then is closed."""
+    unsent_bytes: int = 1024 * 1024
+    """A reader whose connection has more unsent is slow: it waits, live frames are gone."""
+    connection: Limits = field(default_factory=Limits)
+    store: Quota = field(default_factory=Quota)
+
+
+class Doors:
+    """Counts connections, in total and by address."""
+
+    def __init__(self, limits: RelayLimits) -> None:
+        self._limits = limits
+        self._by_address: Counter[str] = Counter()
+        self._total = 0
+
+    def enter(self, address: str) -> str:
+        """Count a connection in; otherwise the sentence that says why not."""
+        if self._total >= self._limits.connections:
+            return f"this relay has all the {self._limits.connections} connections it takes"
+        if self._by_address[address] >= self._limits.connections_per_address:
+            most = self._limits.connections_per_address
+            return f"this address has all the {most} connections it may have here"
+        self._total += 1
+        self._by_address[address] += 1
+        return ""
+
+    def leave(self, address: str) -> None:
+        """Count a connection out."""
+        self._total -= 1
+        self._by_address[address] -= 1
+        if self._by_address[address] <= 0:
+            del self._by_address[address]

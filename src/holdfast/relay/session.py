@@ -1,0 +1,193 @@
+"""One connection at the relay: joins channel, session machine, readers and store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from holdfast.core import wire
+from holdfast.core.log import server
+from holdfast.core.log.reader import Reader
+from holdfast.store.base import Records
+
+if TYPE_CHECKING:
+    from holdfast.paths.base import Channel
+    from holdfast.relay.hub import Hub
+
+
+class Connection:
+    """Carries out what the session machine commands, and reports back to it.
+
+    Frames that answer a batch are sent at the end of the loop's turn (`flush`), so that a
+    batch of appends costs one acknowledgement and a batch of records one frame.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        channel: Channel,
+        welcome: wire.Welcome,
+        left: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._hub = hub
+        self._left = left
+        self._channel = channel
+        limits = hub.limits.connection
+        self.session = server.Session(welcome, limits, lambda: hub.store.crowded)
+        self._readers: dict[int, tuple[int, Reader]] = {}
+        self._ready: dict[int, Reader] = {}
+        self._slow: dict[int, Reader] = {}
+        self._fetching = False
+        self._gathered = 0
+        self.closed = False
+        hub.joined(self)
+        self._carry_out(self.session.open())
+
+    # From the channel.
+
+    def on_frame(self, data: bytes) -> None:
+        """One whole frame came."""
+        self._carry_out(self.session.receive(data, self._hub.clock()))
+        self._hub.dirty(self)
+
+    def on_drained(self) -> None:
+        """The channel has little left to send: slow readers go on."""
+        self._read_on()
+
+    def on_closed(self, reason: str) -> None:
+        """The connection is gone."""
+        self.session.state = "ended"
+        self._leave()
+
+    # From the hub.
+
+    def published(self, reader: Reader, seq: int, body: bytes) -> None:
+        """A log that `reader` follows has a new durable record; 0 is a live frame."""
+        if seq:
+            reader.published(seq, body, self._room)
+        else:
+            reader.live(body, self._room)
+        self._gathered += len(body)
+        self._moved(reader)
+
+    def log_gone(self, handle: int) -> None:
+        """A log that this connection follows was dropped."""
+        self._carry_out(self.session.gone(handle))
+
+    def end(self, code: str, text: str) -> None:
+        """Say why, and close."""
+        self._carry_out(self.session.end(code, text))
+
+    def flush(self) -> None:
+        """Send acknowledgements and records that gathered in this turn."""
+        if self.closed:
+            return
+        self._carry_out(self.session.acks())
+        ready, self._ready = self._ready, {}
+        for reader in ready.values():
+            for frame in reader.flush():
+                self._send(frame)
+        self._gathered = 0
+        self._read_on()
+
+    @property
+    def _room(self) -> bool:
+        return self._channel.buffered + self._gathered < self._hub.limits.unsent_bytes
+
+    def _send(self, frame: wire.RelayFrame) -> None:
+        if not self.closed:
+            self._channel.send(wire.encode(frame))
+
+    def _carry_out(self, commands: list[server.Command]) -> None:
+        hub = self._hub
+        for command in commands:
+            match command:
+                case server.Add(handle, n, key, expires, body):
+                    self._add(handle, n, key, expires, body)
+                case server.Send(frame):
+                    self._send(frame)
+                case server.Fan(key, body):
+                    hub.publish(key, 0, body)
+                case server.Find(log_id):
+                    hub.store.find(log_id, self._found)
+                case server.Make(create):
+                    hub.store.make(create, self._done)
+                case server.Cut(key, upto):
+                    hub.store.trim(key, upto, self._done)
+                case server.Remove(key):
+                    hub.drop(key, self._done)
+                case server.Touch(key):
+                    hub.store.touch(key)
+                case server.Read(handle, key, since, follow):
+                    self._start(handle, key, Reader(handle, since, follow), follow)
+                case server.Stop(handle):
+                    self._stop(handle)
+                case server.End(reason):
+                    self._channel.close(reason)
+                    self._leave()
+
+    def _add(self, handle: int, n: int, key: int, expires: int, body: bytes) -> None:
+        def stored(refusal: server.Refusal | None, seq: int) -> None:
+            if refusal is None:
+                self._hub.publish(key, seq, body)
+            self._carry_out(self.session.settled(handle, n, refusal))
+            self._hub.dirty(self)
+
+        self._hub.store.append(key, expires, body, stored)
+
+    def _found(self, log: server.Found | None) -> None:
+        self._carry_out(self.session.found(log, self._hub.clock()))
+        self._hub.dirty(self)
+
+    def _done(self, refusal: server.Refusal | None) -> None:
+        self._carry_out(self.session.done(refusal, self._hub.clock()))
+        self._hub.dirty(self)
+
+    # Readers.
+
+    def _start(self, handle: int, key: int, reader: Reader, follow: bool) -> None:
+        self._readers[handle] = (key, reader)
+        if follow:
+            self._hub.follow(key, self, reader)
+        self._moved(reader)
+
+    def _stop(self, handle: int) -> None:
+        entry = self._readers.pop(handle, None)
+        if entry is not None:
+            key, reader = entry
+            reader.stop()
+            self._slow.pop(handle, None)
+            self._hub.unfollow(key, self, reader)
+
+    def _moved(self, reader: Reader) -> None:
+        self._ready[reader.handle] = reader
+        if reader.state == "waiting":
+            self._slow.setdefault(reader.handle, reader)
+            self._read_on()
+        self._hub.dirty(self)
+
+    def _read_on(self) -> None:
+        """One fetch at a time for the whole connection, each reader in its turn."""
+        while self._slow and not self._fetching and self._room:
+            reader = self._slow.pop(next(iter(self._slow)))
+            fetch = reader.go_on(True)
+            if fetch is not None:
+                self._fetching = True
+                key = self._readers[reader.handle][0]
+                self._hub.store.read(key, fetch.since, partial(self._fetched, reader))
+
+    def _fetched(self, reader: Reader, records: Records, more: bool) -> None:
+        self._fetching = False
+        reader.fetched(records, more)
+        if not self.closed:
+            self._moved(reader)
+
+    def _leave(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        for handle in list(self._readers):
+            self._stop(handle)
+        self._hub.left(self)
+        self._left()

@@ -21,7 +21,6 @@ from holdfast.drive.logs import (
 )
 from holdfast.relay.limits import RelayLimits
 from holdfast.relay.program import Relay, Secrets, now_ms
-from holdfast.store.base import Quota
 from holdfast.store.embedded import Embedded
 from holdfast.testing.memory import MemoryPath
 
@@ -193,7 +192,7 @@ async def test_what_was_cut_in_flight_is_sent_again(tmp_path: Path) -> None:
         while len(wrote.of(Appended)) < 300:
             writer.retry()
             await asyncio.sleep(0.01)
-        seen = lambda: list(dict.fromkeys(r.rid for r in read.of(Received)))  # noqa: E731
+        seen = lambda: list(dict.fromkeys(r.rid for r in read.of(Received)))
         await read.until(lambda: len(seen()) == 300)
         assert seen() == sent
         await reader.stop()
@@ -257,7 +256,7 @@ async def test_trimmed_records_are_gone_and_a_dropped_log_is_too(tmp_path: Path)
 
 
 async def test_a_slow_reader_is_served_from_the_store(tmp_path: Path) -> None:
-    limits = RelayLimits(unsent_bytes=20_000, store=Quota())
+    limits = RelayLimits(unsent_bytes=100_000)
     async with world(tmp_path, limits) as w:
         log = caps()
         reader, read = w.node()

@@ -22,7 +22,8 @@ class RelayLimits:
     greeting_seconds: int = 15
     """A connection that has not said hello by then is closed."""
     unsent_bytes: int = 1024 * 1024
-    """A reader whose connection has more unsent is slow: it waits, live frames are gone."""
+    """A reader whose connection has more unsent is slow: it waits, live frames are gone. At
+    least the 256 KiB above which a channel tells when it has drained."""
     connection: Limits = field(default_factory=Limits)
     store: Quota = field(default_factory=Quota)
 

@@ -1,0 +1,7 @@
+"""Tools for tests: ours, and those of whoever writes a bot or another implementation.
+
+`clock` and `entropy` make runs repeatable, `playbook` tests a pure machine like a script,
+`memory` is a path without a network, `pairs` gives two people who have met, `disk` makes
+the states in which a power cut may leave files, `processes` starts real relays and nodes
+on loopback, `doomed` ends a program at a named point.
+"""

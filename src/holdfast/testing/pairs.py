@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 
 from holdfast.core.caps import Home
 from holdfast.core.seal.identity import Identity
 from holdfast.core.seal.invitation import Contact, Invitation, accept
 from holdfast.core.seal.pairwise import Opened, Pairwise
+from holdfast.testing.entropy import seeded
+
+__all__ = ["DAY", "NOW", "Met", "deliver", "home", "meet", "seeded", "settle"]
 
 NOW = 1_800_000_000_000
 DAY = 86_400_000
-
-
-def seeded(seed: str) -> Callable[[int], bytes]:
-    """Entropy that repeats: SHA-256 in counter mode over the seed. For tests alone."""
-    numbers = count()
-
-    def draw(length: int) -> bytes:
-        out = b""
-        while len(out) < length:
-            out += hashlib.sha256(f"{seed}/{next(numbers)}".encode()).digest()
-        return out[:length]
-
-    return draw
 
 
 def home(name: str = "relay.example.org") -> Home:

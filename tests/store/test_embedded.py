@@ -207,7 +207,7 @@ class BrokenDisk(apsw.VFS):
         self.broken = False
         super().__init__(self.name, "")
 
-    def xOpen(self, name: Any, flags: list[int]) -> Any:  # noqa: N802
+    def xOpen(self, name: Any, flags: list[int]) -> Any:
         return BrokenFile(self, name, flags)
 
 
@@ -216,7 +216,7 @@ class BrokenFile(apsw.VFSFile):
         self._disk = disk
         super().__init__("", name, flags)
 
-    def xSync(self, flags: int) -> None:  # noqa: N802
+    def xSync(self, flags: int) -> None:
         if self._disk.broken:
             raise apsw.IOError("the disk is gone")
         super().xSync(flags)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import fcntl
 import functools
 import hashlib
 import os
 import secrets
 import signal
-import sys
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from holdfast.core import wire
-from holdfast.core.caps import Home, b64, join, unb64
+from holdfast.core.caps import BadAddress, Home, b64, join, unb64
+from holdfast.relay import certificate
+from holdfast.relay.decoy import Decoy, make_site
+from holdfast.relay.front import Front
 from holdfast.relay.hub import Hub
 from holdfast.relay.limits import Doors, RelayLimits
 from holdfast.relay.session import Connection
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
     from holdfast.paths.base import Channel, Handler
 
 TICK_SECONDS: Final = 5
+GOODBYE_SECONDS: Final = 0.2
+"""For what is queued on connections to leave, when the relay stops."""
 PROOFS: Final = 16
 
 
@@ -120,10 +127,132 @@ class Relay:
         return connection
 
 
-def check_lock(data: Path) -> int:
-    """Hold the directory for this process; the file descriptor keeps it. Raises `RelayError`."""
-    import fcntl
+def _print(text: str) -> None:
+    print(text, flush=True)
 
+
+async def run(
+    data: Path,
+    listen: tuple[str, int],
+    *,
+    cert: Path | None = None,
+    key: Path | None = None,
+    advertise: str | None = None,
+    site: Path | None = None,
+    limits: RelayLimits | None = None,
+    say: Callable[[str], object] = _print,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run a relay until SIGTERM, SIGINT or `stop`.
+
+    The first thing said is its address. `advertise` is the HOST or HOST:PORT under which
+    nodes reach it, if that is not what it listens on. `site` is a folder of pages for
+    strangers; without it one is made in the data directory. Port 0 takes a free one. Raises
+    `RelayError` with a sentence for people.
+    """
+    limits = limits or RelayLimits()
+    keys = Secrets(data)
+    lock = take_lock(data)
+    loop = asyncio.get_running_loop()
+    stop = stop or asyncio.Event()
+    failures: list[str] = []
+
+    def failed(text: str) -> None:
+        failures.append(text)
+        stop.set()
+
+    try:
+        tls = _certificate(data, cert, key, _reachable(listen[0], advertise))
+        decoy = _decoy(site or data / "site")
+        store = Embedded(
+            data / "logs.db",
+            quota=limits.store,
+            clock=now_ms,
+            post=loop.call_soon_threadsafe,
+            failed=failed,
+        )
+    except (StoreFailed, certificate.BadCertificate, RelayError) as error:
+        os.close(lock)
+        raise RelayError(str(error)) from error
+    relay = Relay(store, keys, limits, now_ms, loop.call_soon)
+    front = Front(tls, keys.paths, decoy, relay.accept)
+    try:
+        port = await _listen(front, *listen)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+                loop.add_signal_handler(number, stop.set)
+        say(str(_address(keys, listen[0], port, advertise)))
+        await _serve(relay.hub, stop)
+    finally:
+        relay.hub.end("later", failures[0] if failures else "the relay is stopping")
+        await front.close()
+        await asyncio.sleep(GOODBYE_SECONDS)
+        store.close()
+        os.close(lock)
+    if failures:
+        raise RelayError(failures[0])
+
+
+async def _serve(hub: Hub, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        hub.tick()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TICK_SECONDS):
+                await stop.wait()
+
+
+async def _listen(front: Front, host: str, port: int) -> int:
+    try:
+        return await front.listen(host, port)
+    except OSError as error:
+        why = {
+            errno.EADDRINUSE: "another program uses it. Stop that one, or choose another port"
+            " with --listen (port 0 takes a free one)",
+            errno.EACCES: "this user may not. Choose a port above 1023 with --listen, or run"
+            " `setcap cap_net_bind_service=+ep` on Python",
+            errno.EADDRNOTAVAIL: "this machine does not have that address",
+        }.get(error.errno or 0, error.strerror or str(error))
+        raise RelayError(f"port {port} on {host} cannot be opened: {why}") from error
+
+
+def _decoy(folder: Path) -> Decoy:
+    try:
+        if not folder.exists():
+            make_site(folder, secrets.token_bytes)
+    except OSError as error:
+        raise RelayError(f"the site {folder} cannot be written: {error.strerror}") from error
+    return Decoy(folder)
+
+
+def _certificate(
+    data: Path, cert: Path | None, key: Path | None, name: str
+) -> certificate.Certificate:
+    if cert is not None and key is not None:
+        return certificate.load(cert, key)
+    if cert is not None or key is not None:
+        raise certificate.BadCertificate("--cert and --key belong together: give both or none")
+    return certificate.load_or_make(data, name, now_ms())
+
+
+def _reachable(host: str, advertise: str | None) -> str:
+    """The host part of what nodes are told."""
+    if advertise:
+        name, colon, port = advertise.rpartition(":")
+        return (name if colon and port.isdecimal() else advertise).strip("[]")
+    return socket.gethostname() if host in ("", "0.0.0.0", "::") else host
+
+
+def _address(keys: Secrets, host: str, port: int, advertise: str | None) -> Home:
+    if advertise and (last := advertise.rpartition(":")[2]).isdecimal() and "]" not in last:
+        port = int(last)
+    try:
+        return Home.parse(str(keys.home(_reachable(host, advertise), port)))
+    except BadAddress as error:
+        raise RelayError(f"--advertise takes HOST or HOST:PORT: {error}") from None
+
+
+def take_lock(data: Path) -> int:
+    """Hold the directory for this process; the file descriptor keeps it. Raises `RelayError`."""
     lock = os.open(data / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -192,7 +192,7 @@ class Embedded:
                 tables.begin()
                 reports = [report for job in batch if (report := job(tables)) is not None]
                 tables.commit()
-            except Exception as error:  # whatever it is, nothing may be acknowledged after it
+            except Exception as error:  # noqa: BLE001 -- whatever it is: stop promising
                 self._stop(error)
                 return
             self._post(functools.partial(self._committed, reports))
@@ -203,7 +203,7 @@ class Embedded:
         while (job := self._reads.get()) is not None:
             try:
                 report = job(views)
-            except Exception as error:  # whatever it is, nothing may be acknowledged after it
+            except Exception as error:  # noqa: BLE001 -- whatever it is: stop promising
                 self._stop(error)
                 return
             self._post(report)

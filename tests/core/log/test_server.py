@@ -262,10 +262,8 @@ def test_every_request_is_answered_once_and_acks_never_run_ahead(
                 adds.append(command)
             elif isinstance(command, Send):
                 frame = command.frame
-                if isinstance(frame, (wire.Attached, wire.Done)):
-                    answered += 1
-                elif isinstance(frame, wire.Refused) and not frame.n:
-                    answered += 1
+                answered += isinstance(frame, (wire.Attached, wire.Done))
+                answered += isinstance(frame, wire.Refused) and not frame.n
                 assert not isinstance(frame, wire.Bye)
 
     def answer() -> None:

@@ -1,0 +1,176 @@
+"""The relay as its operator starts it, over loopback TLS."""
+
+import asyncio
+import secrets
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from holdfast.core import wire
+from holdfast.core.caps import Caps, Home
+from holdfast.drive.logs import Appended, CaughtUp, Created, Down, LogEvent, Logs, Received, Up
+from holdfast.paths import websocket
+from holdfast.relay.limits import RelayLimits
+from holdfast.relay.program import RelayError, Secrets, now_ms, run
+
+
+@asynccontextmanager
+async def relay(
+    data: Path, limits: RelayLimits | None = None, port: int = 0
+) -> AsyncIterator[Home]:
+    stop = asyncio.Event()
+    said: asyncio.Queue[str] = asyncio.Queue()
+    task = asyncio.create_task(
+        run(data, ("127.0.0.1", port), limits=limits, say=said.put_nowait, stop=stop)
+    )
+    first = asyncio.create_task(said.get())
+    await asyncio.wait([task, first], return_when=asyncio.FIRST_COMPLETED, timeout=20)
+    if task.done():
+        first.cancel()
+        task.result()
+    yield Home.parse(first.result())
+    stop.set()
+    await task
+
+
+class Node:
+    def __init__(self) -> None:
+        self.events: list[LogEvent] = []
+        self._came = asyncio.Event()
+        self.logs = Logs(websocket.connect, now_ms, secrets.token_bytes, self._event)
+
+    def _event(self, event: LogEvent) -> None:
+        self.events.append(event)
+        self._came.set()
+
+    def count(self, kind: type[object]) -> int:
+        return sum(isinstance(event, kind) for event in self.events)
+
+    async def until(self, kind: type[object], count: int = 1) -> None:
+        async with asyncio.timeout(20):
+            while self.count(kind) < count:
+                self._came.clear()
+                await self._came.wait()
+
+
+async def test_first_words_over_tls(tmp_path: Path) -> None:
+    async with relay(tmp_path / "relay") as home:
+        log = Caps.make(secrets.token_bytes(128))
+        alice, bob = Node(), Node()
+        alice.logs.create(log, home)
+        alice.logs.follow(log, home, 0)
+        await alice.until(CaughtUp)
+        for i in range(100):
+            bob.logs.append(
+                log.only("append"), home, secrets.token_bytes(16), b"%d" % i * 500, 3600
+            )
+        await bob.until(Appended, 100)
+        await alice.until(Received, 100)
+        bodies = [e.body for e in alice.events if isinstance(e, Received)]
+        assert bodies == [b"%d" % i * 500 for i in range(100)]
+        await alice.logs.stop()
+        await bob.logs.stop()
+
+
+async def test_the_same_relay_after_a_restart(tmp_path: Path) -> None:
+    node = Node()
+    log = Caps.make(secrets.token_bytes(128))
+    async with relay(tmp_path / "relay") as home:
+        node.logs.create(log, home)
+        node.logs.append(log, home, secrets.token_bytes(16), b"kept", 3600)
+        await node.until(Appended)
+    await node.until(Down)
+    async with relay(tmp_path / "relay", port=home.port) as again:
+        assert again == home
+        node.logs.follow(log, home, 0)
+        node.logs.retry()
+        await node.until(Received)
+        await node.until(Up, 2)
+        await node.logs.stop()
+
+
+async def test_another_pin_is_not_spoken_to(tmp_path: Path) -> None:
+    async with relay(tmp_path / "relay") as home:
+        node = Node()
+        node.logs.open(replace(home, pin=b"\1" * 32))
+        await node.until(Down)
+        assert node.count(Up) == 0
+        await node.logs.stop()
+
+
+async def test_a_malformed_frame_ends_that_connection_alone(tmp_path: Path) -> None:
+    async with relay(tmp_path / "relay") as home:
+        node = Node()
+        node.logs.open(home)
+        await node.until(Up)
+
+        class Raw:
+            def __init__(self) -> None:
+                self.frames: list[bytes] = []
+                self.closed = asyncio.Event()
+
+            def on_frame(self, frame: bytes) -> None:
+                self.frames.append(frame)
+
+            def on_drained(self) -> None: ...
+
+            def on_closed(self, reason: str) -> None:
+                self.closed.set()
+
+        raw = Raw()
+        channel = await websocket.connect(home, raw)
+        channel.send(b"\xc1 nonsense")
+        async with asyncio.timeout(10):
+            await raw.closed.wait()
+        bye = wire.decode_relay(raw.frames[-1])
+        assert isinstance(bye, wire.Bye) and bye.code == "malformed"
+        node.logs.create(Caps.make(secrets.token_bytes(128)), home)
+        await node.until(Created)
+        assert node.count(Down) == 0
+        await node.logs.stop()
+
+
+async def test_an_address_has_only_so_many_connections(tmp_path: Path) -> None:
+    limits = RelayLimits(connections_per_address=1)
+    async with relay(tmp_path / "relay", limits) as home:
+        first, second = Node(), Node()
+        first.logs.open(home)
+        await first.until(Up)
+        second.logs.open(home)
+        await second.until(Down)
+        down = next(e for e in second.events if isinstance(e, Down))
+        assert "connections it may have" in down.why
+        await first.logs.stop()
+        second.logs.retry()
+        await second.until(Up, second.count(Up) + 1)
+        await second.logs.stop()
+
+
+async def test_two_relays_do_not_share_a_directory(tmp_path: Path) -> None:
+    async with relay(tmp_path / "relay"):
+        with pytest.raises(RelayError, match="another relay is using"):
+            async with relay(tmp_path / "relay"):
+                pass
+
+
+async def test_a_taken_port_is_one_clear_sentence(tmp_path: Path) -> None:
+    async with relay(tmp_path / "one") as home:
+        with pytest.raises(RelayError, match="another program uses it"):
+            async with relay(tmp_path / "two", port=home.port):
+                pass
+
+
+def test_secrets_are_kept_and_readable_by_their_owner_alone(tmp_path: Path) -> None:
+    data = tmp_path / "relay"
+    first, second = Secrets(data), Secrets(data)
+    assert first.pin == second.pin and first.paths == second.paths
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+    for name in ("relay.key", "paths"):
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o600
+    (data / "relay.key").write_bytes(b"short")
+    with pytest.raises(RelayError, match="damaged"):
+        Secrets(data)

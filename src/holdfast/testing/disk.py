@@ -120,6 +120,14 @@ class _File(apsw.VFSFile):
         self._path = path
         super().__init__("unix", name, flags)
 
+    def xLock(self, level: int) -> None:
+        # SQLite may try to lock a file that is open for reading when it closes it, and
+        # takes a failure for "not now"; anything but busy would come out of close here.
+        try:
+            super().xLock(level)
+        except apsw.IOError as error:
+            raise apsw.BusyError from error
+
     def xWrite(self, data: bytes, offset: int) -> None:
         super().xWrite(data, offset)
         self._operations.append(Write(self._path, offset, bytes(data)))

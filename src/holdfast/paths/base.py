@@ -1,0 +1,44 @@
+"""What every path gives: a channel that carries whole frames to a relay whose key was checked."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+Kind = Literal["dns", "connect", "tls", "pin", "upgrade", "closed", "timeout"]
+"""How far a connection came: the name, the socket, the handshake, the relay's key, the
+relay's protocol, and afterwards."""
+
+
+class Unreachable(ConnectionError):
+    """A relay could not be reached this way; the message is for people, `kind` for programs."""
+
+    def __init__(self, kind: Kind, text: str) -> None:
+        super().__init__(text)
+        self.kind: Kind = kind
+
+
+class Handler(Protocol):
+    """Whoever uses a channel. Called on the loop's thread, never from within `send`."""
+
+    def on_frame(self, frame: bytes) -> None:
+        """One whole frame came."""
+
+    def on_drained(self) -> None:
+        """Little is left unsent after there was much: who held back may go on."""
+
+    def on_closed(self, reason: str) -> None:
+        """The channel is over, once, by whichever side; the reason is for people."""
+
+
+class Channel(Protocol):
+    """One established connection."""
+
+    def send(self, frame: bytes) -> None:
+        """Queue one frame; after the end it is silently gone."""
+
+    def close(self, reason: str = "") -> None:
+        """End it after what was sent; `on_closed` follows."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that the socket has not taken yet."""

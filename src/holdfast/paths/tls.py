@@ -1,0 +1,317 @@
+"""TLS as a layer between an asyncio transport and a protocol, by pyOpenSSL.
+
+The standard library's OpenSSL is the system's, which on many machines has no ML-KEM;
+pyOpenSSL brings its own. The engine works on memory buffers and does no I/O of its own,
+so the same layer serves either side of any transport. What was measured:
+decisions/2026-11-23-tls-engine.md. Source: RFC 8446.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from OpenSSL import SSL
+
+from holdfast.paths.base import Unreachable
+
+HANDSHAKE_SECONDS: Final = 10.0
+HIGH_WATER: Final = 256 * 1024
+LOW_WATER: Final = 64 * 1024
+_READ: Final = 64 * 1024
+_RECORD: Final = 16 * 1024
+"""Plain bytes in one TLS record; the engine takes one at a time."""
+
+
+def server_context(certificate: Path, key: Path) -> SSL.Context:
+    """TLS 1.2 and 1.3 with this PEM chain and key; ML-KEM hybrid and classical groups.
+
+    Raises `SSL.Error` or OSError for files that cannot be used.
+    """
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    _common(context)
+    context.use_certificate_chain_file(str(certificate))
+    context.use_privatekey_file(str(key))
+    context.check_privatekey()
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_alpn_select_callback(_choose_http1)
+    return context
+
+
+def client_context() -> SSL.Context:
+    """TLS that believes no certificate authority: a relay is checked by its pin alone."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    _common(context)
+    context.set_verify(SSL.VERIFY_NONE)
+    context.set_alpn_protos([b"http/1.1"])
+    return context
+
+
+def _common(context: SSL.Context) -> None:
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_options(
+        SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
+    )
+    # Frees the record buffers of idle connections: 32 KiB each, and most are idle.
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+
+
+def _choose_http1(connection: SSL.Connection, offered: list[bytes]) -> Any:
+    return b"http/1.1" if b"http/1.1" in offered else SSL.NO_OVERLAPPING_PROTOCOLS
+
+
+def key_hash(connection: SSL.Connection) -> bytes:
+    """SHA-256 of the peer's TLS key (its SubjectPublicKeyInfo in DER), 32 bytes."""
+    certificate = connection.get_peer_certificate(as_cryptography=True)
+    if certificate is None:
+        raise Unreachable("tls", "the other side showed no certificate")
+    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).digest()
+
+
+class TlsTransport(asyncio.Transport):
+    """What the inner protocol writes to; plain bytes in, TLS records out."""
+
+    def __init__(self, layer: TlsLayer, raw: asyncio.Transport) -> None:
+        super().__init__()
+        self._layer = layer
+        self._raw = raw
+
+    @property
+    def connection(self) -> SSL.Connection:
+        """The engine of this connection, for what was negotiated."""
+        return self._layer.connection
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """As the raw transport's, with `ssl_object` the engine of this connection."""
+        if name == "ssl_object":
+            return self._layer.connection
+        return self._raw.get_extra_info(name, default)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Encrypt and queue."""
+        self._layer.encrypt(data)
+
+    def can_write_eof(self) -> bool:
+        """TLS has one close for both directions."""
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        """Encrypted bytes the socket has not taken."""
+        return self._raw.get_write_buffer_size()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """As the raw transport's."""
+        self._raw.set_write_buffer_limits(high, low)
+
+    def pause_reading(self) -> None:
+        """Stop taking bytes from the network."""
+        if not self._raw.is_closing():
+            self._raw.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take bytes from the network again."""
+        if not self._raw.is_closing():
+            self._raw.resume_reading()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed or about to."""
+        return self._raw.is_closing()
+
+    def close(self) -> None:
+        """Say goodbye by TLS and close after what is queued."""
+        self._layer.shut_down()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._raw.abort()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Hand the connection on to another protocol, which gets what comes from now on."""
+        self._layer.set_inner(protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol that is served."""
+        return self._layer.inner
+
+
+class TlsLayer(asyncio.Protocol):
+    """Between the socket and `inner`, whose `connection_made` follows the handshake.
+
+    `failed` is called instead if there is none: with a reason for people.
+    """
+
+    def __init__(
+        self,
+        context: SSL.Context,
+        inner: asyncio.BaseProtocol,
+        *,
+        server_name: str | None = None,
+        failed: Callable[[str], None] | None = None,
+    ) -> None:
+        self.connection = SSL.Connection(context, None)
+        self._is_client = failed is not None
+        if self._is_client:
+            if server_name is not None and not _is_address(server_name):
+                self.connection.set_tlsext_host_name(server_name.encode("idna"))
+            self.connection.set_connect_state()
+        else:
+            self.connection.set_accept_state()
+        self.set_inner(inner)
+        self._failed = failed
+        self._ready = False
+        self._closing = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set_inner(self, inner: asyncio.BaseProtocol) -> None:
+        """Serve this protocol from now on."""
+        self.inner = inner
+        self._buffered = inner if isinstance(inner, asyncio.BufferedProtocol) else None
+
+    # From the socket.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is connected: start the handshake."""
+        assert isinstance(transport, asyncio.Transport)
+        self._raw = transport
+        transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(HANDSHAKE_SECONDS, self._too_slow)
+        if self._is_client:
+            self._shake_hands()
+
+    def data_received(self, data: bytes) -> None:
+        """Encrypted bytes came."""
+        try:
+            self.connection.bio_write(data)
+            if not self._ready and not self._shake_hands():
+                return
+            self._decrypt()
+        except SSL.Error as error:
+            self._flush()
+            self._broken(error)
+
+    def eof_received(self) -> bool:
+        """The peer closed its side; half-open connections are of no use."""
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The socket is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._ready:
+            self.inner.connection_lost(error)
+        elif self._failed is not None:
+            self._failed("the connection was cut while it was being set up")
+            self._failed = None
+
+    def pause_writing(self) -> None:
+        """The socket has too much."""
+        if self._ready:
+            self.inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The socket has little again."""
+        if self._ready:
+            self.inner.resume_writing()
+
+    # From the inner protocol.
+
+    def encrypt(self, data: bytes | bytearray | memoryview) -> None:
+        """Queue plain bytes."""
+        if self._closing or not data:
+            return
+        try:
+            self.connection.sendall(bytes(data))
+        except SSL.Error as error:
+            self._broken(error)
+            return
+        self._flush()
+
+    def shut_down(self) -> None:
+        """Close after what is queued."""
+        if self._closing:
+            return
+        self._closing = True
+        try:
+            self.connection.shutdown()
+        except SSL.Error:
+            pass  # nothing was set up that could be said goodbye to
+        self._flush()
+        self._raw.close()
+
+    # Within.
+
+    def _shake_hands(self) -> bool:
+        try:
+            self.connection.do_handshake()
+        except SSL.WantReadError:
+            self._flush()
+            return False
+        self._flush()
+        self._ready = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.inner.connection_made(TlsTransport(self, self._raw))
+        return True
+
+    def _decrypt(self) -> None:
+        while not self._raw.is_closing():
+            try:
+                data = self.connection.recv(_READ)
+            except SSL.WantReadError:
+                break
+            except SSL.ZeroReturnError:
+                self.shut_down()
+                return
+            if self._buffered is None:
+                self.inner.data_received(data)  # type: ignore[attr-defined]
+            else:
+                self._fill(self._buffered, data)
+        self._flush()
+
+    @staticmethod
+    def _fill(inner: asyncio.BufferedProtocol, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            room = memoryview(inner.get_buffer(len(view)))
+            taken = min(len(room), len(view))
+            room[:taken] = view[:taken]
+            inner.buffer_updated(taken)
+            view = view[taken:]
+
+    def _flush(self) -> None:
+        """Give the socket what the engine has produced."""
+        chunks = []
+        while True:
+            try:
+                chunks.append(self.connection.bio_read(_READ))
+            except SSL.WantReadError:
+                break
+        if chunks and not self._raw.is_closing():
+            self._raw.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+    def _too_slow(self) -> None:
+        if self._failed is not None:
+            self._failed("the other side did not finish setting up the connection")
+            self._failed = None
+        self._raw.abort()
+
+    def _broken(self, error: SSL.Error) -> None:
+        if self._failed is not None and not self._ready:
+            self._failed("the other side does not speak TLS as it should")
+            self._failed = None
+        self._raw.close()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

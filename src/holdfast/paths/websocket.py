@@ -1,0 +1,347 @@
+"""The path that looks like a web page's WebSocket: TLS on TCP, one frame a message.
+
+The framing is picows', fed through our own TLS layer. As a client, the path checks
+that the relay's permanent key is the address's pin and vouches for the TLS key of
+this very connection before it says anything. Source: RFC 6455, spec/paths.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from OpenSSL import SSL
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]
+
+from holdfast.core import caps, wire
+from holdfast.core.caps import Home
+from holdfast.paths import tls
+from holdfast.paths.base import Channel, Handler, Unreachable
+
+CONNECT_SECONDS: Final = 15.0
+PING_SECONDS: Final = 25.0
+PONG_SECONDS: Final = 20.0
+READ_BUFFER: Final = 2048
+MAX_PARTS: Final = 1024
+"""WebSocket frames that one message may come in; empty ones would cost nothing to send."""
+
+Accept = Callable[[Channel, bytes, str], Handler]
+"""Channel, SHA-256 of the TLS key it runs on, and the peer's address."""
+
+_log = logging.getLogger("holdfast.silent")
+_log.setLevel(logging.CRITICAL + 1)  # picows would write addresses and payloads down
+_log.propagate = False
+
+
+class Socket(WSListener):
+    """One upgraded connection as a channel: whole binary messages, nothing else."""
+
+    def __init__(self, handler: Handler | None = None) -> None:
+        self.handler = handler
+        self._transport: WSTransport | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._reason = ""
+        self._ended = False
+
+    # A Channel.
+
+    def send(self, frame: bytes) -> None:
+        """Queue one frame."""
+        if self._transport is not None and not self._ended:
+            self._transport.send(WSMsgType.BINARY, frame)
+
+    def close(self, reason: str = "") -> None:
+        """Close after what was sent."""
+        self._reason = self._reason or reason
+        if self._transport is not None and not self._ended:
+            self._transport.send_close(WSCloseCode.OK)
+            self._transport.disconnect()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that the socket has not taken yet."""
+        if self._transport is None:
+            return 0
+        size: int = self._transport.underlying_transport.get_write_buffer_size()
+        return size
+
+    # From picows.
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The upgrade is done."""
+        self._transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """One WebSocket frame: a message or a part of one."""
+        if self._ended:
+            return
+        if frame.msg_type == WSMsgType.CLOSE:
+            self.close("the other side closed the connection")
+        elif frame.msg_type in (WSMsgType.BINARY, WSMsgType.CONTINUATION):
+            starts = frame.msg_type == WSMsgType.BINARY
+            if starts == bool(self._parts) or frame.rsv1 or frame.rsv2 or frame.rsv3:
+                self._refuse(WSCloseCode.PROTOCOL_ERROR)
+                return
+            self._size += frame.payload_size
+            if self._size > wire.MAX_FRAME:
+                self._refuse(WSCloseCode.MESSAGE_TOO_BIG)
+                return
+            self._take(frame.get_payload_as_bytes(), bool(frame.fin))
+        elif frame.msg_type == WSMsgType.TEXT:
+            self._refuse(WSCloseCode.UNSUPPORTED_DATA)
+
+    def _take(self, part: bytes, last: bool) -> None:
+        if not last:
+            self._parts.append(part)
+            if len(self._parts) > MAX_PARTS:
+                self._refuse(WSCloseCode.PROTOCOL_ERROR)
+            return
+        if self._parts:
+            part = b"".join([*self._parts, part])
+            self._parts = []
+        self._size = 0
+        self.got(part)
+
+    def got(self, message: bytes) -> None:
+        """One whole message."""
+        if self.handler is not None:
+            self.handler.on_frame(message)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The connection is over."""
+        self._ended = True
+        if self.handler is not None:
+            self.handler.on_closed(self._reason or "the connection was cut")
+
+    def pause_writing(self) -> None:
+        """The socket has too much; `buffered` tells those who ask."""
+
+    def resume_writing(self) -> None:
+        """The socket has little again."""
+        if self.handler is not None and not self._ended:
+            self.handler.on_drained()
+
+    def _refuse(self, code: WSCloseCode) -> None:
+        self._reason = "the other side broke the WebSocket protocol"
+        if self._transport is not None:
+            self._transport.send_close(code)
+            self._transport.disconnect()
+        self._parts = []
+
+
+class _Greeting(Socket):
+    """A client's connection until the relay's first frame was checked."""
+
+    def __init__(self, home: Home, tls_key_hash: bytes) -> None:
+        super().__init__()
+        self._home = home
+        self._tls_key_hash = tls_key_hash
+        self.welcomed: asyncio.Future[wire.Welcome] = asyncio.get_running_loop().create_future()
+
+    def got(self, message: bytes) -> None:
+        """The first message must prove who the relay is; the rest is the handler's."""
+        if self.handler is not None:
+            self.handler.on_frame(message)
+        elif not self.welcomed.done():
+            try:
+                welcome = check_welcome(self._home, self._tls_key_hash, message)
+            except Unreachable as error:
+                self.welcomed.set_exception(error)
+                self.close()
+            else:
+                self.welcomed.set_result(welcome)
+        else:
+            self._early.append(message)
+
+    def adopt(self, handler: Handler) -> None:
+        """Hand everything on to the handler from now on."""
+        self.handler = handler
+        for message in self._early:
+            handler.on_frame(message)
+        self._early = []
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """Over, perhaps before it began."""
+        super().on_ws_disconnected(transport)
+        if not self.welcomed.done():
+            self.welcomed.set_exception(
+                Unreachable("closed", "the relay closed the connection before its greeting")
+            )
+
+    _early: list[bytes]
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The upgrade is done; the relay speaks first."""
+        super().on_ws_connected(transport)
+        self._early = []
+
+
+def check_welcome(home: Home, tls_key_hash: bytes, message: bytes) -> wire.Welcome:
+    """The relay's greeting, if its key is the pin and signed this connection's TLS key.
+
+    Raises `Unreachable` of kind `pin`, or `upgrade` if it speaks something else.
+    """
+    try:
+        welcome = wire.decode_relay(message)
+    except wire.Malformed:
+        raise Unreachable("upgrade", "what answers there is not a Holdfast relay") from None
+    if not isinstance(welcome, wire.Welcome):
+        raise Unreachable("upgrade", "what answers there is not a Holdfast relay")
+    if welcome.version != wire.VERSION:
+        raise Unreachable("upgrade", "the relay speaks another version; one of you must update")
+    stranger = Unreachable(
+        "pin", "somebody else answers in this relay's place; nothing was said to them"
+    )
+    if not is_pinned(home.pin, welcome.key):
+        raise stranger
+    try:
+        Ed25519PublicKey.from_public_bytes(welcome.key).verify(
+            welcome.proof, caps.join(b"holdfast/tls/1", tls_key_hash)
+        )
+    except (InvalidSignature, ValueError):
+        raise stranger from None
+    return welcome
+
+
+def is_pinned(pin: bytes, key: bytes) -> bool:
+    """Whether the address names this permanent key."""
+    return hashlib.sha256(key).digest() == pin
+
+
+async def connect(home: Home, handler: Handler) -> Channel:
+    """A channel to the relay whose key is the address's pin. Raises `Unreachable`."""
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            return await _connect(home, handler)
+    except TimeoutError:
+        raise Unreachable("timeout", f"{home.label} did not answer in time") from None
+
+
+class _Opening(asyncio.Protocol):
+    """Waits for the end of the TLS handshake."""
+
+    def __init__(self) -> None:
+        self.ready: asyncio.Future[tls.TlsTransport] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The handshake is done."""
+        assert isinstance(transport, tls.TlsTransport)
+        transport.pause_reading()
+        if not self.ready.done():
+            self.ready.set_result(transport)
+
+    def failed(self, why: str) -> None:
+        """There was no handshake."""
+        if not self.ready.done():
+            self.ready.set_exception(Unreachable("tls", why))
+
+
+async def _connect(home: Home, handler: Handler) -> Channel:
+    opening = _Opening()
+    layer = tls.TlsLayer(_client_context(), opening, server_name=home.host, failed=opening.failed)
+    raw: asyncio.Transport | None = None
+    try:
+        raw = await _dial(home, layer)
+        transport = await opening.ready
+        seen = tls.key_hash(transport.connection)
+        listener = _Greeting(home, seen)
+        protocol = _protocol(listener, client=(home.label, caps.request_path(home, seen)))
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        transport.resume_reading()
+        try:
+            await protocol.wait_until_handshake_complete()
+        except Exception:
+            raise Unreachable(
+                "upgrade", f"{home.label} is a website, or this address of it was withdrawn"
+            ) from None
+        if protocol.listener is None:
+            raise Unreachable("closed", f"{home.label} closed the connection")
+        await listener.welcomed
+        listener.adopt(handler)
+    except BaseException:
+        if raw is not None:
+            raw.abort()
+        raise
+    return listener
+
+
+async def _dial(home: Home, layer: tls.TlsLayer) -> asyncio.Transport:
+    loop = asyncio.get_running_loop()
+    try:
+        raw, _ = await loop.create_connection(lambda: layer, home.host, home.port)
+    except socket.gaierror:
+        raise Unreachable("dns", f"the name {home.host} was not found") from None
+    except OSError as error:
+        why = error.strerror or "no answer"
+        raise Unreachable("connect", f"{home.label} cannot be reached: {why.lower()}") from None
+    return raw
+
+
+_context: SSL.Context | None = None
+
+
+def _client_context() -> SSL.Context:
+    global _context
+    if _context is None:
+        _context = tls.client_context()
+    return _context
+
+
+def accept(
+    transport: asyncio.Transport, head: bytes, tls_key_hash: bytes, program: Accept
+) -> asyncio.BufferedProtocol:
+    """Take an upgrade over from the front, with the request it has read and checked.
+
+    Returns the protocol that gets everything from now on.
+    """
+    listener = _Serving()
+    protocol: asyncio.BufferedProtocol = _protocol(listener, client=None)
+    protocol.connection_made(transport)
+    feed(protocol, head)
+    peer = transport.get_extra_info("peername")
+    listener.handler = program(listener, tls_key_hash, str(peer[0]) if peer else "")
+    return protocol
+
+
+class _Serving(Socket):
+    """A server's connection; its handler is set as soon as the upgrade is answered."""
+
+
+def feed(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
+    """Give a buffered protocol bytes that were read before it took over."""
+    view = memoryview(data)
+    while view:
+        room = memoryview(protocol.get_buffer(len(view)))
+        taken = min(len(room), len(view))
+        room[:taken] = view[:taken]
+        protocol.buffer_updated(taken)
+        view = view[taken:]
+
+
+def _protocol(listener: Socket, client: tuple[str, str] | None) -> WSProtocol:
+    return WSProtocol(
+        client[0] if client else None,
+        client[1] if client else None,
+        client is not None,
+        lambda *_: listener,
+        _log,
+        True,  # a bug in our handler ends that connection
+        CONNECT_SECONDS,
+        True,
+        PING_SECONDS,
+        PONG_SECONDS,
+        WSAutoPingStrategy.PING_WHEN_IDLE,
+        True,
+        wire.MAX_FRAME,
+        None,
+        READ_BUFFER,
+    )

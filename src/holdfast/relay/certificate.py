@@ -1,0 +1,125 @@
+"""The relay's TLS certificate: given by its operator, or made here and kept.
+
+A certificate made here is as safe as a public one, since the address carries the
+relay's own key, which signs whatever TLS key is in use. It is only less common to
+see on a website. Source: RFC 5280.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from OpenSSL import SSL
+
+from holdfast.paths import tls
+
+DAYS: Final = 397
+"""As long as public certificates were issued for; a new one is made in the last month."""
+
+
+class BadCertificate(Exception):
+    """The certificate or key cannot be used; the sentence says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A TLS context and the SHA-256 of the key it runs on."""
+
+    context: SSL.Context
+    key_hash: bytes
+
+
+def load(certificate: Path, key: Path) -> Certificate:
+    """The operator's PEM files. Raises `BadCertificate`."""
+    try:
+        chain = x509.load_pem_x509_certificates(certificate.read_bytes())
+        context = tls.server_context(certificate, key)
+    except OSError as error:
+        raise BadCertificate(
+            f"{error.filename or certificate} cannot be read: {error.strerror}"
+        ) from None
+    except (SSL.Error, ValueError):
+        raise BadCertificate(
+            f"{certificate} and {key} must be a PEM certificate chain, its own certificate"
+            " first, and the unencrypted private key that belongs to it"
+        ) from None
+    return Certificate(context, key_hash(chain[0]))
+
+
+def load_or_make(data: Path, name: str, now: int) -> Certificate:
+    """The certificate in the relay's data directory, made for `name` if there is none or it
+    ends within a month (`now` in ms); its key stays. Raises `BadCertificate`."""
+    certificate, key = data / "tls.crt", data / "tls.key"
+    moment = datetime.datetime.fromtimestamp(now / 1000, datetime.UTC)
+    try:
+        if not key.exists():
+            _write(key, _pem(ec.generate_private_key(ec.SECP256R1())))
+        if not certificate.exists() or _ends(certificate) < moment + datetime.timedelta(days=30):
+            secret = serialization.load_pem_private_key(key.read_bytes(), None)
+            assert isinstance(secret, ec.EllipticCurvePrivateKey)
+            _write(certificate, make(secret, name, moment).public_bytes(Encoding.PEM))
+    except OSError as error:
+        raise BadCertificate(f"{data} cannot be written: {error.strerror}") from None
+    except (ValueError, TypeError, AssertionError):
+        raise BadCertificate(
+            f"{certificate} or {key} is damaged; delete both and start again: they are made"
+            " anew, and the relay's address stays the same"
+        ) from None
+    return load(certificate, key)
+
+
+def make(key: ec.EllipticCurvePrivateKey, name: str, now: datetime.datetime) -> x509.Certificate:
+    """A self-signed certificate for a host name or address."""
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name[:64] or "localhost")])
+    try:
+        alternative: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        alternative = x509.DNSName(name or "localhost")
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=DAYS))
+        .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def key_hash(certificate: x509.Certificate) -> bytes:
+    """SHA-256 of a certificate's SubjectPublicKeyInfo in DER, 32 bytes."""
+    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).digest()
+
+
+def _ends(path: Path) -> datetime.datetime:
+    return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all, readable by its owner alone."""
+    part = path.with_name(path.name + ".part")
+    with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(path)

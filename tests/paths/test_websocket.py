@@ -1,0 +1,177 @@
+"""The WebSocket path against a real front on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from holdfast.core import caps, wire
+from holdfast.core.caps import Home
+from holdfast.paths import websocket
+from holdfast.paths.base import Channel, Unreachable
+from holdfast.relay import certificate, decoy
+from holdfast.relay.front import Front
+
+PATH = b"p" * 16
+
+
+class Heard:
+    """A handler that keeps what it heard."""
+
+    def __init__(self) -> None:
+        self.frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.drained = asyncio.Event()
+
+    def on_frame(self, frame: bytes) -> None:
+        self.frames.put_nowait(frame)
+
+    def on_drained(self) -> None:
+        self.drained.set()
+
+    def on_closed(self, reason: str) -> None:
+        self.closed.set_result(reason)
+
+
+class EchoRelay:
+    """A relay program that greets and returns every frame."""
+
+    def __init__(self, key: Ed25519PrivateKey, proof_for: bytes | None = None) -> None:
+        self.key = key
+        self.proof_for = proof_for
+        self.channels: list[Channel] = []
+        self.reasons: list[str] = []
+
+    def accept(self, channel: Channel, tls_key_hash: bytes, address: str) -> EchoRelay.Session:
+        proof = self.key.sign(caps.join(b"holdfast/tls/1", self.proof_for or tls_key_hash))
+        public = self.key.public_key().public_bytes_raw()
+        channel.send(wire.encode(wire.Welcome(wire.VERSION, public, proof, 1, 1)))
+        self.channels.append(channel)
+        return self.Session(self, channel)
+
+    class Session:
+        def __init__(self, relay: EchoRelay, channel: Channel) -> None:
+            self.relay, self.channel = relay, channel
+
+        def on_frame(self, frame: bytes) -> None:
+            self.channel.send(frame)
+
+        def on_drained(self) -> None:
+            pass
+
+        def on_closed(self, reason: str) -> None:
+            self.relay.reasons.append(reason)
+
+
+async def serve(tmp_path: Path, relay: EchoRelay) -> tuple[Front, Home]:
+    site = tmp_path / "site"
+    if not site.exists():
+        decoy.make_site(site, lambda n: b"\x07" * n)
+    cert = certificate.load_or_make(tmp_path, "127.0.0.1", int(time.time() * 1000))
+    front = Front(cert, [PATH], decoy.Decoy(site), relay.accept)
+    port = await front.listen("127.0.0.1", 0)
+    pin = hashlib.sha256(relay.key.public_key().public_bytes_raw()).digest()
+    return front, Home("127.0.0.1", port, PATH, pin)
+
+
+def key(seed: int = 1) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
+
+
+def test_frames_go_both_ways(tmp_path: Path) -> None:
+    async def run() -> None:
+        relay = EchoRelay(key())
+        front, home = await serve(tmp_path, relay)
+        heard = Heard()
+        channel = await websocket.connect(home, heard)
+        for size in (0, 1, 125, 126, 65_535, 65_536, wire.MAX_FRAME):
+            channel.send(b"x" * size)
+            assert await heard.frames.get() == b"x" * size
+        channel.close("enough")
+        assert await heard.closed == "enough"
+        await front.close()
+
+    asyncio.run(run())
+
+
+def test_a_frame_too_large_ends_the_connection(tmp_path: Path) -> None:
+    async def run() -> None:
+        relay = EchoRelay(key())
+        front, home = await serve(tmp_path, relay)
+        heard = Heard()
+        channel = await websocket.connect(home, heard)
+        channel.send(b"x" * (wire.MAX_FRAME + 1))
+        await heard.closed
+        assert heard.frames.empty()
+        await front.close()
+
+    asyncio.run(run())
+
+
+def test_ml_kem_is_negotiated_between_ourselves(tmp_path: Path) -> None:
+    async def run() -> None:
+        front, home = await serve(tmp_path, EchoRelay(key()))
+        channel = await websocket.connect(home, Heard())
+        assert isinstance(channel, websocket.Socket)
+        engine = channel._transport.underlying_transport.connection  # type: ignore[union-attr]
+        assert engine.get_group_name() == "X25519MLKEM768"
+        channel.close()
+        await front.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"pin": b"w" * 32}, "pin"),
+        ({"path_secret": b"w" * 16}, "upgrade"),
+        ({"port": 1}, "connect"),
+        ({"host": "no-such-host.invalid"}, "dns"),
+    ],
+)
+def test_each_way_to_fail_has_its_kind(
+    tmp_path: Path, change: dict[str, object], kind: str
+) -> None:
+    async def run() -> None:
+        front, home = await serve(tmp_path, EchoRelay(key()))
+        fields = {name: getattr(home, name) for name in ("host", "port", "path_secret", "pin")}
+        with pytest.raises(Unreachable) as caught:
+            await websocket.connect(Home(**{**fields, **change}), Heard())  # type: ignore[arg-type]
+        assert caught.value.kind == kind
+        await front.close()
+
+    asyncio.run(run())
+
+
+def test_a_proof_for_another_tls_key_is_refused(tmp_path: Path) -> None:
+    async def run() -> None:
+        front, home = await serve(tmp_path, EchoRelay(key(), proof_for=b"o" * 32))
+        with pytest.raises(Unreachable) as caught:
+            await websocket.connect(home, Heard())
+        assert caught.value.kind == "pin"
+        await front.close()
+
+    asyncio.run(run())
+
+
+def test_a_port_that_does_not_speak_tls(tmp_path: Path) -> None:
+    async def run() -> None:
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 mail.example.org ESMTP\r\n")
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(talk, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unreachable) as caught:
+            await websocket.connect(Home("127.0.0.1", port, PATH, b"p" * 32), Heard())
+        assert caught.value.kind == "tls"
+        server.close()
+
+    asyncio.run(run())

@@ -19,10 +19,9 @@ from holdfast.core import caps
 from holdfast.core.seal import hpke, keys, outer, padding
 from holdfast.core.seal.hpke import HpkeKey
 from holdfast.core.seal.identity import Device, DeviceList, Identity, Party
-from holdfast.core.seal.inner import Inner
+from holdfast.core.seal.inner import Inner, context
 from holdfast.core.seal.invitation import Contact, Invitation, accept
 from holdfast.core.seal.link import Link
-from holdfast.core.seal.pairwise import context
 from holdfast.core.seal.rest import Rows
 from holdfast.core.seal.verification import Show, Verification
 from holdfast.testing.pairs import DAY, NOW, home, seeded

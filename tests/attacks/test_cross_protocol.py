@@ -9,12 +9,14 @@ import msgspec
 import pytest
 
 from holdfast.core import caps
-from holdfast.core.seal import hpke, invitation, keys, rest
+from holdfast.core.seal import hpke, invitation, keys, keyset, rest
+from holdfast.core.seal.bundle import open_bundle
 from holdfast.core.seal.hpke import HpkeKey, Unopenable
 from holdfast.core.seal.identity import DeviceList, Identity
 from holdfast.core.seal.inner import Inner
 from holdfast.core.seal.invitation import Contact, Invitation
 from holdfast.core.seal.keys import BadKey
+from holdfast.core.seal.keyset import Purpose, SignedKeys
 from holdfast.core.seal.link import Link
 from holdfast.core.seal.pairwise import Pairwise
 from holdfast.core.seal.verification import Verification
@@ -22,6 +24,7 @@ from holdfast.testing.pairs import DAY, NOW, home, meet, seeded, settle
 
 DRAW = seeded("cross-protocol")
 PURPOSES = ("devices/1", "invite/1", "accept/1")
+KEY_SETS: tuple[Purpose, ...] = ("invite/1", "accept/1")
 Reader = Callable[[bytes], bool]
 
 
@@ -41,17 +44,15 @@ def everything() -> dict[str, tuple[bytes, Reader]]:
     public = HpkeKey.make(DRAW(96)).public
     signed = {
         purpose: msgspec.msgpack.encode(
-            invitation._sign(
-                met.anna, purpose, public, clara.party.curve25519, False, NOW, NOW, bytes(16), b""
-            )
+            keyset.sign(met.anna, purpose, public, bytes(16), b"", NOW, NOW)
         )
-        for purpose in (invitation.INVITE, invitation.ACCEPT)
+        for purpose in KEY_SETS
     }
 
-    def key_set(purpose: str) -> Reader:
+    def key_set(purpose: Purpose) -> Reader:
         def read(data: bytes) -> bool:
-            found = msgspec.msgpack.decode(data, type=invitation._Signed)
-            return bool(invitation._verify(found, purpose, bytes(16)))
+            found = msgspec.msgpack.decode(data, type=SignedKeys)
+            return bool(keyset.verify(found, purpose, bytes(16)))
 
         return read
 
@@ -65,7 +66,7 @@ def everything() -> dict[str, tuple[bytes, Reader]]:
         "link": (link.text().encode(), lambda data: bool(Link.parse(data.decode("ascii"), NOW))),
         "bundle": (
             met.invitation.record,
-            lambda data: bool(invitation.open_bundle(link, data, NOW)),
+            lambda data: bool(open_bundle(link, data, NOW)),
         ),
         "answer": (
             answer,
@@ -80,8 +81,8 @@ def everything() -> dict[str, tuple[bytes, Reader]]:
             lambda data: bool(keyed_anna.open(data, NOW).messages),
         ),
         "device list": (met.anna.devices.encode(), lambda data: bool(DeviceList.decode(data))),
-        "inviter's keys": (signed[invitation.INVITE], key_set(invitation.INVITE)),
-        "acceptor's keys": (signed[invitation.ACCEPT], key_set(invitation.ACCEPT)),
+        "inviter's keys": (signed["invite/1"], key_set("invite/1")),
+        "acceptor's keys": (signed["accept/1"], key_set("accept/1")),
         "inside": (
             Inner(1, 0, bytes(32), bytes(32)).encode(),
             lambda data: bool(Inner.decode(data)),

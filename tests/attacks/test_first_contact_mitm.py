@@ -3,16 +3,16 @@
 Elsewhere: Bridgefy 2022, bitchat 2025.
 """
 
-import msgspec
 import pytest
 import vodozemac
 
 from holdfast.core.caps import b64
-from holdfast.core.seal import invitation, keys, verification
+from holdfast.core.seal import bundle, invitation, keys, keyset, verification
+from holdfast.core.seal.bundle import BadBundle
 from holdfast.core.seal.emoji import EMOJI
 from holdfast.core.seal.hpke import HpkeKey
 from holdfast.core.seal.identity import Identity
-from holdfast.core.seal.invitation import BadBundle, Invitation
+from holdfast.core.seal.invitation import Invitation
 from holdfast.core.seal.verification import Verification
 from holdfast.testing.pairs import DAY, NOW, home, seeded
 
@@ -25,18 +25,11 @@ def swap_the_bundle() -> bool:
     invited = Invitation.create(ANNA, (home(),), NOW + DAY, b"Anna", NOW, DRAW)
     link = invited.link
     _, one_time = MALLORY.account.with_key(DRAW, False)
-    signed = invitation._sign(
-        MALLORY,
-        invitation.INVITE,
-        HpkeKey.make(DRAW(96)).public,
-        one_time,
-        False,
-        NOW,
-        link.expires,
-        link.accept.conv_id,
-        b"Anna",
+    public = HpkeKey.make(DRAW(96)).public
+    signed = keyset.sign(
+        MALLORY, "invite/1", public, link.accept.conv_id, b"Anna", NOW, link.expires, one_time
     )
-    record = invitation._seal_bundle(link.secret, msgspec.msgpack.encode(signed), DRAW)
+    record = bundle.seal_bundle(link.secret, signed, DRAW)
     try:
         contact, _ = invitation.accept(link, record, BORIS, (home(),), b"Boris", NOW, DRAW)
     except BadBundle:
@@ -49,7 +42,7 @@ def test_a_swapped_bundle_aborts() -> None:
 
 
 def test_twin_without_the_hash_in_the_link_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(invitation, "require_promised", lambda link, record: None)
+    monkeypatch.setattr(bundle, "require_promised", lambda link, record: None)
     assert swap_the_bundle()
 
 

@@ -10,11 +10,12 @@ from typing import Final
 import msgspec
 import pytest
 
-from holdfast.core.seal import hpke, identity, invitation, keys, olm, verification
+from holdfast.core.seal import hpke, identity, keys, keyset, olm, verification
 from holdfast.core.seal.hpke import HpkeKey, Unopenable
 from holdfast.core.seal.identity import Device, DeviceList, Identity
 from holdfast.core.seal.invitation import Contact
 from holdfast.core.seal.keys import LOW_CURVE25519, LOW_ED25519, BadKey, P
+from holdfast.core.seal.keyset import KeySet, SignedKeys
 from holdfast.core.seal.olm import AccountState, Ciphertext, Session
 from holdfast.core.seal.verification import Verification
 from holdfast.testing.pairs import NOW, deliver, meet, seeded
@@ -51,10 +52,10 @@ def signed_list(**changed: bytes) -> bytes:
     return msgspec.msgpack.encode((body, keys.sign(BORIS.root, "devices/1", body)))
 
 
-def signed_keys(**changed: bytes) -> invitation._Signed:
+def signed_keys(**changed: bytes) -> SignedKeys:
     me = BORIS.party
     body = msgspec.msgpack.encode(
-        invitation._KeySet(
+        KeySet(
             hpke.SUITE_NAME,
             me.root,
             changed.get("device", me.device),
@@ -69,7 +70,7 @@ def signed_keys(**changed: bytes) -> invitation._Signed:
             b"",
         )
     )
-    return invitation._Signed(body, keys.sign(BORIS.root, "accept/1", body), BORIS.devices.encode())
+    return SignedKeys(body, keys.sign(BORIS.root, "accept/1", body), BORIS.devices.encode())
 
 
 @pytest.mark.parametrize("key", EDWARDS, ids=bytes.hex)
@@ -78,7 +79,7 @@ def test_every_ed25519_slot_refuses(key: bytes) -> None:
         with pytest.raises(BadKey):
             DeviceList.decode(signed_list(**{slot: key}))
     with pytest.raises(BadKey):
-        invitation._verify(signed_keys(device=key), "accept/1", bytes(16))
+        keyset.verify(signed_keys(device=key), "accept/1", bytes(16))
 
 
 @pytest.mark.parametrize("key", CURVE, ids=bytes.hex)
@@ -86,10 +87,10 @@ def test_every_curve25519_slot_refuses(key: bytes) -> None:
     with pytest.raises(BadKey):
         DeviceList.decode(signed_list(curve25519=key))
     with pytest.raises(BadKey):
-        invitation._verify(signed_keys(curve25519=key), "accept/1", bytes(16))
+        keyset.verify(signed_keys(curve25519=key), "accept/1", bytes(16))
     half = HpkeKey.make(DRAW(96)).public[:1184] + key
     with pytest.raises(BadKey):
-        invitation._verify(signed_keys(hpke_key=half), "accept/1", bytes(16))
+        keyset.verify(signed_keys(hpke_key=half), "accept/1", bytes(16))
     with pytest.raises(BadKey):
         hpke.seal(half, b"", b"")
     for pair in ((key, ANNA.account.curve25519), (ANNA.account.curve25519, key)):
@@ -139,8 +140,8 @@ def test_an_offer_with_a_key_of_low_order_is_refused(key: bytes) -> None:
     deliver(anna, boris, b"1")
     deliver(boris, anna, b"2")
     half = HpkeKey.make(DRAW(96)).public[:1184] + key
-    boris._outer.offer = lambda entropy: half  # type: ignore[method-assign]
-    boris._outer.state.count = 50
+    boris.outer.offer = lambda entropy: half  # type: ignore[method-assign]
+    boris.outer.state.count = 50
     with pytest.raises(Unopenable):
         anna.open(boris.seal(b"offer", NOW, DRAW).blob, NOW)
     assert anna._state.outer.asked is None

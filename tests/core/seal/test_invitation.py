@@ -5,17 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.core.seal import padding
+from holdfast.core.seal.bundle import BadBundle, open_bundle
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.identity import Identity
 from holdfast.core.seal.invitation import (
     GRACE,
-    BadBundle,
     Contact,
     Invitation,
     Repeat,
     Used,
     accept,
-    open_bundle,
 )
 from holdfast.testing.pairs import DAY, NOW, deliver, home, meet, seeded
 

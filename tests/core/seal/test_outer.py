@@ -78,7 +78,7 @@ def test_only_one_side_offers_so_two_offers_never_cross() -> None:
     for _ in range(3 * ROTATE_MESSAGES):
         deliver(anna, boris, b"x")
         assert anna._state.outer.offered is None
-        assert anna._outer.wants_offer(NOW + 8 * DAY) == ""
+        assert anna.outer.wants_offer(NOW + 8 * DAY) == ""
 
 
 def test_records_under_the_next_key_wait_for_the_one_that_brings_it() -> None:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.core.seal import pairwise as module
-from holdfast.core.seal.hpke import Unopenable
+from holdfast.core.seal import waiting
+from holdfast.core.seal.hpke import HpkeKey, Unopenable
 from holdfast.core.seal.identity import Device, DeviceList
 from holdfast.core.seal.inner import Inner
 from holdfast.core.seal.olm import Ciphertext, Session
@@ -16,12 +16,14 @@ from holdfast.core.seal.pairwise import (
     ACK_DELAY,
     ASK_AGAIN,
     MAX_CONTENT,
-    MAX_HELD,
     SMALL_CONTENT,
     CannotSend,
+    Message,
+    Opened,
     Outgoing,
     Pairwise,
 )
+from holdfast.core.seal.waiting import MAX_RECORDS, Record
 from holdfast.testing.pairs import DAY, NOW, Met, deliver, meet, seeded, settle
 
 DRAW = seeded("pairwise")
@@ -117,17 +119,18 @@ def test_duplicates_bring_nothing_even_after_a_restart() -> None:
 def test_the_buffer_is_bounded_in_records_and_bytes() -> None:
     anna, boris = opened()
     first = seal(anna, b"first")
-    blobs = [seal(anna, b"") for _ in range(MAX_HELD + 10)]
+    blobs = [seal(anna, b"") for _ in range(MAX_RECORDS + 10)]
     contents(boris, *blobs)
-    assert len(boris._held) < MAX_HELD
-    assert len(contents(boris, first)) == len(boris._held) + MAX_HELD
+    assert len(boris._waiting.records) < MAX_RECORDS
+    assert len(contents(boris, first)) == MAX_RECORDS
+    assert boris.gap is None
     anna, boris = opened()
     first = seal(anna, b"first")
     contents(boris, *(seal(anna, bytes(MAX_CONTENT)) for _ in range(160)))
-    assert boris._bytes <= module.MAX_HELD_BYTES
-    assert len(boris._held) >= 120
+    assert boris._waiting.bytes <= waiting.MAX_BYTES
+    assert len(boris._waiting.records) >= 120
     assert len(contents(boris, first)) > 120
-    assert boris._bytes == 0
+    assert boris._waiting.bytes == 0
 
 
 def test_an_acknowledgement_waits_a_second_for_a_message_to_ride_on() -> None:
@@ -189,6 +192,21 @@ def test_no_secret_is_in_what_is_printed() -> None:
     anna, _ = opened()
     anna.dump(DRAW)
     assert repr(anna) == f"Pairwise(sent={anna.sent}, received={anna.received}, frozen='')"
+    met = meet("printed")
+    state = met.at_anna.pairwise._state
+    state.outer.offered = bytes(range(96))
+    inside = Inner(1, 2, bytes(32), bytes(32), share=b"S" * 32, content=b"secret words")
+    printed = repr((met.at_anna, state, state.outer, HpkeKey.make(bytes(range(96))), inside))
+    printed += repr(Opened((Message(1, b"secret words"),)))
+    for secret in (
+        b"secret words",
+        b"S" * 32,
+        bytes(range(96)),
+        state.outer.share,
+        met.at_anna.mine.caps.locator,
+        met.at_anna.theirs.caps.append,
+    ):
+        assert repr(secret)[2:20] not in printed
 
 
 def test_a_bare_olm_message_is_refused() -> None:
@@ -280,13 +298,11 @@ def test_a_peer_that_forgets_acknowledgements_was_set_back() -> None:
     anna, boris = opened()
     deliver(anna, boris, b"1")
     deliver(boris, anna, b"2")
-    encode, pack = Inner.encode, module._BODY.pack
-    low = replaced(ack=1)
+    encode, low, outside = Inner.encode, replaced(ack=1), Record.encode
     with (
         patch.object(Inner, "encode", lambda inner: encode(low(inner))),
-        patch.object(module, "_BODY") as body,
+        patch.object(Record, "encode", lambda seq, ack, olm: outside(seq, 1, olm)),
     ):
-        body.pack = lambda seq, ack, kind: pack(seq, 1, kind)
         blob = seal(boris, b"3")
     assert anna.open(blob, NOW).messages == ()
     assert anna.frozen == "rollback"

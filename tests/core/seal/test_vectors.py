@@ -19,15 +19,18 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from holdfast.core import seal
 from holdfast.core.seal import (
+    bundle,
     hpke,
     inner,
     invitation,
     keys,
+    keyset,
     link,
     outer,
     padding,
     pairwise,
     rest,
+    waiting,
 )
 from holdfast.core.seal.hpke import HpkeKey
 from holdfast.core.seal.identity import DeviceList, Identity
@@ -74,12 +77,12 @@ def test_the_specification_has_the_codes_version_and_constants() -> None:
         "HPKE public key": str(hpke.PUBLIC),
         "Largest content": str(pairwise.MAX_CONTENT),
         "Largest content in 512 bytes": str(pairwise.SMALL_CONTENT),
-        "Records held for order": str(pairwise.MAX_HELD),
-        "Bytes held for order": str(pairwise.MAX_HELD_BYTES),
+        "Records held for order": str(waiting.MAX_RECORDS),
+        "Bytes held for order": str(waiting.MAX_BYTES),
         "Records before a new outer key": str(outer.ROTATE_MESSAGES),
         "Milliseconds before a new outer key": str(outer.ROTATE_MILLIS),
         "Records acknowledged at the latest": str(pairwise.ACK_AT_MOST),
-        "Profile": str(invitation.MAX_PROFILE),
+        "Profile": str(keyset.MAX_PROFILE),
         "Acceptances of one link for many": str(invitation.MAX_SESSIONS),
         "Milliseconds of grace after expiry": str(invitation.GRACE),
         "Argon2id memory in KiB": str(rest.MEMORY_KIB),
@@ -226,8 +229,8 @@ def test_a_recorded_first_contact_still_opens() -> None:
     anna = Identity.load(raw(v["inviter's identity"]))
     assert anna.party.root.hex() == v["inviter's root"]
     found = Link.parse(v["link"], v["now"])
-    bundle = invitation.open_bundle(found, raw(v["bundle record"]), v["now"])
-    assert bundle.devices == anna.devices
+    shown = bundle.open_bundle(found, raw(v["bundle record"]), v["now"])
+    assert shown.devices == anna.devices
     kept = Invitation.load(raw(v["invitation"]))
     contact = kept.open_accept(raw(v["answer"]), anna, v["now"], entropy)
     assert isinstance(contact, Contact)

@@ -10,7 +10,7 @@ Source: RFC 9180; draft-connolly-cfrg-xwing-kem; spec/seal.md, "HPKE".
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -46,7 +46,7 @@ def _suite() -> hpke.Suite:
 class HpkeKey:
     """A key pair as its secret: the ML-KEM seed (64 bytes) and the X25519 key (32)."""
 
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     @classmethod
     def make(cls, entropy: bytes) -> HpkeKey:

@@ -30,7 +30,19 @@ LIST_PURPOSE: Final = "devices/1"
 
 
 class Wire(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Base of what is signed or sent: MessagePack arrays, nothing unknown."""
+    """Base of what is signed or sent: MessagePack arrays, nothing unknown.
+
+    Printed as its name alone, since some of it is secret."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
+
+
+class Secret(Struct, array_like=True, forbid_unknown_fields=True):
+    """Base of stored state: the same, and it changes."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(…)"
 
 
 class Device(Wire, frozen=True):

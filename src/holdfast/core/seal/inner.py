@@ -11,7 +11,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.core.seal import hpke
+from holdfast.core.seal import hpke, keys
+from holdfast.core.seal.identity import Party
 
 VERSION: Final = 1
 HEADER: Final = struct.Struct(">BBQQ32s32s")
@@ -33,7 +34,7 @@ class Malformed(ValueError):
     """Not the inside of a message."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inner:
     """One message's inside; a part that is None is not there."""
 
@@ -113,3 +114,21 @@ class Inner:
             raise Malformed("bytes left over")
         span = None if resend is None else _RANGE.unpack(resend)
         return cls(seq, ack, head, context, share, offer, answer, span, devices, content)
+
+
+def context(
+    conv_id: bytes, session_id: bytes, key_id: bytes, sender: Party, recipient: Party
+) -> bytes:
+    """What both sides know and neither sends: 32 bytes inside Olm stand for all of it."""
+    return keys.digest(
+        "pair/1",
+        conv_id,
+        session_id,
+        key_id,
+        sender.root,
+        sender.device,
+        sender.curve25519,
+        recipient.root,
+        recipient.device,
+        recipient.curve25519,
+    )

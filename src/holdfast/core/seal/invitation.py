@@ -8,23 +8,21 @@ which are deleted with the first valid one. Source: spec/seal.md, "Invitations".
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from holdfast.core import caps
 from holdfast.core.caps import BadAddress, Caps, Home
-from holdfast.core.seal import hpke, keys, padding, pairwise
+from holdfast.core.seal import hpke, keys, keyset, opening, padding
 from holdfast.core.seal import link as links
+from holdfast.core.seal.bundle import BadBundle, open_bundle, seal_bundle
 from holdfast.core.seal.hpke import HpkeKey, Unopenable
-from holdfast.core.seal.identity import U53, DeviceList, Identity, Key32, Party, Signature, Wire
+from holdfast.core.seal.identity import DeviceList, Identity, Key32, Secret, Wire
 from holdfast.core.seal.keys import BadKey
+from holdfast.core.seal.keyset import SignedKeys
 from holdfast.core.seal.link import MAX_HOMES, Link
 from holdfast.core.seal.olm import PREKEY, AccountState, Ciphertext
 from holdfast.core.seal.outer import Secret96
@@ -32,31 +30,10 @@ from holdfast.core.seal.pairwise import Pairwise
 
 Entropy = Callable[[int], bytes]
 
-MAX_PROFILE: Final = 1024
-"""Bytes of what the node says of itself at first contact (a name), opaque here."""
 MAX_SESSIONS: Final = 1000
 """People who can accept one invitation for many."""
 GRACE: Final = 7 * 86_400_000
 """Milliseconds after expiry in which an answer that was under way is still taken."""
-INVITE: Final = "invite/1"
-ACCEPT: Final = "accept/1"
-
-BundleReason = Literal["damaged", "expired", "own-link"]
-
-_TEXTS: Final[dict[BundleReason, str]] = {
-    "damaged": "what the relay keeps for this invitation is not what the link promises; "
-    "ask for a new invitation",
-    "expired": "the invitation is no longer valid; ask for a new one",
-    "own-link": "this is your own invitation; send it to somebody else",
-}
-
-
-class BadBundle(ValueError):
-    """The inviter's bundle does not match the link or is not valid; says what to do."""
-
-    def __init__(self, reason: BundleReason) -> None:
-        super().__init__(_TEXTS[reason])
-        self.reason: BundleReason = reason
 
 
 class Used(ValueError):
@@ -70,19 +47,8 @@ class Used(ValueError):
 class Inbox:
     """A log with the roles that this side holds, and its homes."""
 
-    caps: Caps
+    caps: Caps = field(repr=False)
     homes: tuple[Home, ...]
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """The inviter as the bundle shows it, checked."""
-
-    devices: DeviceList
-    profile: bytes
-    party: Party
-    hpke_key: bytes
-    one_time: bytes
 
 
 @dataclass(frozen=True)
@@ -108,32 +74,6 @@ class Repeat:
     """The accept record that was already taken, again: nothing to do."""
 
 
-class _KeySet(Wire, frozen=True):
-    """What a root key signs of its device for one first contact."""
-
-    suite: bytes
-    root: Key32
-    device: Key32
-    curve25519: Key32
-    hpke_key: Annotated[bytes, Meta(min_length=hpke.PUBLIC, max_length=hpke.PUBLIC)]
-    one_time: Annotated[bytes, Meta(max_length=32)]
-    """The one-time or fallback key; empty in an answer."""
-    many: bool
-    made: U53
-    """Milliseconds since 1970: which key set of this device it is."""
-    expires: U53
-    head: Key32
-    conv_id: Annotated[bytes, Meta(min_length=16, max_length=16)]
-    """Of the accept log: the one invitation that this belongs to."""
-    profile: Annotated[bytes, Meta(max_length=MAX_PROFILE)]
-
-
-class _Signed(Wire, frozen=True):
-    body: Annotated[bytes, Meta(max_length=8192)]
-    signature: Signature
-    devices: Annotated[bytes, Meta(max_length=8192)]
-
-
 class _Inbox(Wire, frozen=True):
     locator: Key32
     append: Key32
@@ -148,7 +88,7 @@ class _Inbox(Wire, frozen=True):
 class _Details(Wire, frozen=True):
     """All of an answer but its Olm message, which carries the hash of this."""
 
-    keys: _Signed
+    keys: SignedKeys
     inviter: _Inbox
     acceptor: _Inbox
 
@@ -158,7 +98,7 @@ class _Accept(Wire, frozen=True):
     olm: Annotated[bytes, Meta(max_length=4096)]
 
 
-class _State(Struct, array_like=True, forbid_unknown_fields=True):
+class _State(Secret):
     version: Literal[1]
     link: str
     record: bytes
@@ -190,19 +130,16 @@ class Invitation:
     ) -> Invitation:
         """`expires` in ms since 1970. Create both logs at every home, append `record` to the
         bundle log, then show `link`. A profile of over 1,024 bytes raises ValueError."""
-        if len(profile) > MAX_PROFILE:
-            raise ValueError(f"a profile has at most {MAX_PROFILE} bytes")
         secret = entropy(16)
         account, one_time = identity.account.with_key(entropy, many)
         key = HpkeKey.make(entropy(hpke.SECRET))
         seconds = min(expires // 1000, 2**32 - 1)
-        signed = _sign(
-            identity, INVITE, key.public, one_time, many, now, seconds,
-            links.accept_caps(secret).conv_id, profile,
-        )  # fmt: skip
-        record = _seal_bundle(secret, msgspec.msgpack.encode(signed), entropy)
+        accept, bundle = links.accept_caps(secret), links.bundle_caps(secret)
+        signed = keyset.sign(
+            identity, "invite/1", key.public, accept.conv_id, profile, now, seconds, one_time, many
+        )
+        record = seal_bundle(secret, signed, entropy)
         link = Link(seconds, secret, hashlib.sha256(record).digest(), homes, many)
-        bundle, accept = links.bundle_caps(secret), links.accept_caps(secret)
         assert bundle.read is not None and accept.append is not None
         return cls(
             _State(
@@ -283,7 +220,7 @@ class Invitation:
         try:
             outer = msgspec.msgpack.decode(padding.unpad(plain), type=_Accept)
             details = msgspec.msgpack.decode(outer.details, type=_Details)
-            body, devices = _verify(details.keys, ACCEPT, conv_id)
+            body, devices = keyset.verify(details.keys, "accept/1", conv_id)
             mine, theirs = _read_inbox(details.inviter), _read_inbox(details.acceptor)
         except (ValueError, RecursionError):
             raise Unopenable from None
@@ -291,9 +228,9 @@ class Invitation:
             raise Unopenable
         if set(mine.homes) != set(self.link.homes) or devices.root == me.root:
             raise Unopenable
-        session = pairwise.respond(
+        session = opening.respond(
             me,
-            _party(body),
+            body.party,
             devices,
             _conv_id(mine, theirs),
             account,
@@ -328,29 +265,6 @@ class Invitation:
         return f"Invitation({self.link!r}, used={self.used})"
 
 
-def open_bundle(link: Link, record: bytes, now: int) -> Bundle:
-    """Check the bundle log's record against the link. Raises `BadBundle`."""
-    if link.expires * 1000 <= now:
-        raise BadBundle("expired")
-    try:
-        require_promised(link, record)
-        plain = AESGCM(_bundle_key(link.secret)).decrypt(record[:12], record[12:], None)
-        signed = msgspec.msgpack.decode(padding.unpad(plain), type=_Signed)
-        body, devices = _verify(signed, INVITE, link.accept.conv_id)
-        keys.require_curve25519(body.one_time)
-    except (InvalidTag, ValueError, RecursionError):
-        raise BadBundle("damaged") from None
-    if (body.expires, body.many) != (link.expires, link.many):
-        raise BadBundle("damaged")
-    return Bundle(devices, body.profile, _party(body), body.hpke_key, body.one_time)
-
-
-def require_promised(link: Link, record: bytes) -> None:
-    """The record is the one whose hash the link carries. Raises ValueError."""
-    if not hmac.compare_digest(hashlib.sha256(record).digest(), link.bundle_hash):
-        raise ValueError("not the bundle that the link promises")
-
-
 def accept(
     link: Link,
     record: bytes,
@@ -371,11 +285,11 @@ def accept(
     key = HpkeKey.make(entropy(hpke.SECRET))
     theirs = Inbox(Caps.make(entropy(128)), link.homes)
     mine = Inbox(Caps.make(entropy(128)), homes)
-    signed = _sign(identity, ACCEPT, key.public, b"", False, now, link.expires, conv_id, profile)
+    signed = keyset.sign(identity, "accept/1", key.public, conv_id, profile, now, link.expires)
     shown = Inbox(mine.caps.only("append"), homes)
     details = msgspec.msgpack.encode(_Details(signed, _write_inbox(theirs), _write_inbox(shown)))
     try:
-        session, olm = pairwise.initiate(
+        session, olm = opening.initiate(
             me,
             bundle.party,
             bundle.devices,
@@ -396,47 +310,6 @@ def accept(
     return contact, hpke.seal(bundle.hpke_key, info, plain)
 
 
-def _sign(
-    identity: Identity,
-    purpose: str,
-    hpke_key: bytes,
-    one_time: bytes,
-    many: bool,
-    made: int,
-    expires: int,
-    conv_id: bytes,
-    profile: bytes,
-) -> _Signed:
-    me = identity.party
-    body = msgspec.msgpack.encode(
-        _KeySet(
-            hpke.SUITE_NAME, me.root, me.device, me.curve25519, hpke_key, one_time, many,
-            made, expires, me.head, conv_id, profile,
-        )
-    )  # fmt: skip
-    return _Signed(body, keys.sign(identity.root, purpose, body), identity.devices.encode())
-
-
-def _verify(signed: _Signed, purpose: str, conv_id: bytes) -> tuple[_KeySet, DeviceList]:
-    """A key set whose signature, keys and device are in order. Raises ValueError."""
-    devices = DeviceList.decode(signed.devices)
-    keys.verify(devices.root, purpose, signed.body, signed.signature)
-    body = msgspec.msgpack.decode(signed.body, type=_KeySet)
-    keys.require_ed25519(body.device)
-    keys.require_curve25519(body.curve25519)
-    hpke.require_public(body.hpke_key)
-    stated = (body.suite, body.root, body.head, body.conv_id)
-    if stated != (hpke.SUITE_NAME, devices.root, devices.head, conv_id):
-        raise BadKey("the key set belongs to something else")
-    if not devices.holds(body.device, body.curve25519):
-        raise BadKey("the device is not on the list")
-    return body, devices
-
-
-def _party(body: _KeySet) -> Party:
-    return Party(body.root, body.device, body.curve25519, body.head)
-
-
 def _conv_id(inviter: Inbox, acceptor: Inbox) -> bytes:
     """The pair's name for good, whatever inbox moves later: 16 bytes."""
     return keys.digest("conv/1", inviter.caps.conv_id, acceptor.caps.conv_id)[:16]
@@ -444,15 +317,6 @@ def _conv_id(inviter: Inbox, acceptor: Inbox) -> bytes:
 
 def _binding(link: Link, details: bytes) -> bytes:
     return keys.digest("accept-binding/1", link.bundle_hash, details)
-
-
-def _bundle_key(secret: bytes) -> bytes:
-    return caps.hkdf(secret, "bundle-key/1")
-
-
-def _seal_bundle(secret: bytes, plain: bytes, entropy: Entropy) -> bytes:
-    nonce = entropy(12)
-    return nonce + AESGCM(_bundle_key(secret)).encrypt(nonce, padding.pad(plain, 28), None)
 
 
 def _write_inbox(inbox: Inbox) -> _Inbox:

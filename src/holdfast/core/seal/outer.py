@@ -16,12 +16,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from holdfast.core import caps
 from holdfast.core.seal import hpke, padding
 from holdfast.core.seal.hpke import HpkeKey, Unopenable
-from holdfast.core.seal.identity import Key32, Party
+from holdfast.core.seal.identity import Key32, Party, Secret
 
 Entropy = Callable[[int], bytes]
 
@@ -41,7 +41,7 @@ class Early(Exception):
     """Sealed under a key that a record still missing will bring."""
 
 
-class OuterState(Struct, array_like=True, forbid_unknown_fields=True):
+class OuterState(Secret):
     """What is kept of the outer keys; `root_` keys are O_n, 32 bytes."""
 
     initiator: bool

@@ -9,22 +9,22 @@ object away if that fails. Source: spec/seal.md, "Two people".
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from holdfast.core.seal import hpke, keys
+from holdfast.core.seal import hpke
 from holdfast.core.seal.hpke import Unopenable
-from holdfast.core.seal.identity import DeviceList, Key32, Party
-from holdfast.core.seal.inner import Inner, Malformed
+from holdfast.core.seal.identity import DeviceList, Key32, Party, Secret
+from holdfast.core.seal.inner import Inner, Malformed, context
 from holdfast.core.seal.keys import BadKey
-from holdfast.core.seal.olm import AccountState, Ciphertext, Session
+from holdfast.core.seal.olm import Session
 from holdfast.core.seal.outer import Early, Outer, OuterState
 from holdfast.core.seal.padding import TooLong
+from holdfast.core.seal.waiting import Record, Waiting
 
 Entropy = Callable[[int], bytes]
 
@@ -32,8 +32,6 @@ MAX_CONTENT: Final = 60_000
 """Bytes of one message's content."""
 SMALL_CONTENT: Final = 317
 """Bytes of content that fit the smallest class once the opening is over."""
-MAX_HELD: Final = 4096
-MAX_HELD_BYTES: Final = 8 << 20
 ACK_DELAY: Final = 1_000
 """Milliseconds in which an acknowledgement may still ride on a message."""
 ACK_AT_MOST: Final = 1_000
@@ -43,7 +41,6 @@ ASK_AGAIN: Final = 60_000
 
 Frozen = Literal["", "rollback", "fork", "removed"]
 
-_BODY: Final = struct.Struct(">QQB")
 _WHY: Final[dict[str, str]] = {
     "rollback": "one of the two devices was set back to an older state; invite each other "
     "again to go on",
@@ -69,6 +66,9 @@ class Refusal(ValueError):
     """Why a record is refused, for this file alone: see `alike`."""
 
 
+_CAUSES: Final = (Refusal, Unopenable, BadKey, Malformed)
+
+
 @dataclass(frozen=True)
 class Outgoing:
     """One sealed record. The node keeps exactly these bytes, with the new `dump`, in one
@@ -83,7 +83,7 @@ class Message:
     """One content of the peer, delivered once and in order."""
 
     seq: int
-    content: bytes
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,9 @@ class Opened:
     """Ranges, both ends included, that the peer asks for: append the kept blobs again."""
 
 
-class _State(Struct, array_like=True, forbid_unknown_fields=True):
+class PairState(Secret):
+    """All that is kept of a pair; Olm's session is pickled into it by `dump`."""
+
     version: Literal[1]
     me: Party
     peer: Party
@@ -120,27 +122,14 @@ class _State(Struct, array_like=True, forbid_unknown_fields=True):
     pickle: str = ""
 
 
-@dataclass(frozen=True)
-class _Held:
-    """A record out of its outer key, waiting for its turn."""
-
-    epoch: int
-    key_id: bytes
-    seq: int
-    ack: int
-    olm: Ciphertext
-
-
 class Pairwise:
-    """Made by `invitation.accept` or `invitation.Invitation.open_accept`; not directly."""
+    """Made by `opening`, for `invitation.accept` and `invitation.Invitation.open_accept`."""
 
-    def __init__(self, state: _State, session: Session) -> None:
+    def __init__(self, state: PairState, session: Session) -> None:
         self._state = state
         self._session = session
-        self._outer = Outer(state.outer, state.me, state.peer, state.conv_id)
-        self._held: dict[int, _Held] = {}
-        self._early: list[bytes] = []
-        self._bytes = 0
+        self.outer = Outer(state.outer, state.me, state.peer, state.conv_id)
+        self._waiting = Waiting()
         self._ask: tuple[int, int] | None = None
         self._asked: tuple[tuple[int, int] | None, int] = (None, 0)
         self._contexts: dict[tuple[bytes, bool], bytes] = {}
@@ -182,9 +171,7 @@ class Pairwise:
         """The first missing range (to = 0: open end), or None. While there is one, the node
         does not advance its stored read cursor and does not trim: the records held back
         are not in `dump`, after a restart they are read again (duplicates are dropped)."""
-        if self._held:
-            return self._state.received + 1, min(self._held) - 1
-        return (self._state.received + 1, 0) if self._early else None
+        return self._waiting.gap(self._state.received)
 
     @property
     def frozen(self) -> Frozen:
@@ -199,14 +186,14 @@ class Pairwise:
         """Seal a content, at most 60,000 bytes. Raises `CannotSend`, `padding.TooLong`."""
         if len(content) > MAX_CONTENT:
             raise TooLong(f"{len(content)} bytes; at most {MAX_CONTENT} fit in one message")
-        return self._seal(content, now, entropy, self._outer.wants_offer(now) != "")
+        return self._seal(content, now, entropy, self.outer.wants_offer(now) != "")
 
     def control(self, now: int, entropy: Entropy) -> Outgoing:
         """A record without content: acknowledgement, key change, request to resend."""
-        return self._seal(None, now, entropy, self._outer.wants_offer(now) != "")
+        return self._seal(None, now, entropy, self.outer.wants_offer(now) != "")
 
     def _seal(self, content: bytes | None, now: int, entropy: Entropy, offer: bool) -> Outgoing:
-        state, outer = self._state, self._outer
+        state, outer = self._state, self.outer
         if state.frozen:
             raise CannotSend(state.frozen)
         opening = state.outer.epoch < 0 and not state.outer.initiator
@@ -225,7 +212,7 @@ class Pairwise:
             content=content,
         )
         olm = self._session.encrypt(inner.encode())
-        blob = outer.seal(_BODY.pack(seq, state.received, olm.kind) + olm.body, entropy)
+        blob = outer.seal(Record.encode(seq, state.received, olm), entropy)
         state.sent = seq
         state.owed, state.urgent, state.tell = 0, False, None
         state.outer.count += 1
@@ -254,10 +241,10 @@ class Pairwise:
         times: list[int] = []
         if state.owed and receipts:
             times.append(state.owed_since + ACK_DELAY)
-        full = self._outer.wants_offer(0) == "full"
+        full = self.outer.wants_offer(0) == "full"
         if full and (receipts or outer.count >= ACK_AT_MOST):
             return 0
-        renewal = self._outer.renewal
+        renewal = self.outer.renewal
         if renewal is not None:
             times.append(renewal)
         return min(times, default=None)
@@ -280,7 +267,7 @@ class Pairwise:
             if self._state.frozen == "rollback":
                 raise Refusal("the session is over")
             self._take(blob, now, messages, resend)
-        except (Refusal, Unopenable, BadKey, Malformed) as error:
+        except _CAUSES as error:
             raise alike(error) from None
         self._go_on(now, messages, resend)
         return Opened(tuple(messages), self._state.acked, tuple(resend))
@@ -289,26 +276,19 @@ class Pairwise:
         self, blob: bytes, now: int, messages: list[Message], resend: list[tuple[int, int]]
     ) -> None:
         try:
-            epoch, key_id, body = self._outer.open(blob)
+            epoch, key_id, body = self.outer.open(blob)
         except Early:
-            if blob not in self._early and self._room(len(blob)):
-                self._early.append(blob)
-                self._bytes += len(blob)
+            self._waiting.put_early(blob)
             return
-        if len(body) < _BODY.size:
-            raise Refusal("too short")
-        seq, ack, kind = _BODY.unpack_from(body)
-        record = _Held(epoch, key_id, seq, ack, Ciphertext(kind, body[_BODY.size :]))
-        if epoch >= 0 and ack > self._state.sent:
+        record = Record.decode(epoch, key_id, body)
+        if epoch >= 0 and record.ack > self._state.sent:
             self._state.frozen = "rollback"
-        elif self._is_old(seq):
+        elif self._is_old(record.seq):
             return
-        elif self._is_next(seq):
+        elif self._is_next(record.seq):
             self._feed(record, now, messages, resend)
-        elif seq not in self._held and seq <= self._state.received + MAX_HELD:
-            if self._room(len(body)):
-                self._held[seq] = record
-                self._bytes += len(body)
+        else:
+            self._waiting.put(record, self._state.received)
 
     def _is_old(self, seq: int) -> bool:
         """A record that was taken before, from whichever home."""
@@ -318,33 +298,26 @@ class Pairwise:
         """Only the very next record is fed to Olm."""
         return seq == self._state.received + 1
 
-    def _room(self, size: int) -> bool:
-        records = len(self._held) + len(self._early)
-        return records < MAX_HELD and self._bytes + size <= MAX_HELD_BYTES
-
     def _go_on(self, now: int, messages: list[Message], resend: list[tuple[int, int]]) -> None:
         """Feed what was waiting for the record that has just come."""
-        while not self._state.frozen == "rollback":
-            record = self._held.pop(self._state.received + 1, None)
+        while self._state.frozen != "rollback":
+            record = self._waiting.pop(self._state.received + 1)
             if record is not None:
-                self._bytes -= len(record.olm.body) + _BODY.size
                 try:
                     self._feed(record, now, messages, resend)
-                except (Refusal, Unopenable, BadKey, Malformed):
+                except _CAUSES:
                     return  # a gap again, and it gets asked for
-            elif self._early and self._state.outer.offered is None:
-                early, self._early = self._early, []
-                self._bytes -= sum(map(len, early))
-                for blob in early:
+            elif self._waiting.early and self._state.outer.offered is None:
+                for blob in self._waiting.take_early():
                     try:
                         self._take(blob, now, messages, resend)
-                    except (Refusal, Unopenable, BadKey, Malformed):
+                    except _CAUSES:
                         continue
             else:
                 return
 
     def _feed(
-        self, record: _Held, now: int, messages: list[Message], resend: list[tuple[int, int]]
+        self, record: Record, now: int, messages: list[Message], resend: list[tuple[int, int]]
     ) -> None:
         """Open the next record in order. If it is refused after Olm has taken it, Olm is
         set back, so that nothing has changed."""
@@ -353,7 +326,7 @@ class Pairwise:
         try:
             inner = Inner.decode(plain)
             answered, known = self._check(record, inner)
-        except (Refusal, Unopenable, BadKey, Malformed):
+        except _CAUSES:
             self._session = Session.load(before, _SNAPSHOT_KEY)
             raise
         state = self._state
@@ -362,14 +335,14 @@ class Pairwise:
             return
         state.received, state.acked = record.seq, inner.ack
         state.outer.count += 1
-        self._outer.received(record.epoch, now)
+        self.outer.received(record.epoch, now)
         if inner.share is not None:
-            self._outer.begin(inner.share, now)
+            self.outer.begin(inner.share, now)
             state.urgent = True
         if inner.offer is not None:
             state.outer.asked = inner.offer
         if answered is not None:
-            self._outer.advance(answered, now)
+            self.outer.advance(answered, now)
         if known is not None:
             self._learn(known)
         if inner.head != state.peer.head:
@@ -385,7 +358,7 @@ class Pairwise:
             state.owed_since = state.owed_since if state.owed else now
             state.owed += 1
 
-    def _check(self, record: _Held, inner: Inner) -> tuple[bytes | None, DeviceList | None]:
+    def _check(self, record: Record, inner: Inner) -> tuple[bytes | None, DeviceList | None]:
         """Everything that can be wrong, before anything changes. The key that an answer
         leads to, and a checked device list."""
         outer = self._state.outer
@@ -401,7 +374,7 @@ class Pairwise:
             if outer.initiator or outer.asked is not None or record.epoch < 0:
                 raise Refusal("an offer out of place")
             hpke.require_public(inner.offer)
-        answered = None if inner.answer is None else self._outer.read_answer(inner.answer)
+        answered = None if inner.answer is None else self.outer.read_answer(inner.answer)
         known = None if inner.devices is None else DeviceList.decode(inner.devices)
         if known is not None and known.root != self._state.peer.root:
             raise Refusal("somebody else's device list")
@@ -454,7 +427,7 @@ class Pairwise:
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_decoder: Final = msgspec.msgpack.Decoder(_State)
+_decoder: Final = msgspec.msgpack.Decoder(PairState)
 _SNAPSHOT_KEY: Final = bytes(32)
 """For pickles that never leave memory."""
 
@@ -462,24 +435,6 @@ _SNAPSHOT_KEY: Final = bytes(32)
 def alike(_: Exception) -> Unopenable:
     """Every cause becomes one error, so that nobody learns from us why a record failed."""
     return Unopenable()
-
-
-def context(
-    conv_id: bytes, session_id: bytes, key_id: bytes, sender: Party, recipient: Party
-) -> bytes:
-    """What both sides know and neither sends: 32 bytes inside Olm stand for all of it."""
-    return keys.digest(
-        "pair/1",
-        conv_id,
-        session_id,
-        key_id,
-        sender.root,
-        sender.device,
-        sender.curve25519,
-        recipient.root,
-        recipient.device,
-        recipient.curve25519,
-    )
 
 
 def require_same_device(old: Pairwise, new: Pairwise) -> None:
@@ -492,84 +447,3 @@ def require_same_device(old: Pairwise, new: Pairwise) -> None:
 
 def _who(party: Party) -> tuple[bytes, bytes, bytes]:
     return party.root, party.device, party.curve25519
-
-
-def initiate(
-    me: Party,
-    peer: Party,
-    peer_list: DeviceList,
-    conv_id: bytes,
-    account: AccountState,
-    one_time: bytes,
-    mine: hpke.HpkeKey,
-    theirs: bytes,
-    binding: bytes,
-    entropy: Entropy,
-) -> tuple[Pairwise, Ciphertext]:
-    """The acceptor's end, and the prekey message (sequence 1) for the accept record.
-
-    `theirs` is the invitation's HPKE key, `binding` a hash of the rest of the record.
-    Raises `BadKey`.
-    """
-    session = Session.outbound(account, peer.curve25519, one_time)
-    transcript = _transcript(conv_id, session.id, me, peer, mine.public, theirs, binding)
-    outer = OuterState(True, transcript, entropy(32), mine.secret, theirs)
-    state = _State(1, me, peer, peer_list.encode(), conv_id, session.id, outer, sent=1)
-    about = context(conv_id, session.id, hpke.key_id(theirs), me, peer)
-    inner = Inner(1, 0, me.head, about, share=outer.share, content=binding)
-    return Pairwise(state, session), session.encrypt(inner.encode())
-
-
-def respond(
-    me: Party,
-    peer: Party,
-    peer_list: DeviceList,
-    conv_id: bytes,
-    account: AccountState,
-    message: Ciphertext,
-    mine: hpke.HpkeKey,
-    theirs: bytes,
-    binding: bytes,
-    now: int,
-    entropy: Entropy,
-) -> Pairwise:
-    """The inviter's end, from the accept record's prekey message. Raises `Unopenable`."""
-    session, plain = Session.inbound(account, peer.curve25519, message)
-    about = context(conv_id, session.id, hpke.key_id(mine.public), peer, me)
-    try:
-        inner = Inner.decode(plain)
-    except Malformed:
-        raise Unopenable from None
-    expected = Inner(1, 0, peer.head, about, share=inner.share, content=binding)
-    if inner.share is None or inner != expected:
-        raise Unopenable
-    transcript = _transcript(conv_id, session.id, peer, me, theirs, mine.public, binding)
-    outer = OuterState(False, transcript, entropy(32), mine.secret, theirs)
-    state = _State(1, me, peer, peer_list.encode(), conv_id, session.id, outer, received=1)
-    state.owed, state.owed_since, state.urgent = 1, now, True
-    pairwise = Pairwise(state, session)
-    pairwise._outer.begin(inner.share, now)
-    return pairwise
-
-
-def _transcript(
-    conv_id: bytes,
-    session_id: bytes,
-    initiator: Party,
-    responder: Party,
-    initiator_key: bytes,
-    responder_key: bytes,
-    binding: bytes,
-) -> bytes:
-    return keys.digest(
-        "opening/1",
-        conv_id,
-        session_id,
-        initiator.root,
-        initiator.device,
-        responder.root,
-        responder.device,
-        hpke.key_id(initiator_key),
-        hpke.key_id(responder_key),
-        binding,
-    )

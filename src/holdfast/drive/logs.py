@@ -8,6 +8,7 @@ clock and a timer. Nothing here is durable: who calls `append` keeps the record 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -109,7 +110,7 @@ class Logs:
     def retry(self) -> None:
         """Try every relay that is down now: the network changed, or the person asked."""
         for line in self._lines.values():
-            line.hurry.set()
+            line.hurry()
 
     def create(self, caps: Caps, home: Home, limit: int = 0) -> None:
         """Make the log; `limit` is the most records it ever takes, 0 for no such limit."""
@@ -175,7 +176,7 @@ class _Line:
         self._lost = asyncio.Event()
         self._why = ""
         self._timer: asyncio.TimerHandle | None = None
-        self.hurry = asyncio.Event()
+        self._hurried = asyncio.Event()
         self.task = asyncio.create_task(self._keep())
 
     def stop(self) -> None:
@@ -184,6 +185,11 @@ class _Line:
         if self._timer is not None:
             self._timer.cancel()
         self.task.cancel()
+
+    def hurry(self) -> None:
+        """If the relay is down, make the next attempt at once."""
+        if self._channel is None:
+            self._hurried.set()
 
     @property
     def room(self) -> bool:
@@ -243,12 +249,10 @@ class _Line:
     async def _pause(self, wait: int) -> None:
         """Half of the wait and a random part of the rest: nodes do not return in step."""
         share = int.from_bytes(self._entropy(2), "big") / 65_535
-        self.hurry.clear()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait / 2000 * (1 + share)):
-                await self.hurry.wait()
-        except TimeoutError:
-            pass
+                await self._hurried.wait()
+        self._hurried.clear()
 
     def _flush(self) -> None:
         if self._flushing:

@@ -167,6 +167,8 @@ class _Greeting(Socket):
         for message in self._early:
             handler.on_frame(message)
         self._early = []
+        if self._ended:  # over between the greeting and now: the handler was not told yet
+            handler.on_closed(self._reason or "the connection was cut")
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Over, perhaps before it began."""

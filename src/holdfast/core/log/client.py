@@ -31,7 +31,7 @@ What = Literal["create", "attach", "append", "trim", "drop"]
 class Created:
     """The log exists at this home."""
 
-    locator: bytes
+    locator: bytes = field(repr=False)
     home: Home
 
 
@@ -39,7 +39,7 @@ class Created:
 class Appended:
     """The record is on this home's disk."""
 
-    locator: bytes
+    locator: bytes = field(repr=False)
     home: Home
     rid: bytes
 
@@ -48,28 +48,28 @@ class Appended:
 class Received:
     """A stored record; sequence numbers rise, and have gaps where records were deleted."""
 
-    locator: bytes
+    locator: bytes = field(repr=False)
     home: Home
     seq: int
     rid: bytes
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
     """A live frame."""
 
-    locator: bytes
+    locator: bytes = field(repr=False)
     home: Home
     rid: bytes
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
     """Every record that this home had when it was attached has been delivered."""
 
-    locator: bytes
+    locator: bytes = field(repr=False)
     home: Home
 
 
@@ -81,7 +81,7 @@ class Refused:
     the request is forgotten, and a refused attach ends following.
     """
 
-    locator: bytes
+    locator: bytes = field(repr=False)
     home: Home
     what: What
     code: str

@@ -41,7 +41,11 @@ _log.propagate = False
 
 
 class Socket(WSListener):
-    """One upgraded connection as a channel: whole binary messages, nothing else."""
+    """One upgraded connection as a channel: whole messages of one kind, nothing else."""
+
+    kind = WSMsgType.BINARY
+    largest = wire.MAX_FRAME
+    """Bytes of one message that is received."""
 
     def __init__(self, handler: Handler | None = None) -> None:
         self.handler = handler
@@ -56,7 +60,7 @@ class Socket(WSListener):
     def send(self, frame: bytes) -> None:
         """Queue one frame."""
         if self._transport is not None and not self._ended:
-            self._transport.send(WSMsgType.BINARY, frame)
+            self._transport.send(self.kind, frame)
 
     def close(self, reason: str = "") -> None:
         """Close after what was sent."""
@@ -85,17 +89,17 @@ class Socket(WSListener):
             return
         if frame.msg_type == WSMsgType.CLOSE:
             self.close("the other side closed the connection")
-        elif frame.msg_type in (WSMsgType.BINARY, WSMsgType.CONTINUATION):
-            starts = frame.msg_type == WSMsgType.BINARY
+        elif frame.msg_type in (self.kind, WSMsgType.CONTINUATION):
+            starts = frame.msg_type == self.kind
             if starts == bool(self._parts) or frame.rsv1 or frame.rsv2 or frame.rsv3:
                 self._refuse(WSCloseCode.PROTOCOL_ERROR)
                 return
             self._size += frame.payload_size
-            if self._size > wire.MAX_FRAME:
+            if self._size > self.largest:
                 self._refuse(WSCloseCode.MESSAGE_TOO_BIG)
                 return
             self._take(frame.get_payload_as_bytes(), bool(frame.fin))
-        elif frame.msg_type == WSMsgType.TEXT:
+        elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY):
             self._refuse(WSCloseCode.UNSUPPORTED_DATA)
 
     def _take(self, part: bytes, last: bool) -> None:
@@ -299,23 +303,26 @@ def _client_context() -> SSL.Context:
 
 
 def accept(
-    transport: asyncio.Transport, head: bytes, tls_key_hash: bytes, program: Accept
+    transport: asyncio.Transport, head: bytes, rest: bytes, tls_key_hash: bytes, program: Accept
 ) -> asyncio.BufferedProtocol:
-    """Take an upgrade over from the front, with the request it has read and checked.
+    """Take an upgrade over from the front: the request it has checked, and what came behind.
 
     Returns the protocol that gets everything from now on.
     """
-    listener = _Serving()
-    protocol: asyncio.BufferedProtocol = _protocol(listener, client=None)
-    protocol.connection_made(transport)
-    feed(protocol, head)
+    listener = Socket()
+    protocol = serve(listener, transport, head)
     peer = transport.get_extra_info("peername")
     listener.handler = program(listener, tls_key_hash, str(peer[0]) if peer else "")
+    feed(protocol, rest)
     return protocol
 
 
-class _Serving(Socket):
-    """A server's connection; its handler is set as soon as the upgrade is answered."""
+def serve(listener: Socket, transport: asyncio.Transport, head: bytes) -> asyncio.BufferedProtocol:
+    """Answer a checked upgrade request, `head`, and give `listener` what follows it."""
+    protocol: asyncio.BufferedProtocol = _protocol(listener, client=None)
+    protocol.connection_made(transport)
+    feed(protocol, head)
+    return protocol
 
 
 def feed(protocol: asyncio.BufferedProtocol, data: bytes) -> None:

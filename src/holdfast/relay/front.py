@@ -54,7 +54,7 @@ class Front:
         if not self._is_secret(request.target):
             return None
         return websocket.accept(
-            transport, request.head + rest, self._certificate.key_hash, self._program
+            transport, request.head, rest, self._certificate.key_hash, self._program
         )
 
     def _is_secret(self, target: str) -> bool:

@@ -1,0 +1,191 @@
+"""The node's API for programs on the same machine: the CLI, bots, tests.
+
+async with Client.connect(home) as client:
+    await client.node.send("Amina", "On my way.")
+    async for event in client.events():
+        ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+import picows
+from msgspec import Struct
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
+
+from holdfast.node.rpc import METHODS, ApiError
+from holdfast.node.schema import Event, NodeApi
+
+FILE: Final = "api.json"
+"""In the node's directory, for its user alone: where the API is and the secret for it."""
+MAX_EVENTS: Final = 10_000
+
+
+class NotRunning(ConnectionError):
+    """No node runs on that directory; the sentence says how to start one."""
+
+
+class Address(Struct, frozen=True):
+    """What `api.json` says while the node runs."""
+
+    port: int
+    secret: str
+    pid: int
+
+    def write(self, home: Path) -> None:
+        """Leave it in the node's directory."""
+        part = home / (FILE + ".part")
+        with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(self))
+        part.rename(home / FILE)
+
+    @classmethod
+    def read(cls, home: Path) -> Address:
+        """Raises `NotRunning`."""
+        try:
+            return msgspec.json.decode((home / FILE).read_bytes(), type=cls)
+        except (OSError, msgspec.MsgspecError):
+            raise _not_running(home) from None
+
+
+def _not_running(home: Path) -> NotRunning:
+    return NotRunning(f"no node is running on {home}. Start it with: holdfast node --home {home}")
+
+
+class _Answer(Struct):
+    id: int | str | None = None
+    result: msgspec.Raw | None = None
+    error: dict[str, Any] | None = None
+    method: str = ""
+    params: msgspec.Raw | None = None
+
+
+class Client(WSListener):
+    """A connection to a running node."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._next = 1
+        self._transport: WSTransport | None = None
+        self._parts: list[bytes] = []
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue(MAX_EVENTS)
+        self._answers = msgspec.json.Decoder(_Answer)
+        self._event = msgspec.json.Decoder(Event)
+        self.node: NodeApi = cast(NodeApi, _Calls(self))
+        """The calls, with their types."""
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, home: Path) -> AsyncIterator[Client]:
+        """Connect to the node that runs on `home`. Raises `NotRunning`."""
+        address = Address.read(home)
+        try:
+            _, client = await picows.ws_connect(
+                cls,
+                f"ws://127.0.0.1:{address.port}/api",
+                extra_headers={"Authorization": f"Bearer {address.secret}"},
+                max_frame_size=256 * 1024 * 1024,
+            )
+        except (OSError, picows.WSError):
+            raise _not_running(home) from None
+        assert isinstance(client, Client)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._transport is not None:
+            self._transport.disconnect()
+
+    async def call(self, name: str, params: dict[str, Any]) -> Any:
+        """Call a method by name. Raises `ApiError` as the node refuses, `NotRunning` if it
+        went away."""
+        if self._transport is None:
+            raise NotRunning("the node went away")
+        id = self._next
+        self._next += 1
+        answer: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        self._waiting[id] = answer
+        request = {"jsonrpc": "2.0", "id": id, "method": name, "params": params}
+        self._transport.send(WSMsgType.TEXT, msgspec.json.encode(request))
+        try:
+            result = await answer
+        finally:
+            self._waiting.pop(id, None)
+        return msgspec.json.decode(result, type=METHODS[name].result)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What the node tells after `listen`, until the connection ends."""
+        while (event := await self._events.get()) is not None:
+            yield event
+
+    # From picows.
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Connected."""
+        self._transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """An answer or an event."""
+        if frame.msg_type not in (WSMsgType.TEXT, WSMsgType.CONTINUATION):
+            return
+        self._parts.append(frame.get_payload_as_bytes())
+        if not frame.fin:
+            return
+        answer = self._answers.decode(b"".join(self._parts))
+        self._parts = []
+        if answer.method == "event" and answer.params is not None:
+            try:
+                self._events.put_nowait(self._event.decode(answer.params))
+            except asyncio.QueueFull:
+                self.close()
+        elif isinstance(answer.id, int) and answer.id in self._waiting:
+            waiting = self._waiting[answer.id]
+            if waiting.done():
+                return
+            if answer.error is not None:
+                code = str(answer.error.get("data", {}).get("code", "internal"))
+                waiting.set_exception(ApiError(code, str(answer.error.get("message", ""))))
+            elif answer.result is not None:
+                waiting.set_result(answer.result.copy())
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The node is gone: nobody waits for ever."""
+        self._transport = None
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(NotRunning("the node went away"))
+        try:
+            self._events.put_nowait(None)
+        except asyncio.QueueFull:
+            self._events.get_nowait()
+            self._events.put_nowait(None)
+
+
+class _Calls:
+    """The methods of `NodeApi`, each a call over the connection."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in METHODS:
+            raise AttributeError(name)
+        signature = inspect.signature(getattr(NodeApi, name))
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            arguments = signature.bind(None, *args, **kwargs).arguments
+            arguments.pop("self")
+            return await self._client.call(name, arguments)
+
+        return call

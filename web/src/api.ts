@@ -1,0 +1,258 @@
+// Generated from src/holdfast/node/schema.py by `make generate`; do not edit.
+
+export interface Relay {
+  id: string;
+  label: string;
+  state: "connecting" | "connected" | "waiting";
+  /** The last failure in plain words, empty while connected. */
+  why: string;
+  since: number;
+  /** One of this node's own homes, rather than only a contact's. */
+  mine: boolean;
+}
+
+export interface Status {
+  version: string;
+  phase: "new" | "locked" | "ready";
+  name: string;
+  line: "whole" | "thin" | "dotted" | "pieces" | "double" | "broken";
+  verdict: "clear" | "connecting" | "offline" | "no-relay";
+  relays: Relay[];
+  /** Messages of mine that no relay has yet. */
+  waiting: number;
+  /** Whether `add_echo` can add the contact that answers, for trying things out. */
+  echo: boolean;
+  simulator: boolean;
+}
+
+export interface Settings {
+  language: "auto" | "en" | "ru";
+  theme: "auto" | "light" | "dark";
+  read_receipts: boolean;
+  delivery_receipts: boolean;
+  typing: boolean;
+  single_keys: boolean;
+  /** Lifetime of messages in new conversations, 0 for ever. */
+  timer: number;
+  /** Whether a passphrase locks this machine's copy (changed by `set_passphrase`). */
+  passphrase: boolean;
+}
+
+export interface Reaction {
+  emoji: string;
+  mine: boolean;
+  at: number;
+}
+
+export interface Quote {
+  id: string;
+  mine: boolean;
+  text: string;
+}
+
+export interface Message {
+  id: string;
+  contact: string;
+  /** Position in the conversation: ascending, never changes. */
+  order: number;
+  /** Rises with every change of any message; `listen` goes on from it. */
+  cursor: number;
+  mine: boolean;
+  /** A note is what the node has to say: see `note`. */
+  kind: "text" | "note";
+  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. */
+  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed";
+  text: string;
+  /** When it was written, by its author's clock, never later than when it came. */
+  at: number;
+  received: number;
+  until: number;
+  count: number;
+  edited: number;
+  deleted: boolean;
+  reply_to: Quote | null;
+  reactions: Reaction[];
+  /** waiting: no relay has it. sent: a relay keeps it. The rest is what the contact said. */
+  state: "waiting" | "sent" | "delivered" | "read" | "received";
+  read_at: number;
+  /** When it disappears here, 0 for never. */
+  expires: number;
+}
+
+export interface Contact {
+  id: string;
+  /** What they call themselves, or what you call them. */
+  name: string;
+  /** What they call themselves. */
+  own_name: string;
+  /** joining: the invitation was accepted, their first answer is awaited. frozen: their identity changed in a way that must be looked at; nothing is sent. */
+  state: "joining" | "active" | "frozen" | "blocked";
+  verified: boolean;
+  echo: boolean;
+  /** Another contact's name that this one could be mistaken for. */
+  looks_like: string;
+  added: number;
+  unread: number;
+  timer: number;
+  typing: boolean;
+  last: Message | null;
+  waiting: number;
+}
+
+export interface Invitation {
+  id: string;
+  link: string;
+  /** SVG of the link as a QR code, dark on white; uses the `holdfast:` form. */
+  qr: string;
+  many: boolean;
+  label: string;
+  created: number;
+  expires: number;
+  /** preparing: no relay has it yet, the link does not work before one has. */
+  state: "preparing" | "open" | "used" | "expired" | "revoked";
+  used_by: string;
+}
+
+export interface Verification {
+  contact: string;
+  /** asked: they want to compare, `start_verification` joins. waiting: for their node. compare: show emoji. confirmed: you said they match, they have not yet. */
+  state: "asked" | "waiting" | "compare" | "confirmed" | "done" | "mismatch" | "cancelled";
+  /** Seven pairs of symbol and English name. */
+  emoji: [string, string][];
+}
+
+export interface Hit {
+  message: Message;
+  before: string;
+  match: string;
+  after: string;
+}
+
+export interface Page {
+  /** Ascending by `order`. */
+  messages: Message[];
+  /** Whether there are earlier ones. */
+  more: boolean;
+}
+
+export interface StatusChanged {
+  type: "status";
+  status: Status;
+}
+
+export interface SettingsChanged {
+  type: "settings";
+  settings: Settings;
+}
+
+export interface ContactChanged {
+  type: "contact";
+  contact: Contact;
+}
+
+export interface ContactRemoved {
+  type: "contact-removed";
+  id: string;
+}
+
+export interface MessageChanged {
+  type: "message";
+  message: Message;
+}
+
+export interface MessageGone {
+  type: "message-gone";
+  contact: string;
+  id: string;
+  cursor: number;
+}
+
+export interface TypingChanged {
+  type: "typing";
+  contact: string;
+  typing: boolean;
+}
+
+export interface InvitationChanged {
+  type: "invitation";
+  invitation: Invitation;
+}
+
+export interface VerificationChanged {
+  type: "verification";
+  verification: Verification;
+}
+
+export type Event = StatusChanged | SettingsChanged | ContactChanged | ContactRemoved | MessageChanged | MessageGone | TypingChanged | InvitationChanged | VerificationChanged;
+
+/** Parameters and result of every call. */
+export interface Calls {
+  /** What works now; answered in every phase. */
+  status: { params: Record<string, never>; result: Status };
+  /** Make the identity. Phase new. */
+  set_up: { params: { name: string; passphrase?: string | null }; result: Status };
+  /** Open the database. Phase locked. */
+  unlock: { params: { passphrase: string }; result: Status };
+  /** What was chosen. */
+  settings: { params: Record<string, never>; result: Settings };
+  /** Change what is given, leave the rest. */
+  update_settings: { params: { language?: "auto" | "en" | "ru" | null; theme?: "auto" | "light" | "dark" | null; read_receipts?: boolean | null; delivery_receipts?: boolean | null; typing?: boolean | null; single_keys?: boolean | null; timer?: number | null }; result: Settings };
+  /** Set, change or (with null) remove the passphrase. */
+  set_passphrase: { params: { new: string | null; current?: string | null }; result: Settings };
+  /** Change one's own name; contacts are told. */
+  rename_me: { params: { name: string }; result: Status };
+  /** Make a relay one of this node's homes, for logs made from now on. */
+  add_relay: { params: { address: string }; result: Status };
+  /** Stop making logs there; those that exist stay until their contacts are moved. */
+  remove_relay: { params: { id: string }; result: Status };
+  /** A new link. Answers at once; `state` says whether a relay has it yet. */
+  create_invitation: { params: { many?: boolean; hours?: number; label?: string }; result: Invitation };
+  /** All that are open, and those that ended in the last days. */
+  invitations: { params: Record<string, never>; result: Invitation[] };
+  /** End it; the link opens nothing from then on. */
+  revoke_invitation: { params: { id: string }; result: Invitation };
+  /** Fetch what the link points to and become contacts. Needs the network once. */
+  accept_invitation: { params: { link: string }; result: Contact };
+  /** Add Echo, if this node was given its link. */
+  add_echo: { params: Record<string, never>; result: Contact };
+  /** Newest conversation first. */
+  contacts: { params: Record<string, never>; result: Contact[] };
+  /** One, by id or by exact name. */
+  contact: { params: { contact: string }; result: Contact };
+  /** Your own name for them; empty goes back to theirs. */
+  rename_contact: { params: { contact: string; name: string }; result: Contact };
+  /** Lifetime of messages from now on, both ways. */
+  set_timer: { params: { contact: string; seconds: number }; result: Contact };
+  /** Stop reading what they send; undone with false. */
+  block_contact: { params: { contact: string; blocked?: boolean }; result: Contact };
+  /** Delete the conversation, its keys and its logs. */
+  delete_contact: { params: { contact: string }; result: null };
+  /** A conversation backwards from its end, or from an `order`. Limit to 200. */
+  messages: { params: { contact: string; before?: number | null; limit?: number }; result: Page };
+  /** The neighbourhood of one message, to jump to it. */
+  messages_around: { params: { contact: string; id: string; limit?: number }; result: Page };
+  /** Write. Durable when answered. The same `key` twice is the same message. */
+  send: { params: { contact: string; text: string; reply_to?: string | null; key?: string | null }; result: Message };
+  /** Change a message of mine. */
+  edit: { params: { id: string; text: string }; result: Message };
+  /** Take back a message of mine, or remove any one here only. */
+  delete: { params: { id: string; for_both?: boolean }; result: Message | null };
+  /** Set or (null) remove my reaction. */
+  react: { params: { id: string; emoji: string | null }; result: Message };
+  /** Everything up to this message has been seen. */
+  mark_read: { params: { contact: string; upto: string }; result: Contact };
+  /** Tell them, if the setting allows. */
+  set_typing: { params: { contact: string; typing: boolean }; result: null };
+  /** Newest first; every word must occur, the last may be a beginning. */
+  search: { params: { words: string; contact?: string | null; limit?: number }; result: Hit[] };
+  /** Send events from now on; first every message changed after `since`. Answers the cursor reached. */
+  listen: { params: { since?: number | null }; result: number };
+  /** A whole conversation. */
+  export: { params: { contact: string }; result: Message[] };
+  /** Ask to compare emoji, or join the other's asking. */
+  start_verification: { params: { contact: string }; result: Verification };
+  /** The comparison in progress. */
+  verification: { params: { contact: string }; result: Verification | null };
+  /** Say whether the seven emoji were the same. */
+  confirm_verification: { params: { contact: string; match: boolean }; result: Verification };
+}

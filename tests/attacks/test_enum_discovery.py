@@ -1,0 +1,129 @@
+"""enum-discovery (WhatsApp, 3.5 billion accounts, 2025): who asks a relay about names must
+not learn which exist. An absent log, an expired one and a wrong token get the same bytes, for
+the same work: the same statements at the database, the same hashes, no write. Work is
+counted, not timed."""
+
+import hashlib
+import hmac
+from collections import Counter
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from holdfast.core import wire
+from holdfast.core.log import server
+from holdfast.core.log.server import Find, Found, Send, Session
+from holdfast.relay.program import now_ms
+from holdfast.store.base import Quota
+from holdfast.store.tables import Tables, Views
+
+DAY = 86_400_000
+HERE, GONE, NEVER = b"h" * 16, b"g" * 16, b"n" * 16
+RIGHT, WRONG = b"right".ljust(32, b"."), b"wrong".ljust(32, b".")
+
+
+class NaiveViews(Views):
+    """The defence off: what is not there is not looked at further."""
+
+    def find(self, name: bytes, now: int) -> Found | None:
+        there = self._db.execute("SELECT 1 FROM logs WHERE name=?", (name,)).fetchone()
+        return super().find(name, now) if there else None
+
+
+class NaiveSession(Session):
+    """The defence off: an absent log is answered before any token is looked at."""
+
+    def _granted(self, frame: wire.Attach, log: Found | None) -> server._Binding | None:
+        return None if log is None else super()._granted(frame, log)
+
+
+class Relay:
+    """A relay's session over a real database, with its work counted."""
+
+    def __init__(self, path: Path, views: type[Views], session: type[Session]) -> None:
+        quota = Quota(idle_seconds=10 * 86_400)
+        self.now = now_ms()
+        tables = Tables(path, quota)
+        tables.begin()
+        verifier = hashlib.sha256(RIGHT).digest()
+        for name, made in ((HERE, self.now), (GONE, self.now - 11 * DAY)):
+            tables.make(wire.Create(1, name, verifier, verifier, verifier), made)
+            tables.append(1, self.now + DAY, b"record")
+        tables.commit()
+        tables.close()
+        self.views = views(path, quota)
+        self.session = session
+        self.work: Counter[str] = Counter()
+        self.views._db.set_exec_trace(self._statement)
+
+    def _statement(self, _cursor: object, sql: str, _values: object) -> bool:
+        self.work[sql.split("WHERE")[0] if "row BETWEEN" in sql else "lookup"] += 1
+        return True
+
+    def ask(self, name: bytes, token: bytes) -> tuple[bytes, Counter[str]]:
+        """The relay's answer to an attach, and what it cost."""
+        self.work = Counter()
+        session = self.session(wire.Welcome(1, b"k" * 32, b"p" * 64, 1, 1))
+        session.receive(wire.encode(wire.Hello(wire.VERSION)), self.now)
+        attach = wire.Attach(5, name, append=token, read=token, since=0)
+        out = session.receive(wire.encode(attach), self.now)
+
+        def sha256(data: bytes) -> "hashlib._Hash":
+            self.work["hash"] += 1
+            return hashlib.new("sha256", data)
+
+        def compare(left: bytes, right: bytes) -> bool:
+            self.work["compare"] += 1
+            return hmac.compare_digest(left, right)
+
+        while out and isinstance(out[0], Find):
+            with (
+                patch.object(server.hashlib, "sha256", sha256),
+                patch.object(server, "hmac", type("h", (), {"compare_digest": compare})),
+            ):
+                found = self.views.find(out[0].log_id, self.now)
+                out = session.found(found, self.now)
+        answer = b""
+        for command in out:
+            if isinstance(command, Send):
+                answer += wire.encode(command.frame)
+            else:
+                self.work[type(command).__name__] += 1
+        return answer, self.work
+
+
+ASKED = [(HERE, WRONG), (GONE, RIGHT), (GONE, WRONG), (NEVER, RIGHT), (NEVER, WRONG)]
+
+
+def test_what_exists_cannot_be_told_from_what_does_not(tmp_path: Path) -> None:
+    relay = Relay(tmp_path / "db", Views, Session)
+    answers = [relay.ask(*asked) for asked in ASKED]
+    assert len({answer for answer, _ in answers}) == 1
+    assert all(work == answers[0][1] for _, work in answers)
+    assert answers[0][1]["hash"] == answers[0][1]["compare"] == 3
+    assert sum(answers[0][1].values()) == 8  # and two statements, nothing else
+    granted, work = relay.ask(HERE, RIGHT)
+    assert granted != answers[0][0] and work["Read"] == 1
+
+
+@pytest.mark.parametrize(
+    ("views", "session"), [(NaiveViews, Session), (Views, NaiveSession)], ids=["store", "session"]
+)
+def test_twin_without_the_defence_the_work_tells(
+    tmp_path: Path, views: type[Views], session: type[Session]
+) -> None:
+    relay = Relay(tmp_path / "db", views, session)
+    _, here = relay.ask(HERE, WRONG)
+    _, never = relay.ask(NEVER, WRONG)
+    assert here != never
+
+
+def test_a_wrong_token_writes_nothing(tmp_path: Path) -> None:
+    """Not even the note that a log is in use, which would show on the disk."""
+    relay = Relay(tmp_path / "db", Views, Session)
+    for asked in ASKED:
+        _, work = relay.ask(*asked)
+        assert work["Touch"] == 0
+    _, work = relay.ask(HERE, RIGHT)
+    assert work["Touch"] == 1

@@ -84,8 +84,8 @@ def everything() -> dict[str, tuple[bytes, Reader]]:
         "inviter's keys": (signed["invite/1"], key_set("invite/1")),
         "acceptor's keys": (signed["accept/1"], key_set("accept/1")),
         "inside": (
-            Inner(1, 0, bytes(32), bytes(32)).encode(),
-            lambda data: bool(Inner.decode(data)),
+            Inner(1, 0, bytes(32), b"context of this pair, 32 bytes!!").encode(),
+            lambda data: Inner.decode(data).context == b"context of this pair, 32 bytes!!",
         ),
         "step": (ask, step),
         "row": (

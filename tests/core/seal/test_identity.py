@@ -67,6 +67,15 @@ def test_lists_that_contradict_themselves_are_refused() -> None:
         successor(Device(OTHER.ed25519, bytes(32)))
 
 
+@pytest.mark.parametrize(("version", "previous"), [(1, b"p" * 32), (2, bytes(32)), (0, bytes(32))])
+def test_a_number_that_does_not_fit_the_chain_is_refused(version: int, previous: bytes) -> None:
+    fields = msgspec.msgpack.decode(FIRST.body)
+    body = msgspec.msgpack.encode([version, *fields[1:3], previous, fields[4]])
+    signature = keys.sign(IDENTITY.root, "devices/1", body)
+    with pytest.raises(BadKey):
+        DeviceList.decode(msgspec.msgpack.encode((body, signature)))
+
+
 @given(st.binary(max_size=400))
 def test_garbage_is_refused(data: bytes) -> None:
     with pytest.raises(BadKey):

@@ -1,16 +1,21 @@
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.core.seal import padding
+from holdfast.core.seal import hpke, padding
+from holdfast.core.seal import invitation as module
 from holdfast.core.seal.bundle import BadBundle, open_bundle
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.identity import Identity
 from holdfast.core.seal.invitation import (
     GRACE,
     Contact,
+    Inbox,
     Invitation,
     Repeat,
     Used,
@@ -149,6 +154,56 @@ def test_the_inviter_is_never_sent_to_foreign_homes() -> None:
     _, record = accept(elsewhere, invitation.record, BORIS, HERE, b"", NOW, DRAW)
     with pytest.raises(Unopenable):
         invitation.open_accept(record, ANNA, NOW, DRAW)
+
+
+def resealed(invitation: Invitation, record: bytes, change: Callable[[list[Any]], None]) -> bytes:
+    """An answer opened with the invitation's key, changed in its details, sealed again."""
+    key = hpke.HpkeKey(invitation._state.hpke_key or b"")
+    me = ANNA.party
+    info = hpke.info("accept", me.root, me.device, key.public, invitation.link.accept.conv_id)
+    details, olm = msgspec.msgpack.decode(padding.unpad(key.open(record, info)))
+    fields = msgspec.msgpack.decode(details)
+    change(fields)
+    plain = msgspec.msgpack.encode((msgspec.msgpack.encode(fields), olm))
+    return hpke.seal(key.public, info, padding.pad(plain, hpke.OVERHEAD))
+
+
+def test_olm_vouches_for_all_of_an_answer() -> None:
+    """Who knows the link can seal to its key, and so wrap another's Olm message anew."""
+    invitation = invite(many=True)
+    _, record = answer(invitation)
+
+    def elsewhere(fields: list[Any]) -> None:
+        fields[2][4] = [str(home("evil.example"))]
+
+    with pytest.raises(Unopenable):
+        invitation.open_accept(resealed(invitation, record, elsewhere), ANNA, NOW, DRAW)
+    same = resealed(invitation, record, lambda fields: None)
+    assert isinstance(invitation.open_accept(same, ANNA, NOW, DRAW), Contact)
+
+
+@pytest.mark.parametrize("role", ["read", "owner"])
+def test_an_inbox_comes_with_every_role(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    invitation = invite()
+    write = module._write_inbox
+
+    def without(inbox: Inbox) -> Any:
+        return msgspec.structs.replace(write(inbox), **{role: None})
+
+    monkeypatch.setattr(module, "_write_inbox", without)
+    _, record = answer(invitation)
+    with pytest.raises(Unopenable):
+        invitation.open_accept(record, ANNA, NOW, DRAW)
+
+
+def test_a_link_for_many_is_not_for_any_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SESSIONS", 2)
+    invitation = invite(many=True)
+    records = [answer(invitation)[1] for _ in range(3)]
+    for record in records[:2]:
+        assert isinstance(invitation.open_accept(record, ANNA, NOW, DRAW), Contact)
+    with pytest.raises(Used):
+        invitation.open_accept(records[2], ANNA, NOW, DRAW)
 
 
 @settings(max_examples=30)

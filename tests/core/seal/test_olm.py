@@ -74,6 +74,17 @@ def test_a_failed_message_changes_nothing() -> None:
     assert mine.decrypt(answer) == b"answer"
 
 
+def test_a_prekey_message_in_another_wrapping_is_refused() -> None:
+    copy, mine, message = session()
+    theirs, _ = Session.inbound(copy, BORIS.curve25519, message)
+    second = mine.encrypt(b"second")
+    for key in second.keys[:3]:
+        wrapped = Ciphertext(PREKEY, second.body.replace(key, ANNA.curve25519))
+        with pytest.raises(Unopenable):
+            theirs.decrypt(wrapped)
+    assert theirs.decrypt(second) == b"second"
+
+
 def test_no_session_with_an_unusable_key() -> None:
     with pytest.raises(BadKey):
         Session.outbound(BORIS, ANNA.curve25519, bytes(32))

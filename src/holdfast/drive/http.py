@@ -13,7 +13,7 @@ import binascii
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import h11
 
@@ -123,10 +123,10 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client came."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's transports are not asyncio's by class.
+        self.transport = cast("asyncio.Transport", transport)
         self._open.add(self)
-        transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         self._wait(HEAD_SECONDS)
 
     def data_received(self, data: bytes) -> None:

@@ -13,7 +13,7 @@ import hashlib
 import ipaddress
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL
@@ -177,9 +177,9 @@ class TlsLayer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is connected: start the handshake."""
-        assert isinstance(transport, asyncio.Transport)
-        self._raw = transport
-        transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        # uvloop's transports are not asyncio's by class.
+        self._raw = cast("asyncio.Transport", transport)
+        self._raw.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(HANDSHAKE_SECONDS, self._too_slow)
         if self._is_client:

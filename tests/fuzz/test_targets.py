@@ -1,0 +1,403 @@
+"""Every decoder that a stranger can reach, fed with anything.
+
+A target takes bytes and raises only if something is wrong: a decoder may refuse in its own
+words and in no other way, and what it accepts it must write back. Here each target gets its
+seeds, seeds with deterministic damage, and what Hypothesis finds; `make fuzz` gives the
+same targets to a fuzzer that watches coverage (tools/fuzz.py) for as long as one likes.
+"""
+
+import asyncio
+import contextlib
+import functools
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from holdfast.core import caps, wire
+from holdfast.core.log import client, server
+from holdfast.core.log.limits import Limits
+from holdfast.core.seal import inner, invitation, olm
+from holdfast.core.seal.bundle import BadBundle, open_bundle
+from holdfast.core.seal.hpke import Unopenable
+from holdfast.core.seal.identity import DeviceList
+from holdfast.core.seal.keys import BadKey
+from holdfast.core.seal.link import BadLink, Link
+from holdfast.core.seal.pairwise import Pairwise
+from holdfast.core.seal.verification import Verification
+from holdfast.drive import http
+from holdfast.node import rpc
+from holdfast.testing.entropy import seeded
+from holdfast.testing.pairs import NOW, Met, home, meet
+
+SECRETS = caps.Caps.make(bytes(range(128)))
+LOG = SECRETS.log_id(bytes(32))
+
+
+@dataclass(frozen=True)
+class Target:
+    """`run` raises if the bytes did harm; `seeds` are what is usual."""
+
+    run: Callable[[bytes], None]
+    seeds: tuple[bytes, ...]
+
+
+def frames_of(data: bytes) -> Iterator[bytes]:
+    """Bytes as a sequence of frames, each behind two bytes of length."""
+    while len(data) >= 2:
+        size = int.from_bytes(data[:2], "big")
+        yield data[2 : 2 + size]
+        data = data[2 + size :]
+
+
+def framed(*frames: wire.ClientFrame | wire.RelayFrame) -> bytes:
+    parts = [wire.encode(frame) for frame in frames]
+    return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
+
+
+# The log protocol.
+
+CLIENT_FRAMES: tuple[wire.ClientFrame, ...] = (
+    wire.Hello(1),
+    wire.Create(1, LOG, bytes(32), bytes(32), bytes(32), 8),
+    wire.Attach(1, LOG, bytes(32), bytes(32), None, 0),
+    wire.Append(1, 1, 3600, b"body"),
+    wire.Append(1, 2, 0, b"live"),
+    wire.Trim(1, 1),
+    wire.Drop(1),
+    wire.Detach(1),
+)
+RELAY_FRAMES: tuple[wire.RelayFrame, ...] = (
+    wire.Welcome(1, bytes(32), bytes(64), 66_000, 3600),
+    wire.Attached(1, 1, 2),
+    wire.Acked(1),
+    wire.Records(1, ((1, b"x" * 44), (0, b""))),
+    wire.Done(1, "read"),
+    wire.Refused(1, "denied", "no"),
+    wire.Bye("later", "stopping"),
+)
+
+
+def wire_client(data: bytes) -> None:
+    with contextlib.suppress(wire.Malformed):
+        frame = wire.decode_client(data)
+        assert wire.decode_client(wire.encode(frame)) == frame
+
+
+def wire_relay(data: bytes) -> None:
+    with contextlib.suppress(wire.Malformed):
+        frame = wire.decode_relay(data)
+        assert wire.decode_relay(wire.encode(frame)) == frame
+
+
+def relay_session(data: bytes) -> None:
+    """A whole connection: every frame is answered or ends it, and nothing piles up."""
+    session = server.Session(wire.Welcome(1, bytes(32), bytes(64), 66_000, 3600), Limits())
+    found = server.Found(1, *(b"\x66" * 32,) * 3, 1, 1)
+    commands = session.open()
+    for number, frame in enumerate(frames_of(data)):
+        commands += session.receive(frame, NOW + number)
+        while commands:
+            match commands.pop(0):
+                case server.Find():
+                    commands += session.found(found if number % 2 else None, NOW + number)
+                case server.Make() | server.Cut() | server.Remove():
+                    commands += session.done(None, NOW + number)
+                case server.Add(handle, n):
+                    commands += session.settled(handle, n, None)
+                case server.Send(answer):
+                    wire_relay(wire.encode(answer))
+        session.acks()
+
+
+def node_client(data: bytes) -> None:
+    """What a relay can do to a node: nothing but frames of its own, or the end."""
+    machine = client.Client(home(), seeded("client"))
+    machine.create(SECRETS)
+    machine.follow(SECRETS, 0)
+    machine.append(SECRETS, bytes(16), b"body", 3600)
+    machine.connected(NOW)
+    for number, frame in enumerate(frames_of(data)):
+        machine.receive(frame, NOW + number)
+        machine.tick(NOW + number)
+        for output in machine.take():
+            if isinstance(output, bytes):
+                wire.decode_client(output)
+    machine.disconnected()
+
+
+def envelope(data: bytes) -> None:
+    with contextlib.suppress(caps.BadRecord):
+        caps.Envelope(SECRETS.locator, bytes(32)).open(data)
+
+
+# What people paste.
+
+
+def address(data: bytes) -> None:
+    with contextlib.suppress(caps.BadAddress):
+        place = caps.Home.parse(data.decode("utf-8", "surrogateescape"))
+        assert caps.Home.parse(str(place)) == place
+
+
+def link(data: bytes) -> None:
+    with contextlib.suppress(BadLink):
+        invitation_link = Link.parse(data.decode("utf-8", "surrogateescape"), NOW)
+        assert Link.parse(invitation_link.text(), NOW) == invitation_link
+
+
+# What contacts and strangers seal.
+
+
+@functools.cache
+def _met() -> Met:
+    return meet("fuzz")
+
+
+@functools.cache
+def _message() -> bytes:
+    return _met().pair[0].seal(b"hello", NOW, seeded("message")).blob
+
+
+@functools.cache
+def _receiver() -> bytes:
+    return _met().pair[1].dump(seeded("dump"))
+
+
+def device_list(data: bytes) -> None:
+    with contextlib.suppress(BadKey):
+        assert DeviceList.decode(data).encode() == data
+
+
+def inner_message(data: bytes) -> None:
+    with contextlib.suppress(inner.Malformed):
+        assert inner.Inner.decode(data).encode() == data
+
+
+def olm_message(data: bytes) -> None:
+    for kind in (olm.PREKEY, olm.NORMAL):
+        for part in ("keys", "place"):
+            with contextlib.suppress(Unopenable):
+                getattr(olm.Ciphertext(kind, data), part)
+
+
+def bundle(data: bytes) -> None:
+    with contextlib.suppress(BadBundle):
+        open_bundle(_met().invitation.link, data, NOW)
+
+
+def accept_record(data: bytes) -> None:
+    met = _met()
+    with contextlib.suppress(Unopenable, invitation.Used):
+        met.invitation.open_accept(data, met.anna, NOW, seeded("accept"))
+
+
+def record(data: bytes) -> None:
+    with contextlib.suppress(Unopenable):
+        Pairwise.load(_receiver()).open(data, NOW)
+
+
+def comparing(data: bytes) -> None:
+    pair = _met().pair[0]
+    verification = Verification(pair.me, pair.peer)
+    verification.start(NOW, seeded("comparing"))
+    for step in frames_of(data):
+        verification.handle(step, NOW)
+        assert verification.verified is None
+
+
+# What strangers send to an open port.
+
+
+class _Wire(asyncio.Transport):
+    """Takes what is written and remembers whether it was closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = 0
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += len(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+
+class _Site:
+    def respond(self, request: http.Request) -> http.Response:
+        return http.plain(200, f"{len(request.body)} {request.is_websocket} {request.path!r}")
+
+    def upgrade(self, request: http.Request, transport: object, rest: bytes) -> None:
+        assert request.is_websocket and request.head
+
+
+@functools.cache
+def _runner() -> asyncio.Runner:
+    return asyncio.Runner()
+
+
+def http_request(data: bytes) -> None:
+    async def serve() -> None:
+        transport = _Wire()
+        open_: set[http.HttpConnection] = set()
+        connection = http.HttpConnection(_Site(), open_)
+        connection.connection_made(transport)
+        for start in range(0, len(data), 97):
+            if not transport.closed:
+                connection.data_received(data[start : start + 97])
+        connection.connection_lost(None)
+        assert not open_
+
+    _runner().run(serve())
+
+
+class _Node:
+    """Takes any call that the types let through."""
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(**arguments: Any) -> None:
+            assert name in rpc.METHODS
+
+        return call
+
+
+class _Api(rpc.Session):
+    def __init__(self) -> None:
+        super().__init__(_Node(), lambda _: None)
+        self.answers: list[bytes] = []
+
+    def send(self, frame: bytes) -> None:
+        self.answers.append(frame)
+
+    async def settle(self) -> None:
+        await asyncio.gather(*self._calls)
+
+
+def api_request(data: bytes) -> None:
+    """Every request is answered once, with a result or an error that has a sentence."""
+
+    async def serve() -> None:
+        session = _Api()
+        session.got(data)
+        await session.settle()
+        (answer,) = map(msgspec.json.decode, session.answers)
+        assert answer["jsonrpc"] == "2.0"
+        assert "result" in answer or answer["error"]["message"]
+
+    _runner().run(serve())
+
+
+def call(method: str, **params: object) -> bytes:
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+
+
+GET = b"GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+CHUNKED = (
+    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+)
+UPGRADE = (
+    b"GET /s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+def _targets() -> dict[str, Target]:
+    met = _met()
+    word = inner.Inner(1, 0, bytes(32), bytes(32), content=b"hello").encode()
+    return {
+        "wire-client": Target(wire_client, tuple(map(wire.encode, CLIENT_FRAMES))),
+        "wire-relay": Target(wire_relay, tuple(map(wire.encode, RELAY_FRAMES))),
+        "relay-session": Target(relay_session, (framed(*CLIENT_FRAMES),)),
+        "node-client": Target(node_client, (framed(*RELAY_FRAMES),)),
+        "envelope": Target(
+            envelope, (caps.Envelope(SECRETS.locator, bytes(32)).seal(bytes(16), b"x", bytes(12)),)
+        ),
+        "address": Target(address, (str(home()).encode(), str(home("::1")).encode())),
+        "link": Target(
+            link,
+            (met.invitation.link.text().encode(), met.invitation.link.text("a.example").encode()),
+        ),
+        "device-list": Target(device_list, (met.anna.devices.encode(),)),
+        "inner": Target(inner_message, (word,)),
+        "olm": Target(olm_message, (_message()[-200:], met.record[-400:])),
+        "bundle": Target(bundle, (met.invitation.record,)),
+        "accept": Target(accept_record, (met.record,)),
+        "record": Target(record, (_message(),)),
+        "comparing": Target(comparing, (b"\x00\x12\x92\x01\xc4\x10" + bytes(16),)),
+        "api": Target(
+            api_request,
+            (
+                call("status"),
+                call("send", contact="Amina", text="On my way.", reply_to=None),
+                call("messages", contact="Amina", before=7, limit=50),
+                call("update_settings", theme="dark", timer=60),
+            ),
+        ),
+        "http": Target(http_request, (GET, GET + POST, CHUNKED + GET, UPGRADE)),
+    }
+
+
+TARGETS = _targets()
+
+
+def damaged(seed: bytes, dice: random.Random) -> bytes:
+    """A seed with one to three wounds."""
+    data = bytearray(seed)
+    for _ in range(dice.randint(1, 3)):
+        at = dice.randrange(len(data) + 1)
+        match dice.randrange(5):
+            case 0 if data:
+                data[at % len(data)] ^= 1 << dice.randrange(8)
+            case 1 if data:
+                data[at % len(data)] = dice.choice((0, 1, 0x7F, 0x80, 0xC1, 0xDD, 0xFF))
+            case 2:
+                del data[at:]
+            case 3:
+                data[at:at] = dice.randbytes(dice.randint(1, 9))
+            case _:
+                data[at:at] = data[: dice.randint(0, 64)]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_seeds_and_damaged_seeds(name: str) -> None:
+    target = TARGETS[name]
+    dice = random.Random(name)
+    for seed in target.seeds:
+        target.run(seed)
+        for _ in range(150):
+            target.run(damaged(seed, dice))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_anything(name: str) -> None:
+    target = TARGETS[name]
+
+    @settings(max_examples=60, deadline=None, database=None, derandomize=True)
+    @given(st.one_of(st.binary(max_size=400), st.sampled_from(target.seeds)))
+    def anything(data: bytes) -> None:
+        target.run(data)
+
+    anything()
+
+
+def test_a_target_reports_what_a_decoder_must_not_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(data: bytes) -> wire.ClientFrame:
+        raise IndexError
+
+    monkeypatch.setattr(wire, "decode_client", broken)
+    with pytest.raises(IndexError):
+        TARGETS["wire-client"].run(b"")

@@ -1,0 +1,184 @@
+"""The long proofs: `make prove`.
+
+A proof is a function `prove(seed, count, directory)` in a file of tests, which raises
+AssertionError when a promise is broken. It is run here in chunks, each with a seed of its
+own; after each a line is added to var/prove/NAME.jsonl with the commit, seed, count,
+duration and result. Stop with Ctrl-C whenever you like: the next run goes on behind the
+chunks that this commit has passed.
+
+    make prove                                     all that is missing
+    python tools/prove.py --only kills --count 50  a part of one
+    python tools/prove.py --list                   what there is
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDS = ROOT / "var" / "prove"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """`count` in all, `chunk` at a time; `what` is what is counted."""
+
+    file: str
+    count: int
+    chunk: int
+    what: str
+    says: str
+    function: str = "prove"
+
+
+PROOFS = {
+    "store-crashes": Proof(
+        "tests/faults/test_store_crashes.py",
+        20_000,
+        1_000,
+        "crash states",
+        "what the relay's store answered survives a power cut",
+    ),
+}
+
+
+def commit() -> str:
+    """The commit that is proved, with a mark of what was changed since."""
+
+    def git(*args: str) -> bytes:
+        return subprocess.run(["git", *args], cwd=ROOT, capture_output=True, check=True).stdout
+
+    try:
+        name = git("rev-parse", "--short=12", "HEAD").decode().strip()
+        changed = git("diff", "HEAD", "--", "src", "tests")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{name}+{hashlib.sha256(changed).hexdigest()[:8]}" if changed else name
+
+
+def load(proof: Proof) -> Callable[[int, int, Path], dict[str, Any]]:
+    """The function, from its file by path."""
+    path = ROOT / proof.file
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    function: Callable[[int, int, Path], dict[str, Any]] = getattr(module, proof.function)
+    return function
+
+
+def lines(name: str) -> list[dict[str, Any]]:
+    """What was recorded; a line that a crash cut short is left out."""
+    found = []
+    path = RECORDS / f"{name}.jsonl"
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return found
+
+
+def run(name: str, seed: int, count: int, at: str) -> bool:
+    """Run what is missing of one proof; whether all of it has passed."""
+    proof = PROOFS[name]
+    passed = {
+        record["seed"]
+        for record in lines(name)
+        if record["commit"] == at and record["result"] == "passed"
+        if record["count"] == proof.chunk and at != "unknown"
+    }
+    prove = load(proof)
+    for start in range(0, count, proof.chunk):
+        chunk_seed = seed * 1_000_000 + start // proof.chunk
+        number = min(proof.chunk, count - start)
+        if chunk_seed in passed:
+            continue
+        began = time.monotonic()
+        result, error, figures = "passed", "", {}
+        with tempfile.TemporaryDirectory(prefix="holdfast-prove-") as directory:
+            try:
+                figures = prove(chunk_seed, number, Path(directory))
+            except Exception:  # noqa: BLE001  a proof that cannot run has not passed either
+                result, error = "failed", traceback.format_exc()
+        record = {
+            "proof": name,
+            "commit": at,
+            "seed": chunk_seed,
+            "count": number,
+            "seconds": round(time.monotonic() - began, 1),
+            "result": result,
+            "figures": figures,
+            "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        if error:
+            record["error"] = error
+        RECORDS.mkdir(parents=True, exist_ok=True)
+        with (RECORDS / f"{name}.jsonl").open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        print(f"  {name}: {start + number:,} of {count:,} {proof.what}, {result}"
+              f" in {record['seconds']} s (seed {chunk_seed})", flush=True)
+        if error:
+            print(error, file=sys.stderr)
+            return False
+    return True
+
+
+def summary(names: list[str], at: str) -> None:
+    """What this commit has passed so far."""
+    print(f"\nAt commit {at}:")
+    for name in names:
+        mine = [record for record in lines(name) if record["commit"] == at]
+        passed = {r["seed"]: r["count"] for r in mine if r["result"] == "passed"}
+        failed = [record for record in mine if record["result"] == "failed"]
+        seconds = sum(record["seconds"] for record in mine)
+        print(f"  {name}: {sum(passed.values()):,} {PROOFS[name].what} passed in"
+              f" {seconds:,.0f} s, {len(failed)} chunks failed: {PROOFS[name].says}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", action="append", metavar="NAME", help="this proof; may repeat")
+    parser.add_argument("--count", type=int, help="how many in all, instead of the usual")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--list", action="store_true", help="name the proofs")
+    asked = parser.parse_args()
+    if asked.list:
+        for name, proof in PROOFS.items():
+            print(f"{name:16} {proof.count:>7,} {proof.what:14} {proof.says}")
+        return 0
+    names = asked.only or list(PROOFS)
+    if unknown := sorted(set(names) - set(PROOFS)):
+        print(f"No proof {unknown[0]}; there are: {', '.join(PROOFS)}", file=sys.stderr)
+        return 2
+    at = commit()
+    good = True
+    try:
+        for name in names:
+            print(f"{name}: {PROOFS[name].says}", flush=True)
+            good &= run(name, asked.seed, asked.count or PROOFS[name].count, at)
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        summary(names, at)
+        return 130
+    summary(names, at)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

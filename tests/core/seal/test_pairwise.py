@@ -260,6 +260,31 @@ def test_a_false_statement_inside_is_refused_and_leaves_no_trace(
     assert contents(boris, seal(anna, b"true")) == [b"true"]
 
 
+def test_offers_come_from_one_side_one_at_a_time_and_after_the_opening() -> None:
+    offer = replaced(offer=HpkeKey.make(bytes(range(96))).public)
+    anna, boris = opened()
+    with pytest.raises(Unopenable):
+        boris.open(crafted(anna, offer), NOW)
+    anna, boris = opened()
+    anna.open(crafted(boris, offer), NOW)
+    assert anna.due() == 0
+    with pytest.raises(Unopenable):
+        anna.open(crafted(boris, offer), NOW)
+    anna, boris = meet().pair
+    with pytest.raises(Unopenable):
+        anna.open(crafted(boris, offer), NOW)
+
+
+def test_a_second_share_changes_nothing() -> None:
+    anna, boris = meet().pair
+    deliver(anna, boris, b"with the share")
+    first = dict(boris._state.outer.keys)
+    blob = crafted(anna, replaced(share=b"another share of thirty-two bytes"[:32]))
+    assert contents(boris, blob) == [b"crafted"]
+    assert boris._state.outer.keys == first
+    assert contents(anna, seal(boris, b"under O_0")) == [b"under O_0"]
+
+
 def test_a_record_for_one_direction_is_refused_in_the_other() -> None:
     anna, boris = opened()
     blob = seal(anna, b"to boris")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -16,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from holdfast.core import caps
-from holdfast.core.seal import keys, keyset, padding
+from holdfast.core.seal import Entropy, keys, keyset, padding
 from holdfast.core.seal.identity import DeviceList, Party
 from holdfast.core.seal.keyset import SignedKeys
 from holdfast.core.seal.link import Link
@@ -50,7 +49,7 @@ class Bundle:
     one_time: bytes
 
 
-def seal_bundle(secret: bytes, signed: SignedKeys, entropy: Callable[[int], bytes]) -> bytes:
+def seal_bundle(secret: bytes, signed: SignedKeys, entropy: Entropy) -> bytes:
     """The record for the bundle log."""
     nonce = entropy(12)
     plain = padding.pad(msgspec.msgpack.encode(signed), 12 + 16)

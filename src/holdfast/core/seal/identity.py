@@ -8,7 +8,6 @@ Source: spec/seal.md, "Identity".
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
@@ -16,10 +15,9 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta, Struct
 
-from holdfast.core.seal import keys, olm
+from holdfast.core.seal import Entropy, keys, olm
 from holdfast.core.seal.keys import BadKey
 
-Entropy = Callable[[int], bytes]
 Key32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 U32 = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]

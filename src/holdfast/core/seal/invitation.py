@@ -8,7 +8,6 @@ which are deleted with the first valid one. Source: spec/seal.md, "Invitations".
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
@@ -16,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from holdfast.core.caps import BadAddress, Caps, Home
-from holdfast.core.seal import hpke, keys, keyset, opening, padding
+from holdfast.core.seal import Entropy, hpke, keys, keyset, opening, padding
 from holdfast.core.seal import link as links
 from holdfast.core.seal.bundle import BadBundle, open_bundle, seal_bundle
 from holdfast.core.seal.hpke import HpkeKey, Unopenable
@@ -27,8 +26,6 @@ from holdfast.core.seal.link import MAX_HOMES, Link
 from holdfast.core.seal.olm import PREKEY, AccountState, Ciphertext
 from holdfast.core.seal.outer import Secret96
 from holdfast.core.seal.pairwise import Pairwise
-
-Entropy = Callable[[int], bytes]
 
 MAX_SESSIONS: Final = 1000
 """People who can accept one invitation for many."""

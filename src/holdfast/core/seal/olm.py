@@ -9,13 +9,13 @@ Source: the Olm specification (message format, section "The Olm Message Format")
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 import vodozemac
 from msgspec import Meta, Struct
 
+from holdfast.core.seal import Entropy
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.keys import BadKey, require_curve25519
 
@@ -44,11 +44,11 @@ class AccountState(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
         return "AccountState(secret)"
 
     @classmethod
-    def create(cls, entropy: Callable[[int], bytes]) -> AccountState:
+    def create(cls, entropy: Entropy) -> AccountState:
         """A new device. vodozemac draws the two identity keys itself."""
         return _keep(vodozemac.Account(), entropy(32))
 
-    def with_key(self, entropy: Callable[[int], bytes], many: bool) -> tuple[AccountState, bytes]:
+    def with_key(self, entropy: Entropy, many: bool) -> tuple[AccountState, bytes]:
         """A copy with one new key, used once or (`many`) as a fallback again and again;
         the key's public half is the second value."""
         account = _account(self)

@@ -6,17 +6,13 @@ answer, so that Olm authenticates all of it. Source: spec/seal.md, "Two people".
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from holdfast.core.seal import hpke, keys
+from holdfast.core.seal import Entropy, hpke, keys
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.identity import DeviceList, Party
 from holdfast.core.seal.inner import Inner, Malformed, context
 from holdfast.core.seal.olm import AccountState, Ciphertext, Session
 from holdfast.core.seal.outer import OuterState
 from holdfast.core.seal.pairwise import PairState, Pairwise
-
-Entropy = Callable[[int], bytes]
 
 
 def initiate(

@@ -9,7 +9,6 @@ was sealed under it can still be missing. Source: spec/seal.md, "The outer key".
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
 from cryptography.exceptions import InvalidTag
@@ -19,11 +18,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Meta
 
 from holdfast.core import caps
-from holdfast.core.seal import hpke, padding
+from holdfast.core.seal import Entropy, hpke, padding
 from holdfast.core.seal.hpke import HpkeKey, Unopenable
 from holdfast.core.seal.identity import Key32, Party, Secret
-
-Entropy = Callable[[int], bytes]
 
 OPENING: Final = 1
 KEYED: Final = 2

@@ -9,14 +9,13 @@ object away if that fails. Source: spec/seal.md, "Two people".
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-from holdfast.core.seal import hpke
+from holdfast.core.seal import Entropy, hpke
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.identity import DeviceList, Key32, Party, Secret
 from holdfast.core.seal.inner import Inner, Malformed, context
@@ -25,8 +24,6 @@ from holdfast.core.seal.olm import Session
 from holdfast.core.seal.outer import Early, Outer, OuterState
 from holdfast.core.seal.padding import TooLong
 from holdfast.core.seal.waiting import Record, Waiting
-
-Entropy = Callable[[int], bytes]
 
 MAX_CONTENT: Final = 60_000
 """Bytes of one message's content."""

@@ -2,13 +2,12 @@
 
 A row is encrypted a second time inside the encrypted database, bound to its place
 and to a counter, so that rows cannot be exchanged or quietly set back one by one.
-A rollback of the whole disk sets the counter back too; see `pairwise`, "rollback".
+A rollback of the whole disk sets the counter back too; see `pairwise.Pairwise.frozen`.
 Source: RFC 9106 (Argon2id), spec/seal.md, "At rest".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Final
 
 import msgspec
@@ -18,8 +17,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from msgspec import Meta, Struct
 
 from holdfast.core import caps
-
-Entropy = Callable[[int], bytes]
+from holdfast.core.seal import Entropy
 
 MEMORY_KIB: Final = 65_536
 ITERATIONS: Final = 3

@@ -11,7 +11,6 @@ commitment); spec/seal.md, "Comparing".
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -19,11 +18,9 @@ import vodozemac
 from msgspec import Meta
 
 from holdfast.core.caps import b64
-from holdfast.core.seal import keys
+from holdfast.core.seal import Entropy, keys
 from holdfast.core.seal.emoji import EMOJI
 from holdfast.core.seal.identity import Key32, Party, Wire
-
-Entropy = Callable[[int], bytes]
 
 State = Literal["asked", "waiting", "compare", "confirmed", "done", "mismatch", "cancelled"]
 FINAL: Final = ("done", "mismatch", "cancelled")

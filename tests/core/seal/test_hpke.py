@@ -34,10 +34,13 @@ def test_any_changed_byte_is_refused(at: int) -> None:
         KEY.open(bytes(sealed), b"info")
 
 
-def test_a_key_of_the_wrong_length_is_refused() -> None:
+def test_a_key_of_the_wrong_length_or_with_numbers_too_large_is_refused() -> None:
     for key in (b"", KEY.public[:-1], KEY.public + b"\0", bytes(hpke.PUBLIC)):
         with pytest.raises(BadKey):
             hpke.require_public(key)
+    too_large = b"\xff" * 1152 + KEY.public[1152:]
+    with pytest.raises(BadKey):
+        hpke.require_public(too_large)
     with pytest.raises(ValueError, match="96"):
         HpkeKey.make(bytes(95))
 

@@ -183,13 +183,13 @@ class Pairwise:
         """Seal a content, at most 60,000 bytes. Raises `CannotSend`, `padding.TooLong`."""
         if len(content) > MAX_CONTENT:
             raise TooLong(f"{len(content)} bytes; at most {MAX_CONTENT} fit in one message")
-        return self._seal(content, now, entropy, self.outer.wants_offer(now) != "")
+        return self._seal(content, now, entropy)
 
     def control(self, now: int, entropy: Entropy) -> Outgoing:
         """A record without content: acknowledgement, key change, request to resend."""
-        return self._seal(None, now, entropy, self.outer.wants_offer(now) != "")
+        return self._seal(None, now, entropy)
 
-    def _seal(self, content: bytes | None, now: int, entropy: Entropy, offer: bool) -> Outgoing:
+    def _seal(self, content: bytes | None, now: int, entropy: Entropy) -> Outgoing:
         state, outer = self._state, self.outer
         if state.frozen:
             raise CannotSend(state.frozen)
@@ -202,7 +202,7 @@ class Pairwise:
             state.me.head,
             self._context(outer.key_id, mine=True),
             share=state.outer.share if opening else None,
-            offer=outer.offer(entropy) if offer else None,
+            offer=outer.offer(entropy) if outer.wants_offer(now) else None,
             answer=None if answer is None else answer[0],
             resend=self._ask,
             devices=state.tell,

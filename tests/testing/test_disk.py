@@ -5,7 +5,16 @@ from pathlib import Path
 import apsw
 import pytest
 
-from holdfast.testing.disk import Crash, Create, Disk, Mark, Sync, Write, crash_states
+from holdfast.testing.disk import (
+    Crash,
+    Create,
+    Disk,
+    Mark,
+    Operation,
+    Sync,
+    Write,
+    crash_states,
+)
 
 KEY = bytes(range(32)).hex()
 
@@ -86,7 +95,7 @@ def test_a_seed_repeats_its_states(tmp_path: Path) -> None:
 
 
 def test_the_ways_of_losing() -> None:
-    ops = [
+    ops: list[Operation] = [
         Create("d/j", announced=True),
         Write("d/j", 0, b"a" * 1024),
         Sync("d/j"),

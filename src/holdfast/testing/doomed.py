@@ -1,0 +1,171 @@
+"""Runs `holdfast` in a process that dies at a named point, or writes down what it seals.
+
+    python -m holdfast.testing.doomed --kill-at POINT --trace FILE -- relay --data DIR ...
+
+A point is `MODULE:NAME:before:N` or `MODULE:NAME:after:N`: at the N-th call of that function
+or method the process kills itself as `kill -9` does, before it or right after it. The
+points are put in from here, by wrapping the function, so the programs know nothing of it.
+
+A trace has a line for everything that a node seals and for everything it hands to its
+connections, as hashes; `reused` reads traces and says what was used twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import signal
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+from holdfast.core.seal.olm import Ciphertext, Session
+from holdfast.core.seal.pairwise import Outgoing, Pairwise
+from holdfast.drive.logs import Logs
+
+Line = dict[str, Any]
+
+
+def die() -> NoReturn:
+    """End this process as a power cut or `kill -9` would: nothing is run any more."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    signal.pause()
+    raise AssertionError("unreachable")
+
+
+def install(point: str) -> None:
+    """Make the named point deadly. Raises ValueError for a point that does not exist."""
+    try:
+        module, name, when, count = point.split(":")
+        *path, last = name.split(".")
+        owner = functools.reduce(getattr, path, cast(Any, importlib.import_module(module)))
+        real = inspect.getattr_static(owner, last)
+        left = int(count)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise ValueError(f"no such point: {point} ({error})") from error
+    if when not in ("before", "after") or left < 1 or not inspect.isfunction(real):
+        raise ValueError(f"a point is MODULE:NAME:before|after:N of a plain function: {point}")
+
+    def reached(now: str) -> None:
+        nonlocal left
+        if now == when:
+            left -= 1
+            if left == 0:
+                die()
+
+    setattr(owner, last, _wrapped(real, reached))
+
+
+def _wrapped(real: Callable[..., Any], reached: Callable[[str], None]) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(real):
+
+        @functools.wraps(real)
+        async def later(*args: Any, **named: Any) -> Any:
+            reached("before")
+            result = await real(*args, **named)
+            reached("after")
+            return result
+
+        return later
+
+    @functools.wraps(real)
+    def at_once(*args: Any, **named: Any) -> Any:
+        reached("before")
+        result = real(*args, **named)
+        reached("after")
+        return result
+
+    return at_once
+
+
+def trace(path: Path) -> None:
+    """Write down, from now on, what is sealed and what is handed to connections."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    places: list[str] = []
+
+    def write(**line: object) -> None:
+        os.write(file, json.dumps(line).encode() + b"\n")
+
+    encrypt = Session.encrypt
+
+    def encrypting(self: Session, plaintext: bytes) -> Ciphertext:
+        made = encrypt(self, plaintext)
+        key, index = made.place
+        places.append(f"{_hash(key)}/{index}")
+        return made
+
+    def sealing(name: str) -> None:
+        real = getattr(Pairwise, name)
+
+        def seal(self: Pairwise, *args: Any) -> Outgoing:
+            places.clear()
+            made: Outgoing = real(self, *args)
+            who = _hash(self.me.device + self.session_id)
+            write(sealed=_hash(made.blob), who=who, seq=made.seq, place=places[-1])
+            return made
+
+        setattr(Pairwise, name, seal)
+
+    append = Logs.append
+
+    def appending(
+        self: Logs, caps: Any, home: Any, rid: bytes, body: bytes, lifetime: int
+    ) -> None:
+        write(handed=_hash(body), rid=_hash(rid), live=lifetime == 0)
+        append(self, caps, home, rid, body, lifetime)
+
+    Session.encrypt = encrypting  # type: ignore[method-assign]
+    Logs.append = appending  # type: ignore[method-assign]
+    sealing("seal")
+    sealing("control")
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def read_trace(path: Path) -> list[Line]:
+    """The lines of a trace, without one that was being written when the process died."""
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def reused(lines: Iterable[Line]) -> list[str]:
+    """What left the node in two different forms: one sequence number, one key and index of
+    a ratchet, or one record id. Empty is good. What was sealed and never left may differ."""
+    lines = list(lines)
+    left = {line["handed"] for line in lines if "handed" in line}
+    used: dict[str, set[str]] = defaultdict(set)
+    for line in lines:
+        if line.get("sealed") in left:
+            used[f"sequence number {line['seq']} of {line['who']}"].add(line["sealed"])
+            used[f"ratchet key and index {line['place']}"].add(line["sealed"])
+        elif "handed" in line and not line["live"]:
+            used[f"record id {line['rid']}"].add(line["handed"])
+    return [name for name, forms in sorted(used.items()) if len(forms) > 1]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run holdfast until a named point.")
+    parser.add_argument("--kill-at", action="append", default=[], metavar="POINT")
+    parser.add_argument("--trace", type=Path, metavar="FILE")
+    parser.add_argument("holdfast", nargs=argparse.REMAINDER, help="-- and its arguments")
+    asked = parser.parse_args()
+    for point in asked.kill_at:
+        install(point)
+    if asked.trace is not None:
+        trace(asked.trace)
+    sys.argv = ["holdfast", *asked.holdfast[asked.holdfast[:1] == ["--"] :]]
+    # By its name: the command line is above everything that is here.
+    return int(importlib.import_module("holdfast.cli").main() or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

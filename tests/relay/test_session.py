@@ -1,0 +1,166 @@
+"""A connection at the relay, over memory: time limits, gone logs, no secrets told."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from holdfast.core import wire
+from holdfast.core.caps import Caps
+from holdfast.relay.limits import RelayLimits
+from holdfast.relay.program import Relay, Secrets
+from holdfast.store.embedded import Embedded
+from holdfast.testing.memory import MemoryChannel, pair
+
+
+class Peer:
+    """The node's end: says frames and waits for frames."""
+
+    def __init__(self, relay: Relay) -> None:
+        self.near, far = pair()
+        self.near.handler = self
+        self.heard: list[wire.RelayFrame] = []
+        self.closed = False
+        self._came = asyncio.Event()
+        far.handler = relay.accept(far, b"\0" * 32, "somewhere")
+
+    @property
+    def last(self) -> wire.RelayFrame | None:
+        return self.heard[-1] if self.heard else None
+
+    def on_frame(self, frame: bytes) -> None:
+        self.heard.append(wire.decode_relay(frame))
+        self._came.set()
+
+    def on_drained(self) -> None: ...
+
+    def on_closed(self, reason: str) -> None:
+        self.closed = True
+        self._came.set()
+
+    def say(self, *frames: wire.ClientFrame) -> None:
+        for frame in frames:
+            self.near.send(wire.encode(frame))
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not true():
+                self._came.clear()
+                await self._came.wait()
+
+
+class World:
+    def __init__(self, data: Path, limits: RelayLimits) -> None:
+        loop = asyncio.get_running_loop()
+        self.now = 10**12
+        self.keys = Secrets(data)
+        self.store = Embedded(
+            data / "logs.db",
+            quota=limits.store,
+            clock=lambda: self.now,
+            post=loop.call_soon_threadsafe,
+            failed=pytest.fail,
+        )
+        self.relay = Relay(self.store, self.keys, limits, lambda: self.now, loop.call_soon)
+
+    def create(self, caps: Caps, handle: int = 1) -> wire.Create:
+        pin = self.keys.pin
+        return wire.Create(
+            handle,
+            caps.log_id(pin),
+            caps.verifier("append", pin),
+            caps.verifier("read", pin),
+            caps.verifier("owner", pin),
+        )
+
+    def attach(self, caps: Caps, handle: int = 1, since: int | None = None) -> wire.Attach:
+        pin = self.keys.pin
+        tokens = [caps.token("append", pin), caps.token("read", pin), caps.token("owner", pin)]
+        return wire.Attach(handle, caps.log_id(pin), *tokens, since=since)
+
+
+async def test_the_relay_speaks_first_and_who_says_nothing_is_closed(tmp_path: Path) -> None:
+    world = World(tmp_path, RelayLimits(greeting_seconds=15))
+    silent, polite = Peer(world.relay), Peer(world.relay)
+    polite.say(wire.Hello(1))
+    await silent.until(lambda: bool(silent.heard))
+    assert isinstance(silent.heard[0], wire.Welcome)
+    world.now += 15_000
+    world.relay.hub.tick()
+    await silent.until(lambda: silent.closed)
+    assert isinstance(silent.last, wire.Bye)
+    assert not polite.closed
+    world.store.close()
+
+
+async def test_many_requests_in_one_breath_are_answered_in_order(tmp_path: Path) -> None:
+    world = World(tmp_path, RelayLimits())
+    log, peer = Caps.make(secrets.token_bytes(128)), Peer(world.relay)
+    peer.say(
+        wire.Hello(1),
+        world.create(log),
+        world.attach(log, since=0),
+        wire.Append(1, 1, 60, b"one"),
+        wire.Append(1, 2, 0, b"live"),
+        wire.Append(9, 3, 60, b"nowhere"),
+        wire.Append(1, 4, 60, b"two"),
+    )
+    await peer.until(lambda: wire.Acked(4) in peer.heard)
+    await peer.until(lambda: sum(isinstance(f, wire.Records) for f in peer.heard) >= 2)
+    kinds = [type(frame) for frame in peer.heard]
+    assert kinds[1:3] == [wire.Done, wire.Attached]
+    records = [r for f in peer.heard if isinstance(f, wire.Records) for r in f.records]
+    assert [r for r in records if r[0]] == [(1, b"one"), (2, b"two")]
+    (refused,) = [f for f in peer.heard if isinstance(f, wire.Refused)]
+    assert (refused.code, refused.n) == ("unknown-handle", 3)
+    world.store.close()
+
+
+async def test_who_follows_a_dropped_log_is_told(tmp_path: Path) -> None:
+    world = World(tmp_path, RelayLimits())
+    log, owner, reader = Caps.make(secrets.token_bytes(128)), *(Peer(world.relay) for _ in "12")
+    owner.say(wire.Hello(1), world.create(log), world.attach(log))
+    await owner.until(lambda: isinstance(owner.last, wire.Attached))
+    reader.say(wire.Hello(1), world.attach(log.only("read"), 5, since=0))
+    await reader.until(lambda: wire.Done(5, "read") in reader.heard)
+    owner.say(wire.Drop(1))
+    await reader.until(lambda: isinstance(reader.last, wire.Refused))
+    assert wire.Done(1, "drop") in owner.heard
+    owner.say(world.attach(log))
+    await owner.until(lambda: isinstance(owner.last, wire.Refused))
+    world.store.close()
+
+
+async def test_a_connection_that_breaks_leaves_nothing_behind(tmp_path: Path) -> None:
+    world = World(tmp_path, RelayLimits())
+    log, peer = Caps.make(secrets.token_bytes(128)), Peer(world.relay)
+    peer.say(wire.Hello(1), world.create(log), world.attach(log, since=0))
+    await peer.until(lambda: wire.Done(1, "read") in peer.heard)
+    peer.say(wire.Append(1, 1, 60, b"on its way"))
+    await asyncio.sleep(0)
+    assert isinstance(peer.near, MemoryChannel)
+    peer.near.cut()
+    hub = world.relay.hub
+    assert not hub._followers and not hub._connections
+    other = Peer(world.relay)
+    other.say(wire.Hello(1), world.attach(log, since=0))
+    await other.until(lambda: wire.Done(1, "read") in other.heard)
+    world.store.close()
+
+
+async def test_nothing_is_logged_about_connections(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    world = World(tmp_path, RelayLimits())
+    log, peer = Caps.make(secrets.token_bytes(128)), Peer(world.relay)
+    peer.say(wire.Hello(1), world.create(log), world.attach(log), wire.Append(1, 1, 60, b"x"))
+    await peer.until(lambda: wire.Acked(1) in peer.heard)
+    peer.near.send(b"\xc1")
+    await peer.until(lambda: peer.closed)
+    world.store.close()
+    assert [r for r in caplog.records if r.name != "asyncio"] == []
+    assert capfd.readouterr() == ("", "")

@@ -22,7 +22,7 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import uvloop
 
 from holdfast.core import wire
@@ -61,12 +61,12 @@ async def store(directory: Path, seconds: float) -> tuple[int, float, float]:
         post=loop.call_soon_threadsafe,
         failed=print,
     )
-    made = loop.create_future()
+    made = asyncio.Semaphore(0)
     for i in range(LOGS):
         frame = wire.Create(1, i.to_bytes(16, "big"), b"a" * 32, b"r" * 32, b"o" * 32)
-        last = i == LOGS - 1
-        kept.make(frame, lambda _, last=last: last and made.set_result(None))
-    await made
+        kept.make(frame, lambda _: made.release())
+    for _ in range(LOGS):
+        await made.acquire()
     body, expires, done, running = secrets.token_bytes(BODY), now_ms() + 10**9, 0, 0
     finished = asyncio.Event()
     end = time.monotonic() + seconds

@@ -192,7 +192,10 @@ async def test_what_was_cut_in_flight_is_sent_again(tmp_path: Path) -> None:
         while len(wrote.of(Appended)) < 300:
             writer.retry()
             await asyncio.sleep(0.01)
-        seen = lambda: list(dict.fromkeys(r.rid for r in read.of(Received)))
+
+        def seen() -> list[bytes]:
+            return list(dict.fromkeys(r.rid for r in read.of(Received)))
+
         await read.until(lambda: len(seen()) == 300)
         assert seen() == sent
         await reader.stop()

@@ -78,8 +78,14 @@ class World:
 
     def attach(self, caps: Caps, handle: int = 1, since: int | None = None) -> wire.Attach:
         pin = self.keys.pin
-        tokens = [caps.token("append", pin), caps.token("read", pin), caps.token("owner", pin)]
-        return wire.Attach(handle, caps.log_id(pin), *tokens, since=since)
+        return wire.Attach(
+            handle,
+            caps.log_id(pin),
+            caps.token("append", pin),
+            caps.token("read", pin),
+            caps.token("owner", pin),
+            since,
+        )
 
 
 async def test_the_relay_speaks_first_and_who_says_nothing_is_closed(tmp_path: Path) -> None:

@@ -28,9 +28,8 @@ from holdfast.core.log.server import (
 WELCOME = wire.Welcome(wire.VERSION, b"k" * 32, b"p" * 64, 66_000, 7_776_000)
 ID = b"i" * 16
 TOKENS = {"append": b"a" * 32, "read": b"r" * 32, "owner": b"o" * 32}
-LOG = Found(
-    7, *(hashlib.sha256(TOKENS[role]).digest() for role in ("append", "read", "owner")), 3, 9
-)
+VERIFIERS = [hashlib.sha256(TOKENS[role]).digest() for role in ("append", "read", "owner")]
+LOG = Found(7, VERIFIERS[0], VERIFIERS[1], VERIFIERS[2], 3, 9)
 
 
 class Script:
@@ -48,8 +47,10 @@ class Script:
         return self.session.receive(wire.encode(frame), self.now)
 
     def attach(self, handle: int, *roles: str, since: int | None = None) -> list[server.Command]:
-        tokens = {role: TOKENS[role] for role in roles}
-        assert self.say(wire.Attach(handle, ID, **tokens, since=since)) == [Find(ID)]
+        append, read, owner = (
+            TOKENS[role] if role in roles else None for role in ("append", "read", "owner")
+        )
+        assert self.say(wire.Attach(handle, ID, append, read, owner, since)) == [Find(ID)]
         return self.session.found(LOG, self.now)
 
 
@@ -290,7 +291,7 @@ def test_every_request_is_answered_once_and_acks_never_run_ahead(
         elif isinstance(step, tuple):
             n += 1
             note(script.say(wire.Append(step[0], n, step[1], b"x")))
-        else:
+        elif not isinstance(step, str):
             asked += 1
             note(script.say(step))
         for command in script.session.acks():

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.core import caps, wire
+from holdfast.core.chat import content, names
 from holdfast.core.log import client, server
 from holdfast.core.log.limits import Limits
 from holdfast.core.seal import inner, invitation, olm
@@ -211,6 +212,25 @@ def comparing(data: bytes) -> None:
         assert verification.verified is None
 
 
+def said(data: bytes) -> None:
+    with contextlib.suppress(content.Malformed):
+        known = content.decode(data)
+        if not isinstance(known, content.Unknown):
+            assert content.decode(content.encode(known)) == known
+
+
+def typing_frame(data: bytes) -> None:
+    with contextlib.suppress(content.Malformed):
+        frame = content.decode_typing(data)
+        assert content.decode_typing(content.encode_typing(frame)) == frame
+
+
+def name(data: bytes) -> None:
+    shown = names.clean(data.decode("utf-8", "replace"))
+    assert len(shown) <= names.MAX_NAME and names.clean(shown) == shown
+    names.skeleton(shown)
+
+
 # What strangers send to an open port.
 
 
@@ -238,6 +258,9 @@ class _Wire(asyncio.Transport):
 class _Site:
     def respond(self, request: http.Request) -> http.Response:
         return http.plain(200, f"{len(request.body)} {request.is_websocket} {request.path!r}")
+
+    def error(self, status: int) -> http.Response:
+        return http.plain(status)
 
     def upgrade(self, request: http.Request, transport: object, rest: bytes) -> None:
         assert request.is_websocket and request.head
@@ -337,6 +360,16 @@ def _targets() -> dict[str, Target]:
         "accept": Target(accept_record, (met.record,)),
         "record": Target(record, (_message(),)),
         "comparing": Target(comparing, (b"\x00\x12\x92\x01\xc4\x10" + bytes(16),)),
+        "content": Target(
+            said,
+            (
+                content.encode(content.Text(bytes(16), 1, "hello", content.Ref(bytes(16), True))),
+                content.encode(content.React(content.Ref(bytes(16), False), "+", 1)),
+                content.encode(content.Move(bytes(32), bytes(32), (str(home()),))),
+            ),
+        ),
+        "typing": Target(typing_frame, (content.encode_typing(content.Typing(1, 7, True)),)),
+        "name": Target(name, ("Амина ‮ x\n".encode(),)),
         "api": Target(
             api_request,
             (

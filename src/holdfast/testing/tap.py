@@ -1,0 +1,74 @@
+"""A TCP proxy on loopback that keeps every byte: what somebody on the wire sees."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Self
+
+from holdfast.core.caps import Home
+
+
+class Tap:
+    """Stands between nodes and one relay; use as an async context.
+
+    async with Tap(Home.parse(relay.address)) as tap:
+        run.node("anna", str(tap.home))
+    """
+
+    def __init__(self, relay: Home) -> None:
+        self._relay = relay
+        self.home = relay
+        """The relay's address as nodes are to use it; known once the tap is open."""
+        self.sent = bytearray()
+        """Everything that went to the relay, over all connections."""
+        self.received = bytearray()
+        self._server: asyncio.Server | None = None
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._joined, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self.home = Home("127.0.0.1", port, self._relay.path_secret, self._relay.pin)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            far_reader, far_writer = await asyncio.open_connection(
+                self._relay.host, self._relay.port
+            )
+            await asyncio.gather(
+                self._copy(reader, far_writer, self.sent),
+                self._copy(far_reader, writer, self.received),
+            )
+        except OSError:
+            pass  # the relay is down: the node is told by the end of its connection
+        finally:
+            self._running.discard(task)
+            writer.close()
+
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray
+    ) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                kept += data
+                writer.write(data)
+                await writer.drain()
+        writer.close()

@@ -365,11 +365,11 @@ def _targets() -> dict[str, Target]:
             (
                 content.encode(content.Text(bytes(16), 1, "hello", content.Ref(bytes(16), True))),
                 content.encode(content.React(content.Ref(bytes(16), False), "+", 1)),
-                content.encode(content.Move(bytes(32), bytes(32), (str(home()),))),
+                content.encode(content.Profile("Amina")),
             ),
         ),
         "typing": Target(typing_frame, (content.encode_typing(content.Typing(1, 7, True)),)),
-        "name": Target(name, ("Амина ‮ x\n".encode(),)),
+        "name": Target(name, ("Амина \u202e x\n".encode(),)),
         "api": Target(
             api_request,
             (

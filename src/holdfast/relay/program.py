@@ -138,7 +138,7 @@ async def run(
     cert: Path | None = None,
     key: Path | None = None,
     advertise: str | None = None,
-    site: Path | None = None,
+    decoy: Path | None = None,
     limits: RelayLimits | None = None,
     say: Callable[[str], object] = _print,
     stop: asyncio.Event | None = None,
@@ -146,7 +146,7 @@ async def run(
     """Run a relay until SIGTERM, SIGINT or `stop`.
 
     The first thing said is its address. `advertise` is the HOST or HOST:PORT under which
-    nodes reach it, if that is not what it listens on. `site` is a folder of pages for
+    nodes reach it, if that is not what it listens on. `decoy` is a folder of pages for
     strangers; without it one is made in the data directory. Port 0 takes a free one. Raises
     `RelayError` with a sentence for people.
     """
@@ -163,7 +163,7 @@ async def run(
 
     try:
         tls = _certificate(data, cert, key, _reachable(listen[0], advertise))
-        decoy = _decoy(site or data / "site")
+        site = _site(decoy or data / "site")
         store = Embedded(
             data / "logs.db",
             quota=limits.store,
@@ -175,7 +175,7 @@ async def run(
         os.close(lock)
         raise RelayError(str(error)) from error
     relay = Relay(store, keys, limits, now_ms, loop.call_soon)
-    front = Front(tls, keys.paths, decoy, relay.accept)
+    front = Front(tls, keys.paths, site, relay.accept)
     try:
         port = await _listen(front, *listen)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -215,7 +215,7 @@ async def _listen(front: Front, host: str, port: int) -> int:
         raise RelayError(f"port {port} on {host} cannot be opened: {why}") from error
 
 
-def _decoy(folder: Path) -> Decoy:
+def _site(folder: Path) -> Decoy:
     try:
         if not folder.exists():
             make_site(folder, secrets.token_bytes)

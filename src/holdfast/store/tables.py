@@ -19,6 +19,7 @@ from holdfast.core.log.server import DENIED, Found, Refusal
 from holdfast.store.base import Quota, StoreFailed
 
 SCHEMA_VERSION: Final = 1
+DAY: Final = 86_400_000
 SEQ_BITS: Final = 32
 ROW_COST: Final = 64
 """Bytes a record is counted beside its body: row header, index entry, page slack."""
@@ -132,7 +133,7 @@ class Tables:
             return _disk_full()
         self._db.execute(
             "INSERT INTO logs VALUES(NULL,?,?,?,?,?,1,0,0,?)",
-            (frame.log_id, frame.append, frame.read, frame.owner, frame.limit, now),
+            (frame.log_id, frame.append, frame.read, frame.owner, frame.limit, _day(now)),
         )
         return None
 
@@ -186,7 +187,7 @@ class Tables:
     def touch(self, key: int, now: int) -> None:
         """Note use, to the day: not a write for every attach."""
         self._db.execute(
-            "UPDATE logs SET used=? WHERE key=? AND used<?", (now, key, now - 86_400_000)
+            "UPDATE logs SET used=? WHERE key=? AND used<?", (_day(now), key, _day(now))
         )
 
     def sweep(self, now: int) -> bool:
@@ -296,6 +297,11 @@ class Views:
     def close(self) -> None:
         """Let go of the database."""
         self._db.close()
+
+
+def _day(now: int) -> int:
+    """The end of the day: exact times would let two relays' disks be matched."""
+    return (now // DAY + 1) * DAY
 
 
 def _disk_full() -> Refusal:

@@ -23,6 +23,7 @@ from holdfast.core.log.server import (
     Session,
     Stop,
     Touch,
+    expiry,
 )
 
 WELCOME = wire.Welcome(wire.VERSION, b"k" * 32, b"p" * 64, 66_000, 7_776_000)
@@ -110,7 +111,7 @@ def test_appends_are_acknowledged_up_to_the_first_that_is_not_durable() -> None:
     script.attach(1, "append")
     for n in (1, 2, 3):
         assert script.say(wire.Append(1, n, 60, b"x")) == [
-            Add(1, n, 7, script.now + 60_000, b"x")
+            Add(1, n, 7, expiry(script.now, 60), b"x")
         ]
     assert script.session.acks() == []
     script.session.settled(1, 1, None)
@@ -135,7 +136,15 @@ def test_a_lifetime_is_cut_to_what_the_relay_keeps() -> None:
     script = Script(Limits(max_lifetime=100))
     script.attach(1, "append")
     (add,) = script.say(wire.Append(1, 1, 1_000, b"x"))
-    assert isinstance(add, Add) and add.expires == script.now + 100_000
+    assert isinstance(add, Add) and add.expires == expiry(script.now, 100)
+
+
+@given(st.integers(0, 2**43), st.integers(1, wire.MAX_LIFETIME))
+def test_expiry_is_not_exact_and_never_early(now: int, lifetime: int) -> None:
+    at, asked = expiry(now, lifetime), now + lifetime * 1000
+    step = server.HOUR if lifetime >= 86_400 else server.MINUTE
+    assert asked <= at < asked + step
+    assert at % step == 0
 
 
 def test_frames_wait_in_order_behind_an_attach() -> None:
@@ -144,7 +153,7 @@ def test_frames_wait_in_order_behind_an_attach() -> None:
     assert script.say(wire.Append(1, 1, 60, b"x")) == []
     assert script.say(wire.Attach(2, ID, read=TOKENS["read"])) == []
     out = script.session.found(LOG, script.now)
-    assert out[-2:] == [Add(1, 1, 7, script.now + 60_000, b"x"), Find(ID)]
+    assert out[-2:] == [Add(1, 1, 7, expiry(script.now, 60), b"x"), Find(ID)]
 
 
 def test_what_waits_is_bounded() -> None:

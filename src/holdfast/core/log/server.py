@@ -135,6 +135,9 @@ DENIED: Final = Refusal("denied", "no such log, or not with these capabilities")
 UNKNOWN: Final = Refusal("unknown-handle", "this handle is not attached; attach it first")
 CROWDED: Final = Refusal("later", "more is waiting for the disk than is healthy; try again soon")
 
+MINUTE: Final = 60_000
+HOUR: Final = 60 * MINUTE
+
 _NOTHING: Final = Found(0, b"\0" * 32, b"\0" * 32, b"\0" * 32, 0, 0)
 _NO_TOKEN: Final = b"\0" * 32
 
@@ -330,7 +333,7 @@ class Session:
         size = len(frame.body)
         self._unsettled.append((frame.n, size))
         self._unsettled_bytes += size
-        expires = now + min(frame.lifetime, self._limits.max_lifetime) * 1000
+        expires = expiry(now, min(frame.lifetime, self._limits.max_lifetime))
         out.append(Add(frame.handle, frame.n, key, expires, frame.body))
 
     def _check(self, frame: wire.Append, now: int) -> Refusal | None:
@@ -387,6 +390,15 @@ class Session:
         if frame.since is not None and binding.read:
             since = frame.since if frame.since < log.next else 0
             out.append(Read(frame.handle, log.key, since, frame.follow))
+
+
+def expiry(now: int, lifetime: int) -> int:
+    """When a record ends, in milliseconds: rounded up to the hour, under a day to the minute.
+
+    Exact times would let whoever holds two relays' disks match records by them.
+    """
+    step = HOUR if lifetime >= 24 * 3600 else MINUTE
+    return -(-(now + lifetime * 1000) // step) * step
 
 
 def _refused(handle: int, refusal: Refusal, n: int = 0) -> Command:

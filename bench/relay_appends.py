@@ -28,6 +28,7 @@ import uvloop
 from holdfast.core import wire
 from holdfast.core.caps import Caps, Home
 from holdfast.core.log.limits import Limits
+from holdfast.core.log.server import Found
 from holdfast.drive.logs import Appended, CaughtUp, LogEvent, Logs, Received
 from holdfast.paths import websocket
 from holdfast.relay.limits import RelayLimits
@@ -67,6 +68,13 @@ async def store(directory: Path, seconds: float) -> tuple[int, float, float]:
         kept.make(frame, lambda _: made.release())
     for _ in range(LOGS):
         await made.acquire()
+    keys: list[int] = []
+    for i in range(LOGS):
+        found: asyncio.Future[Found | None] = loop.create_future()
+        kept.find(i.to_bytes(16, "big"), found.set_result)
+        log = await found
+        assert log is not None
+        keys.append(log.key)
     body, expires, done, running = secrets.token_bytes(BODY), now_ms() + 10**9, 0, 0
     finished = asyncio.Event()
     end = time.monotonic() + seconds
@@ -75,7 +83,7 @@ async def store(directory: Path, seconds: float) -> tuple[int, float, float]:
         nonlocal done, running
         done += 1
         if time.monotonic() < end:
-            kept.append(done % LOGS + 1, expires, body, settled)
+            kept.append(keys[done % LOGS], expires, body, settled)
         else:
             running -= 1
             if not running:
@@ -84,7 +92,7 @@ async def store(directory: Path, seconds: float) -> tuple[int, float, float]:
     began, used = time.monotonic(), cores()
     for i in range(WINDOW):
         running += 1
-        kept.append(i % LOGS + 1, expires, body, settled)
+        kept.append(keys[i % LOGS], expires, body, settled)
     await finished.wait()
     took, used = time.monotonic() - began, cores() - used
     kept.close()

@@ -49,10 +49,14 @@ class Relay:
         verifier = hashlib.sha256(RIGHT).digest()
         for name, made in ((HERE, self.now), (GONE, self.now - 11 * DAY)):
             tables.make(wire.Create(1, name, verifier, verifier, verifier), made)
-            tables.append(1, self.now + DAY, b"record")
+        tables.commit()
+        self.views = views(path, quota)
+        found = self.views.find(HERE, self.now)
+        assert found is not None
+        tables.begin()
+        assert tables.append(found.key, self.now + DAY, b"record") == (None, 1)
         tables.commit()
         tables.close()
-        self.views = views(path, quota)
         self.session = session
         self.work: Counter[str] = Counter()
         self.views._db.set_exec_trace(self._statement)

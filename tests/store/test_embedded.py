@@ -1,6 +1,7 @@
 """The embedded store, with its threads, on real files."""
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,8 +13,15 @@ import pytest
 
 from holdfast.core import wire
 from holdfast.core.log.server import Found, Refusal
+from holdfast.store import tables
 from holdfast.store.base import Quota, StoreFailed
 from holdfast.store.embedded import Embedded
+
+
+@pytest.fixture(autouse=True)
+def keys_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first log's key is 1, the second's 2: easier to read than random ones."""
+    monkeypatch.setattr(tables, "draw_key", itertools.count(1).__next__)
 
 
 class Bench:
@@ -94,6 +102,32 @@ async def test_logs_do_not_mix(tmp_path: Path) -> None:
         assert await b.find(b"2" * 16) is None
         assert (await b.append(2))[0].code == "denied"
         assert await b.read(3) == [(1, b"3"), (2, b"3")]
+
+
+async def test_keys_do_not_tell_the_order_of_creation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    async with opened(tmp_path) as b:
+        keys = []
+        for i in range(40):
+            await b.make(bytes([i]) * 16)
+            found = await b.find(bytes([i]) * 16)
+            assert found is not None
+            keys.append(found.key)
+        assert keys != sorted(keys)
+        assert len(set(keys)) == 40
+
+
+async def test_a_key_in_use_is_not_given_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "draw_key", iter([5, 5, 6]).__next__)
+    async with opened(tmp_path) as b:
+        for name, key in ((b"1" * 16, 5), (b"2" * 16, 6)):
+            assert await b.make(name) is None
+            found = await b.find(name)
+            assert found is not None and found.key == key
 
 
 async def test_make_again_is_done_but_not_with_other_verifiers(tmp_path: Path) -> None:

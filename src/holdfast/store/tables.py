@@ -7,6 +7,7 @@ each log is contiguous, and no second index to keep for reading it.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ CACHED_LOGS: Final = 20_000
 
 _SCHEMA: Final = """
 CREATE TABLE logs(
-    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    key INTEGER PRIMARY KEY,
     name BLOB NOT NULL UNIQUE,
     append BLOB NOT NULL,
     read BLOB NOT NULL,
@@ -132,8 +133,16 @@ class Tables:
         if self._room <= 0:
             return _disk_full()
         self._db.execute(
-            "INSERT INTO logs VALUES(NULL,?,?,?,?,?,1,0,0,?)",
-            (frame.log_id, frame.append, frame.read, frame.owner, frame.limit, _day(now)),
+            "INSERT INTO logs VALUES(?,?,?,?,?,?,1,0,0,?)",
+            (
+                self._free_key(),
+                frame.log_id,
+                frame.append,
+                frame.read,
+                frame.owner,
+                frame.limit,
+                _day(now),
+            ),
         )
         return None
 
@@ -212,6 +221,11 @@ class Tables:
     def close(self) -> None:
         """Move the journal into the database and let go of it."""
         self._db.close()
+
+    def _free_key(self) -> int:
+        while self._one("SELECT count(*) FROM logs WHERE key=?", key := draw_key()):
+            pass
+        return key
 
     def _write_rows(self) -> None:
         if self._rows:
@@ -297,6 +311,11 @@ class Views:
     def close(self) -> None:
         """Let go of the database."""
         self._db.close()
+
+
+def draw_key() -> int:
+    """A random key: keys in the order of creation would match two relays' disks."""
+    return secrets.randbelow((1 << 31) - 1) + 1
 
 
 def _day(now: int) -> int:

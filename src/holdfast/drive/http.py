@@ -93,6 +93,9 @@ class Site(Protocol):
     def respond(self, request: Request) -> Response:
         """Answer a request. HEAD is asked as HEAD; its body is left out by the server."""
 
+    def error(self, status: int) -> Response:
+        """Answer what was no whole request, before the connection is closed."""
+
     def upgrade(
         self, request: Request, transport: asyncio.Transport, rest: bytes
     ) -> asyncio.BaseProtocol | None:
@@ -117,6 +120,8 @@ class HttpConnection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._size = 0
         self._answered = 0
+        self._paused = False
+        self._unsent = 0
         self._timer: asyncio.TimerHandle | None = None
 
     # From the transport.
@@ -131,10 +136,11 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request."""
-        if self._answered and self._request is None and not self._h11.trailing_data[0]:
+        if data and self._answered and self._request is None and not self._h11.trailing_data[0]:
             self._wait(HEAD_SECONDS)
         try:
-            self._h11.receive_data(data)
+            if data:
+                self._h11.receive_data(data)
             self._go_on()
         except h11.RemoteProtocolError as error:
             self._refuse(error.error_status_hint)
@@ -150,11 +156,14 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client does not read: do not answer more requests meanwhile."""
+        self._paused = True
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """The client reads again: answer what it asked meanwhile."""
+        self._paused = False
         self.transport.resume_reading()
+        self.data_received(b"")
 
     def close(self) -> None:
         """End the connection after what was sent."""
@@ -163,7 +172,7 @@ class HttpConnection(asyncio.Protocol):
     # Within.
 
     def _go_on(self) -> None:
-        while not self.transport.is_closing():
+        while not self._paused and not self.transport.is_closing():
             event = self._h11.next_event()
             if event is h11.NEED_DATA or event is h11.PAUSED:
                 if event is h11.PAUSED:
@@ -231,7 +240,7 @@ class HttpConnection(asyncio.Protocol):
     def _refuse(self, status: int) -> None:
         """An error that the protocol itself calls for; the connection ends."""
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._send(self._site.respond(Request("ERROR", str(status), ())))
+            self._send(self._site.error(status))
         self.transport.close()
 
     def _wait(self, seconds: float) -> None:
@@ -244,4 +253,12 @@ class HttpConnection(asyncio.Protocol):
             self._timer = None
 
     def _too_slow(self) -> None:
-        self.transport.close()
+        """Nothing was asked for long. Who still reads an answer, however slowly, may."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent and unsent != self._unsent:
+            self._unsent = unsent
+            self._wait(IDLE_SECONDS)
+        elif unsent:
+            self.transport.abort()
+        else:
+            self.transport.close()

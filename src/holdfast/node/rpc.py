@@ -179,8 +179,12 @@ class Session(Socket):
 
     def _notify(self, event: Event) -> None:
         self.send(_encode({"jsonrpc": "2.0", "method": "event", "params": event}))
-        if self.buffered > MAX_UNSENT:
-            self.close("the interface does not read what it is sent")
+
+    def send(self, frame: bytes) -> None:
+        """Queue one message; who leaves too much unread is cut off."""
+        super().send(frame)
+        if self.buffered > MAX_UNSENT and self._transport is not None:
+            self._transport.underlying_transport.abort()
 
     def _fail(self, id: int | str | None, number: int, code: str, text: str) -> None:
         error = {"code": number, "message": text, "data": {"code": code}}

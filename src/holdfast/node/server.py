@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -109,8 +110,6 @@ class NodeServer:
 
     def respond(self, request: Request) -> Response:
         """Files to whoever asks by the right name, a session to whoever has the token."""
-        if request.method == "ERROR":
-            return self._dressed(plain(int(request.target)))
         if not self.is_our_host(request):
             return self._dressed(plain(403, f"Open http://{self._host}/ instead."))
         if request.path == "/session":
@@ -120,6 +119,10 @@ class NodeServer:
         if request.method not in ("GET", "HEAD"):
             return self._dressed(plain(405))
         return self._dressed(self._file(request.path))
+
+    def error(self, status: int) -> Response:
+        """What was no request at all."""
+        return self._dressed(plain(status))
 
     def upgrade(
         self, request: Request, transport: asyncio.Transport, rest: bytes
@@ -200,7 +203,8 @@ class NodeServer:
         name = "index.html" if path == "/" else path.lstrip("/")
         file = (self._static / name).resolve()
         kind = _TYPES.get(file.suffix)
-        if kind is None or not file.is_relative_to(self._static) or not file.is_file():
+        inside = file.is_relative_to(self._static)
+        if kind is None or not inside or not os.path.isfile(file):  # false for absurd names too
             if path == "/":
                 return plain(503, "The web interface is not built yet. Run: make setup")
             return plain(404)

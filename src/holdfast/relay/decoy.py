@@ -33,9 +33,7 @@ class Decoy:
         self._folder = folder.resolve()
 
     def respond(self, request: Request) -> Response:
-        """GET and HEAD of files; `ERROR` with a status as target gives that error's page."""
-        if request.method == "ERROR":
-            return self.error(int(request.target))
+        """GET and HEAD of files."""
         if request.method not in ("GET", "HEAD"):
             return self.error(405, ("allow", "GET, HEAD"))
         path = self._find(request.path)

@@ -47,6 +47,10 @@ class Front:
         """Anything that is not an upgrade on a secret path."""
         return self._decoy.respond(request)
 
+    def error(self, status: int) -> Response:
+        """What was no request at all."""
+        return self._decoy.error(status)
+
     def upgrade(
         self, request: Request, transport: asyncio.Transport, rest: bytes
     ) -> asyncio.BaseProtocol | None:

@@ -6,6 +6,9 @@ A point is `MODULE:NAME:before:N` or `MODULE:NAME:after:N`: at the N-th call of 
 or method the process kills itself as `kill -9` does, before it or right after it. The
 points are put in from here, by wrapping the function, so the programs know nothing of it.
 
+`--first FILE` runs a Python file before the program: how a test switches a defence off to
+see that the attack then succeeds.
+
 A trace has a line for everything that a node seals and for everything it hands to its
 connections, as hashes; `reused` reads traces and says what was used twice.
 """
@@ -19,6 +22,7 @@ import importlib
 import inspect
 import json
 import os
+import runpy
 import signal
 import sys
 from collections import defaultdict
@@ -156,8 +160,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run holdfast until a named point.")
     parser.add_argument("--kill-at", action="append", default=[], metavar="POINT")
     parser.add_argument("--trace", type=Path, metavar="FILE")
+    parser.add_argument("--first", type=Path, metavar="FILE", help="run this Python file first")
     parser.add_argument("holdfast", nargs=argparse.REMAINDER, help="-- and its arguments")
     asked = parser.parse_args()
+    if asked.first is not None:
+        runpy.run_path(str(asked.first))
     for point in asked.kill_at:
         install(point)
     if asked.trace is not None:

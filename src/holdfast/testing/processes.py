@@ -42,6 +42,8 @@ class Program:
         """Points of `doomed` for the next start; see there."""
         self.trace: Path | None = None
         """File for a trace of `doomed`."""
+        self.first: Path | None = None
+        """Python file that is run before the program, see `doomed`."""
         self.environment: dict[str, str] = {}
         self._arguments = list(arguments)
         self._process: subprocess.Popen[str] | None = None
@@ -72,6 +74,8 @@ class Program:
         command = [sys.executable, "-m", "holdfast.testing.doomed"]
         for point in self.kill_at:
             command += ["--kill-at", point]
+        if self.first is not None:
+            command += ["--first", str(self.first)]
         if self.trace is not None:
             command += ["--trace", str(self.trace)]
         with self.errors.open("a") as errors:
@@ -185,10 +189,12 @@ class Processes:
         relay.start()
         return relay
 
-    def node(self, name: str, *relays: str, trace: Path | None = None) -> NodeProgram:
-        """A started node with these homes."""
-        node = NodeProgram(name, self.directory / name, relays)
-        node.trace = trace
+    def node(
+        self, name: str, *relays: str, trace: Path | None = None, first: Path | None = None
+    ) -> NodeProgram:
+        """A started node with these homes. Its directory has its name in lower case."""
+        node = NodeProgram(name, self.directory / name.lower(), relays)
+        node.trace, node.first = trace, first
         self._all.append(node)
         node.start()
         return node

@@ -1,0 +1,6 @@
+"""What several tests here share is beside them: `people`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

@@ -72,8 +72,8 @@ export interface Message {
   deleted: boolean;
   reply_to: Quote | null;
   reactions: Reaction[];
-  /** waiting: no relay has it. sent: a relay keeps it. The rest is what the contact said. */
-  state: "waiting" | "sent" | "delivered" | "read" | "received";
+  /** waiting: no relay has it. sent: a relay keeps it. unsent: it never arrived and is not sent again by itself, since the contact's key is another. The rest is what they said. */
+  state: "waiting" | "sent" | "delivered" | "read" | "received" | "unsent";
   read_at: number;
   /** When it disappears here, 0 for never. */
   expires: number;
@@ -85,8 +85,8 @@ export interface Contact {
   name: string;
   /** What they call themselves. */
   own_name: string;
-  /** joining: the invitation was accepted, their first answer is awaited. frozen: their identity changed in a way that must be looked at; nothing is sent. */
-  state: "joining" | "active" | "frozen" | "blocked";
+  /** joining: the invitation was accepted, their first answer is awaited. frozen: their identity changed in a way that must be looked at; nothing is sent. used: somebody else had accepted the invitation before; ask for a new one. */
+  state: "joining" | "active" | "frozen" | "used" | "blocked";
   verified: boolean;
   echo: boolean;
   /** Another contact's name that this one could be mistaken for. */
@@ -193,6 +193,8 @@ export interface Calls {
   set_up: { params: { name: string; passphrase?: string | null }; result: Status };
   /** Open the database. Phase locked. */
   unlock: { params: { passphrase: string }; result: Status };
+  /** A new link that opens the web interface in one browser, once. */
+  launch_link: { params: Record<string, never>; result: string };
   /** What was chosen. */
   settings: { params: Record<string, never>; result: Settings };
   /** Change what is given, leave the rest. */
@@ -203,7 +205,7 @@ export interface Calls {
   rename_me: { params: { name: string }; result: Status };
   /** Make a relay one of this node's homes, for logs made from now on. */
   add_relay: { params: { address: string }; result: Status };
-  /** Stop making logs there; those that exist stay until their contacts are moved. */
+  /** Make no more logs there; those that exist stay. */
   remove_relay: { params: { id: string }; result: Status };
   /** A new link. Answers at once; `state` says whether a relay has it yet. */
   create_invitation: { params: { many?: boolean; hours?: number; label?: string }; result: Invitation };

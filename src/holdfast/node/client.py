@@ -43,7 +43,9 @@ class Address(Struct, frozen=True):
     def write(self, home: Path) -> None:
         """Leave it in the node's directory."""
         part = home / (FILE + ".part")
-        with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+        with open(
+            os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb"
+        ) as file:
             file.write(msgspec.json.encode(self))
         part.rename(home / FILE)
 
@@ -57,15 +59,17 @@ class Address(Struct, frozen=True):
 
 
 def _not_running(home: Path) -> NotRunning:
-    return NotRunning(f"no node is running on {home}. Start it with: holdfast node --home {home}")
+    return NotRunning(
+        f"no node is running on {home}. Start it with: holdfast node --home {home}"
+    )
 
 
 class _Answer(Struct):
     id: int | str | None = None
-    result: msgspec.Raw | None = None
+    result: msgspec.Raw = msgspec.Raw()
     error: dict[str, Any] | None = None
     method: str = ""
-    params: msgspec.Raw | None = None
+    params: msgspec.Raw = msgspec.Raw()
 
 
 class Client(WSListener):
@@ -144,7 +148,7 @@ class Client(WSListener):
             return
         answer = self._answers.decode(b"".join(self._parts))
         self._parts = []
-        if answer.method == "event" and answer.params is not None:
+        if answer.method == "event":
             try:
                 self._events.put_nowait(self._event.decode(answer.params))
             except asyncio.QueueFull:
@@ -155,8 +159,10 @@ class Client(WSListener):
                 return
             if answer.error is not None:
                 code = str(answer.error.get("data", {}).get("code", "internal"))
-                waiting.set_exception(ApiError(code, str(answer.error.get("message", ""))))
-            elif answer.result is not None:
+                waiting.set_exception(
+                    ApiError(code, str(answer.error.get("message", "")))
+                )
+            else:
                 waiting.set_result(answer.result.copy())
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:

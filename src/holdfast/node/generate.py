@@ -18,7 +18,9 @@ from msgspec import Struct
 from holdfast.node import schema
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-NOTE: Final = "Generated from src/holdfast/node/schema.py by `make generate`; do not edit."
+NOTE: Final = (
+    "Generated from src/holdfast/node/schema.py by `make generate`; do not edit."
+)
 
 
 def structs() -> list[type[Struct]]:
@@ -61,7 +63,13 @@ def typescript(kind: Any) -> str:
         return f"({inner})[]" if " | " in inner else f"{inner}[]"
     if origin is tuple:
         return f"[{', '.join(typescript(part) for part in get_args(kind))}]"
-    simple = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
+    simple = {
+        str: "string",
+        int: "number",
+        float: "number",
+        bool: "boolean",
+        type(None): "null",
+    }
     if kind in simple:
         return simple[kind]
     if isinstance(kind, type) and issubclass(kind, Struct):
@@ -91,7 +99,11 @@ def _attribute_docs() -> dict[tuple[str, str], str]:
         for item in node.body:
             if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
                 last = item.target.id
-            elif isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and last:
+            elif (
+                isinstance(item, ast.Expr)
+                and isinstance(item.value, ast.Constant)
+                and last
+            ):
                 found[node.name, last] = inspect.cleandoc(str(item.value.value))
     return found
 
@@ -129,10 +141,18 @@ def api_ts() -> str:
 def node_api_md(current: str) -> str:
     """The page with its tables made anew between the two marks; the rest is kept."""
     docs = _attribute_docs()
-    lines = [START, "", "## Calls", "", "| call | parameters | result | |", "|---|---|---|---|"]
+    lines = [
+        START,
+        "",
+        "## Calls",
+        "",
+        "| call | parameters | result | |",
+        "|---|---|---|---|",
+    ]
     for name, hints, result, defaults, doc in methods():
         params = ", ".join(
-            f"`{key}`: {_cell(kind)}" + (f" = {_default(defaults[key])}" if key in defaults else "")
+            f"`{key}`: {_cell(kind)}"
+            + (f" = {_default(defaults[key])}" if key in defaults else "")
             for key, kind in hints.items()
         )
         words = " ".join(doc.split()).replace("|", "\\|")
@@ -141,7 +161,9 @@ def node_api_md(current: str) -> str:
     lines.append("| `type` | carries |")
     lines.append("|---|---|")
     for kind in get_args(schema.Event):
-        carried = ", ".join(f"`{key}`: {_cell(value)}" for key, value in _fields(kind).items())
+        carried = ", ".join(
+            f"`{key}`: {_cell(value)}" for key, value in _fields(kind).items()
+        )
         lines.append(f"| `{_tag(kind)}` | {carried} |")
     lines += ["", "## Types"]
     for struct in structs():
@@ -152,7 +174,9 @@ def node_api_md(current: str) -> str:
         lines += ["", f"### {struct.__name__}"] + ([doc] if doc else [])
         lines += ["", "| field | type | |", "|---|---|---|"]
         for name, kind in _fields(struct).items():
-            words = " ".join(docs.get((struct.__name__, name), "").split()).replace("|", "\\|")
+            words = " ".join(docs.get((struct.__name__, name), "").split()).replace(
+                "|", "\\|"
+            )
             lines.append(f"| `{name}` | {_cell(kind)} | {words} |")
     lines += ["", END]
     before, _, rest = current.partition(START)
@@ -169,7 +193,9 @@ def _cell(kind: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, repr(value).replace("'", '"'))
+    return {None: "null", True: "true", False: "false"}.get(
+        value, repr(value).replace("'", '"')
+    )
 
 
 def outputs() -> dict[Path, str]:
@@ -182,11 +208,15 @@ def outputs() -> dict[Path, str]:
 def main(arguments: list[str]) -> int:
     """Write, or with `--check` compare; 1 if something is not current."""
     stale = [
-        path for path, text in outputs().items() if not path.exists() or path.read_text() != text
+        path
+        for path, text in outputs().items()
+        if not path.exists() or path.read_text() != text
     ]
     for path in stale:
         if "--check" in arguments:
-            print(f"{path.relative_to(ROOT)} is not what schema.py says. Run: make generate")
+            print(
+                f"{path.relative_to(ROOT)} is not what schema.py says. Run: make generate"
+            )
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(outputs()[path])

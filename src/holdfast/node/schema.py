@@ -100,7 +100,15 @@ class Message(Struct, frozen=True, kw_only=True):
     kind: Literal["text", "note"]
     """A note is what the node has to say: see `note`."""
     note: Literal[
-        "", "added", "verified", "unverified", "renamed", "timer", "gap", "lost", "key-changed"
+        "",
+        "added",
+        "verified",
+        "unverified",
+        "renamed",
+        "timer",
+        "gap",
+        "lost",
+        "key-changed",
     ] = ""
     """gap: the internet was off from `at` to `until`, `count` messages came after it.
     lost: `count` messages could not be recovered. timer: `count` seconds. renamed:
@@ -115,8 +123,9 @@ class Message(Struct, frozen=True, kw_only=True):
     deleted: bool = False
     reply_to: Quote | None = None
     reactions: list[Reaction] = []
-    state: Literal["waiting", "sent", "delivered", "read", "received"]
-    """waiting: no relay has it. sent: a relay keeps it. The rest is what the contact said."""
+    state: Literal["waiting", "sent", "delivered", "read", "received", "unsent"]
+    """waiting: no relay has it. sent: a relay keeps it. unsent: it never arrived and is not
+    sent again by itself, since the contact's key is another. The rest is what they said."""
     read_at: Millis = 0
     expires: Millis = 0
     """When it disappears here, 0 for never."""
@@ -130,9 +139,10 @@ class Contact(Struct, frozen=True, kw_only=True):
     """What they call themselves, or what you call them."""
     own_name: str
     """What they call themselves."""
-    state: Literal["joining", "active", "frozen", "blocked"]
+    state: Literal["joining", "active", "frozen", "used", "blocked"]
     """joining: the invitation was accepted, their first answer is awaited.
-    frozen: their identity changed in a way that must be looked at; nothing is sent."""
+    frozen: their identity changed in a way that must be looked at; nothing is sent.
+    used: somebody else had accepted the invitation before; ask for a new one."""
     verified: bool
     echo: bool = False
     looks_like: str = ""
@@ -163,7 +173,9 @@ class Verification(Struct, frozen=True, kw_only=True):
     """A comparison of emoji in progress. Both see the same seven."""
 
     contact: Id
-    state: Literal["asked", "waiting", "compare", "confirmed", "done", "mismatch", "cancelled"]
+    state: Literal[
+        "asked", "waiting", "compare", "confirmed", "done", "mismatch", "cancelled"
+    ]
     """asked: they want to compare, `start_verification` joins. waiting: for their node.
     compare: show emoji. confirmed: you said they match, they have not yet."""
     emoji: list[tuple[str, str]] = []
@@ -247,7 +259,8 @@ class NodeApi(Protocol):
     """Every call. Errors have a code name in `error.data.code` and a sentence in `message`.
 
     Codes: phase (not in this phase), not-found, bad-link, used, expired, own-link,
-    wrong-passphrase, taken, no-relay, too-long, not-allowed, bad-params, internal.
+    wrong-passphrase, taken, no-relay, too-long, not-allowed, bad-params,
+    storage (the disk did not take it), internal.
     """
 
     # The node itself.
@@ -259,6 +272,9 @@ class NodeApi(Protocol):
 
     async def unlock(self, passphrase: Passphrase) -> Status:
         """Open the database. Phase locked."""
+
+    async def launch_link(self) -> str:
+        """A new link that opens the web interface in one browser, once."""
 
     async def settings(self) -> Settings:
         """What was chosen."""
@@ -287,7 +303,7 @@ class NodeApi(Protocol):
         """Make a relay one of this node's homes, for logs made from now on."""
 
     async def remove_relay(self, id: Id) -> Status:
-        """Stop making logs there; those that exist stay until their contacts are moved."""
+        """Make no more logs there; those that exist stay."""
 
     # Invitations.
     async def create_invitation(
@@ -336,7 +352,11 @@ class NodeApi(Protocol):
         """The neighbourhood of one message, to jump to it."""
 
     async def send(
-        self, contact: str, text: Words, reply_to: Id | None = None, key: Id | None = None
+        self,
+        contact: str,
+        text: Words,
+        reply_to: Id | None = None,
+        key: Id | None = None,
     ) -> Message:
         """Write. Durable when answered. The same `key` twice is the same message."""
 
@@ -355,7 +375,9 @@ class NodeApi(Protocol):
     async def set_typing(self, contact: str, typing: bool) -> None:
         """Tell them, if the setting allows."""
 
-    async def search(self, words: str, contact: str | None = None, limit: int = 50) -> list[Hit]:
+    async def search(
+        self, words: str, contact: str | None = None, limit: int = 50
+    ) -> list[Hit]:
         """Newest first; every word must occur, the last may be a beginning."""
 
     async def listen(self, since: int | None = None) -> int:

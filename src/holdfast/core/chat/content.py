@@ -1,0 +1,160 @@
+"""What goes through a pair's sealed channel: one struct a kind of thing one can say.
+
+A content is a MessagePack array whose first element names its kind. Kinds that are
+not known here are kept as `Unknown` and change nothing, so that an older program
+survives a newer one. Everything is bounded. Source: spec/chat.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+VERSION: Final = 1
+MAX_TEXT: Final = 16_000
+"""Characters of one message."""
+
+Mid = Annotated[bytes, Meta(min_length=16, max_length=16)]
+"""A message's id: random, made by its author, unique together with the author."""
+Millis = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Timer = Annotated[int, Meta(ge=0, le=31_536_000)]
+Words = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+NameText = Annotated[str, Meta(max_length=256)]
+Symbol = Annotated[str, Meta(max_length=32)]
+
+
+class Malformed(ValueError):
+    """The bytes are no content; nothing of them is in the message."""
+
+
+class Content(Struct, frozen=True, array_like=True):
+    """Base of all contents. Further fields of a newer version are ignored."""
+
+
+class Ref(Struct, frozen=True, array_like=True):
+    """A message by its id and by whether the *sender of the reference* wrote it."""
+
+    mid: Mid
+    mine: bool
+
+
+class Text(Content, frozen=True, tag="text"):
+    """A message. `timer` is its lifetime in seconds, 0 for ever."""
+
+    mid: Mid
+    at: Millis
+    text: Words
+    reply: Ref | None = None
+    timer: Timer = 0
+
+
+class Edit(Content, frozen=True, tag="edit"):
+    """The author changes the text of a message of theirs."""
+
+    mid: Mid
+    at: Millis
+    text: Words
+
+
+class Delete(Content, frozen=True, tag="delete"):
+    """The author takes a message of theirs back."""
+
+    mid: Mid
+
+
+class React(Content, frozen=True, tag="react"):
+    """Set, or with an empty emoji remove, the sender's reaction to a message."""
+
+    ref: Ref
+    emoji: Symbol
+    at: Millis
+
+
+class Read(Content, frozen=True, tag="read"):
+    """Everything of the receiver's up to this message was seen."""
+
+    mid: Mid
+    at: Millis
+
+
+class SetTimer(Content, frozen=True, tag="timer"):
+    """Lifetime of both sides' messages from now on."""
+
+    seconds: Timer
+    at: Millis
+
+
+class Profile(Content, frozen=True, tag="profile"):
+    """What the sender calls themselves. Also what each says of itself at first contact."""
+
+    name: NameText
+
+
+class Verify(Content, frozen=True, tag="verify"):
+    """A step of comparing emoji, see spec/seal.md."""
+
+    step: Annotated[bytes, Meta(max_length=512)]
+
+
+Known = Text | Edit | Delete | React | Read | SetTimer | Profile | Verify
+
+
+class Unknown(Struct, frozen=True):
+    """A kind this program does not know."""
+
+    kind: str
+
+
+class _Kind(Struct, array_like=True, frozen=True):
+    kind: Annotated[str, Meta(max_length=32)]
+
+
+_known: Final[msgspec.msgpack.Decoder[Known]] = msgspec.msgpack.Decoder(Known)
+_kind: Final = msgspec.msgpack.Decoder(_Kind)
+_kinds: Final = frozenset(
+    str(kind.__struct_config__.tag)
+    for kind in (Text, Edit, Delete, React, Read, SetTimer, Profile, Verify)
+)
+
+
+def encode(content: Known) -> bytes:
+    """A content as bytes."""
+    return msgspec.msgpack.encode(content)
+
+
+def decode(data: bytes) -> Known | Unknown:
+    """Inverse of `encode`. Raises `Malformed`."""
+    try:
+        kind = _kind.decode(data).kind
+        return _known.decode(data) if kind in _kinds else Unknown(kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        raise Malformed("not a message of Holdfast") from None
+
+
+class Typing(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A live frame: the sender is writing, or stopped. Never stored."""
+
+    version: Annotated[int, Meta(ge=1, le=1)]
+    at: Millis
+    typing: bool
+
+
+TYPING_SIZE: Final = 64
+"""Bytes of a typing frame, filled up, before the outer envelope."""
+
+
+def encode_typing(frame: Typing) -> bytes:
+    """A typing frame, always `TYPING_SIZE` bytes."""
+    return msgspec.msgpack.encode(frame).ljust(TYPING_SIZE, b"\0")
+
+
+def decode_typing(data: bytes) -> Typing:
+    """Inverse of `encode_typing`. Raises `Malformed`."""
+    if len(data) != TYPING_SIZE:
+        raise Malformed("not a live frame")
+    try:
+        return msgspec.msgpack.decode(data.rstrip(b"\0") or b"\0", type=Typing)
+    except (msgspec.MsgspecError, RecursionError):
+        raise Malformed("not a live frame") from None

@@ -1,0 +1,62 @@
+"""Names that people give themselves: cleaned, and compared as an eye would.
+
+A name comes from somebody else and is shown beside others. Control and format
+characters could hide or reorder what follows; letters of other scripts could make
+one name look like another. Source: Unicode TR 36 and TR 39 (confusable skeletons,
+of which only the letters that Latin, Cyrillic and Greek share are kept here).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+MAX_NAME: Final = 64
+
+_PAIRS: Final = (
+    "аa вb еe ёe зe кk мm нh оo рp сc тt уy хx ѕs іi јj һh ԁd ԛq ԝw ӏi ѵv "
+    "αa βb εe ηn ιi κk νv οo ρp τt υu χx ωw ϲc ϳj ıi łi li 1i |i 0o 3e 5s"
+)
+"""A letter, in lower case, and the Latin one that it or its capital is taken for."""
+_LOOKS: Final = str.maketrans({pair[0]: pair[1] for pair in _PAIRS.split()})
+
+
+_REORDER: Final = frozenset("\u202a\u202b\u202c\u202d\u202e")
+"""Unicode bidirectional embeddings and overrides (UAX 9)."""
+
+
+def clean(name: str) -> str:
+    """The name as it may be shown: one line, no invisible or reordering characters, at
+    most 64 characters; empty if nothing is left."""
+    kept = []
+    for char in unicodedata.normalize("NFC", name):
+        category = unicodedata.category(char)
+        if category in ("Zs", "Zl", "Zp") or char in "\t\n\r":
+            kept.append(" ")
+        elif category[0] != "C":
+            kept.append(char)
+    return " ".join("".join(kept).split())[:MAX_NAME].strip()
+
+
+def clean_text(text: str) -> str:
+    """A message's text without control characters (line breaks and tabs aside) and without
+    the embeddings and overrides that could reorder what stands around it."""
+    return "".join(
+        c
+        for c in text
+        if c in "\n\t" or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _REORDER)
+    )
+
+
+def skeleton(name: str) -> str:
+    """Equal for names that look alike: case, accents, script and spaces aside."""
+    plain = unicodedata.normalize("NFKD", clean(name)).casefold()
+    letters = "".join(c for c in plain if not unicodedata.combining(c) and c.isalnum())
+    return letters.translate(_LOOKS).replace("rn", "m").replace("vv", "w")
+
+
+def looks_like(name: str, others: Iterable[str]) -> str:
+    """The first of the other names that this one could be mistaken for, or empty."""
+    mine = skeleton(name)
+    return next((other for other in others if skeleton(other) == mine), "")

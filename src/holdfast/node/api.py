@@ -1,0 +1,519 @@
+"""The node's API carried out: each call a job of the keeper."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from holdfast import __version__
+from holdfast.core.caps import BadAddress, Home
+from holdfast.core.seal import rest
+from holdfast.core.seal.link import BadLink, Link
+from holdfast.drive.logs import CaughtUp, Connect, Down, Received, Refused
+from holdfast.node import comparing, effects, inviting, talking, views
+from holdfast.node.database import (
+    TooNew,
+    WrongKey,
+    close_database,
+    open_database,
+    row,
+    rows,
+)
+from holdfast.node.desk import Desk
+from holdfast.node.engine import Engine
+from holdfast.node.keeper import Keeper, StorageFailed, Work
+from holdfast.node.rpc import ApiError
+from holdfast.node.schema import (
+    Contact,
+    Event,
+    Hit,
+    Invitation,
+    Message,
+    Page,
+    Settings,
+    Status,
+    StatusChanged,
+    Verification,
+)
+from holdfast.node.vault import Vault, VaultError
+
+T = TypeVar("T")
+
+FETCH_SECONDS: Final = 30.0
+"""How long an invitation's relays may take to give what the link promises."""
+
+
+class Node:
+    """One node on its directory; `rpc.Served`. `connect` is the path to relays."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        connect: Connect,
+        clock: Callable[[], int],
+        entropy: Callable[[int], bytes],
+        relays: tuple[Home, ...] = (),
+        echo_link: str | None = None,
+        vfs: str | None = None,
+    ) -> None:
+        self._vault = vault
+        self._connect = connect
+        self._clock = clock
+        self._entropy = entropy
+        self._given = relays
+        self._echo_link = echo_link
+        self._vfs = vfs
+        self._key = b""
+        self._desk: Desk | None = None
+        self._engine: Engine | None = None
+        self._keeper: Keeper | None = None
+        self._heard: dict[object, Callable[[Event], None]] = {}
+        self._opening = asyncio.Lock()
+
+    async def start(self, name: str | None = None) -> None:
+        """Open what opens without a passphrase; with a name, make what is not there."""
+        if self._vault.phase == "ready":
+            async with self._opening:
+                await self._open(self._vault.open(), None)
+        elif self._vault.phase == "new" and name is not None:
+            await self.set_up(name)
+
+    async def stop(self) -> None:
+        """Everything committed, the database closed, the directory free."""
+        if self._engine is not None:
+            await self._engine.stop()
+        if self._keeper is not None:
+            await self._keeper.stop()
+        self._vault.release()
+
+    async def _open(self, key: bytes, name: str | None) -> None:
+        desk = Desk(key, self._entropy)
+        desk.echo = self._echo_link is not None
+        engine = Engine(desk, self._connect, self._clock, self._tell)
+        keeper = Keeper(
+            lambda: open_database(self._vault.database, key, self._vfs),
+            close_database,
+            self._clock,
+            engine.follow,
+        )
+        try:
+            await keeper.start()
+        except (WrongKey, TooNew) as error:
+            raise VaultError(str(error)) from None
+
+        def begin(work: Work) -> None:
+            if name is not None and desk.get(work, "identity") is None:
+                desk.make_identity(work, name)
+            for home in self._given:
+                add_home(work, home)
+
+        await keeper.run(begin)
+        self._key, self._desk, self._engine, self._keeper = key, desk, engine, keeper
+        await engine.start(keeper)
+
+    def _tell(self, event: Event) -> None:
+        for hear in list(self._heard.values()):
+            hear(event)
+
+    async def _do(self, job: Callable[[Desk, Work], T]) -> T:
+        keeper, desk = self._keeper, self._desk
+        if keeper is None or desk is None:
+            text = "choose a name first" if self._vault.phase == "new" else "unlock it first"
+            raise ApiError("phase", text)
+        try:
+            return await keeper.run(lambda work: job(desk, work))
+        except StorageFailed as error:
+            raise ApiError("storage", str(error)) from None
+
+    async def _of(self, contact: str, job: Callable[[Desk, Work, str], T]) -> T:
+        """A job about one contact, given by id or by name."""
+        return await self._do(lambda desk, work: job(desk, work, views.resolve(work.db, contact)))
+
+    # What is served besides the calls.
+
+    def subscribe(self, hear: Callable[[Event], None]) -> Callable[[], None]:
+        """Tell `hear` every event from now on; the answer ends that."""
+        name = object()
+        self._heard[name] = hear
+
+        def end() -> None:
+            self._heard.pop(name, None)
+
+        return end
+
+    async def changes(self, since: int | None) -> tuple[list[Message], int]:
+        """Every message changed after the cursor, and the cursor reached."""
+
+        def job(desk: Desk, work: Work) -> tuple[list[Message], int]:
+            reached = int(desk.get(work, "cursor") or 0)
+            if since is None:
+                return [], reached
+            return views.messages(work.db, "WHERE cursor > ? ORDER BY cursor", since), reached
+
+        if self._keeper is None:
+            return [], 0
+        return await self._do(job)
+
+    async def listen(self, since: int | None = None) -> int:
+        """Answered by the connection that asks, see `rpc.Session`."""
+        return (await self.changes(None))[1]
+
+    # The node itself.
+
+    async def status(self) -> Status:
+        """What works now."""
+        engine = self._engine
+        if engine is None:
+            phase = self._vault.phase
+            return Status(version=__version__, phase="new" if phase == "new" else "locked")
+        return await self._do(lambda desk, work: engine.relays.status(desk, work))
+
+    async def set_up(self, name: str, passphrase: str | None = None) -> Status:
+        """Make the identity."""
+        clean = talking.own_name(name)
+        async with self._opening:
+            if self._vault.phase != "new":
+                raise ApiError("phase", "there is an identity here already")
+            try:
+                # An unfinished set-up left a database that no key opens.
+                for part in self._vault.home.glob(self._vault.database.name + "*"):
+                    part.unlink()
+                key = await asyncio.to_thread(self._vault.make, passphrase)
+                await self._open(key, clean)
+            except (VaultError, OSError) as error:
+                raise ApiError("storage", str(error)) from None
+        return await self._changed()
+
+    async def unlock(self, passphrase: str) -> Status:
+        """Open the database."""
+        async with self._opening:
+            if self._keeper is not None or self._vault.phase != "locked":
+                raise ApiError("phase", "it is not locked")
+            try:
+                key = await asyncio.to_thread(self._vault.open, passphrase)
+                await self._open(key, None)
+            except rest.WrongPassphrase as error:
+                raise ApiError("wrong-passphrase", str(error)) from None
+            except VaultError as error:
+                raise ApiError("storage", str(error)) from None
+        return await self._changed()
+
+    async def _changed(self) -> Status:
+        status = await self.status()
+        self._tell(StatusChanged(status))
+        return status
+
+    async def settings(self) -> Settings:
+        """What was chosen."""
+        return await self._do(lambda desk, work: self._settings(desk, work))
+
+    def _settings(self, desk: Desk, work: Work) -> Settings:
+        locked = self._vault.kept == "passphrase"
+        return msgspec.structs.replace(desk.settings(work), passphrase=locked)
+
+    async def update_settings(
+        self,
+        language: Literal["auto", "en", "ru"] | None = None,
+        theme: Literal["auto", "light", "dark"] | None = None,
+        read_receipts: bool | None = None,
+        delivery_receipts: bool | None = None,
+        typing: bool | None = None,
+        single_keys: bool | None = None,
+        timer: int | None = None,
+    ) -> Settings:
+        """Change what is given."""
+        given: dict[str, Any] = {
+            "language": language,
+            "theme": theme,
+            "read_receipts": read_receipts,
+            "delivery_receipts": delivery_receipts,
+            "typing": typing,
+            "single_keys": single_keys,
+            "timer": timer,
+        }
+        if timer is not None and not 0 <= timer <= talking.MAX_TIMER:
+            raise ApiError("bad-params", "a message lasts at most a year, or for ever with 0")
+        changes = {key: value for key, value in given.items() if value is not None}
+        return await self._do(
+            lambda desk, work: desk.set_settings(
+                work, msgspec.structs.replace(self._settings(desk, work), **changes)
+            )
+        )
+
+    async def set_passphrase(self, new: str | None, current: str | None = None) -> Settings:
+        """Set, change or remove it."""
+        async with self._opening:
+            await self._do(lambda desk, work: None)
+            if self._vault.kept == "passphrase":
+                try:
+                    key = await asyncio.to_thread(self._vault.open, current)
+                except rest.WrongPassphrase as error:
+                    raise ApiError("wrong-passphrase", str(error)) from None
+                if not hmac.compare_digest(key, self._key):
+                    raise ApiError("wrong-passphrase", "the passphrase is not right")
+            try:
+                await asyncio.to_thread(self._vault.keep, self._key, new)
+            except VaultError as error:
+                raise ApiError("storage", str(error)) from None
+        return await self._do(
+            lambda desk, work: desk.set_settings(work, self._settings(desk, work))
+        )
+
+    async def rename_me(self, name: str) -> Status:
+        """Change one's own name."""
+        await self._do(lambda desk, work: talking.rename_me(desk, work, name))
+        return await self._changed()
+
+    async def add_relay(self, address: str) -> Status:
+        """Make a relay one of this node's homes."""
+        try:
+            home = Home.parse(address.strip())
+        except BadAddress as error:
+            raise ApiError("bad-params", str(error)) from None
+        await self._do(lambda desk, work: add_home(work, home))
+        return await self._changed()
+
+    async def remove_relay(self, id: str) -> Status:
+        """Make no more logs there."""
+
+        def job(desk: Desk, work: Work) -> None:
+            for home in desk.homes(work):
+                if home.pin.hex()[:16] == id:
+                    work.db.execute("UPDATE relay SET mine = 0 WHERE address = ?", (str(home),))
+                    work.after.append(effects.Relays())
+                    return
+            raise ApiError("not-found", "this is none of your relays")
+
+        await self._do(job)
+        return await self._changed()
+
+    # Invitations.
+
+    async def create_invitation(
+        self, many: bool = False, hours: int = 72, label: str = ""
+    ) -> Invitation:
+        """A new link."""
+        return await self._do(lambda desk, work: inviting.create(desk, work, many, hours, label))
+
+    async def invitations(self) -> list[Invitation]:
+        """All that are open, and those that ended lately."""
+
+        def job(desk: Desk, work: Work) -> list[Invitation]:
+            found = rows(work.db, "SELECT id FROM invitation ORDER BY created DESC, id")
+            return [views.invitation(work.db, desk.rows, id, work.now) for (id,) in found]
+
+        return await self._do(job)
+
+    async def revoke_invitation(self, id: str) -> Invitation:
+        """End it."""
+
+        def job(desk: Desk, work: Work) -> Invitation:
+            found = row(work.db, "SELECT state FROM invitation WHERE id = ?", id)
+            if found is not None and found[0] not in ("open", "preparing"):
+                return views.invitation(work.db, desk.rows, id, work.now)
+            return inviting.end(desk, work, id, "revoked")
+
+        return await self._do(job)
+
+    async def accept_invitation(self, link: str) -> Contact:
+        """Become contacts."""
+        return await self._accept(link, echo=False)
+
+    async def add_echo(self) -> Contact:
+        """Add Echo."""
+        if self._echo_link is None:
+            raise ApiError("not-found", "Echo is not running beside this node")
+        return await self._accept(self._echo_link, echo=True)
+
+    async def _accept(self, text: str, echo: bool) -> Contact:
+        try:
+            link = Link.parse(text, self._clock())
+        except BadLink as error:
+            code = "expired" if error.reason == "expired" else "bad-link"
+            raise ApiError(code, str(error)) from None
+
+        def check(desk: Desk, work: Work) -> None:
+            if not desk.homes(work):
+                raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
+            if row(work.db, "SELECT 1 FROM invitation WHERE accept = ?", link.accept.locator):
+                raise ApiError("own-link", "this is your own invitation; send it to somebody else")
+
+        await self._do(check)
+        record = await self._fetch(link)
+
+        def job(desk: Desk, work: Work) -> Contact:
+            cid = inviting.accept(desk, work, link, record, echo)
+            return views.contact(work.db, cid)
+
+        return await self._do(job)
+
+    async def _fetch(self, link: Link) -> bytes:
+        """The bundle that the link promises, from whichever home has it."""
+        engine = self._engine
+        assert engine is not None
+        caps = link.bundle
+        queue = engine.fetch(caps.locator)
+        left = {str(home) for home in link.homes}
+        gone, why = False, "it does not answer"
+        try:
+            for home in link.homes:
+                engine.logs.follow(caps, home, 0)
+            async with asyncio.timeout(FETCH_SECONDS):
+                while left:
+                    match await queue.get():
+                        case Received(_, _, _, _, body):
+                            if hashlib.sha256(body).digest() == link.bundle_hash:
+                                return body
+                        case CaughtUp(_, home):
+                            left.discard(str(home))
+                            gone = True
+                        case Refused(_, home, "attach", code, text):
+                            left.discard(str(home))
+                            gone, why = gone or code == "denied", text
+                        case Down(home, text) if str(home) in left:
+                            left.discard(str(home))
+                            why = text
+        except TimeoutError:
+            pass
+        finally:
+            engine.fetched(caps.locator)
+            for home in link.homes:
+                engine.logs.unfollow(caps, home)
+            engine.follow([effects.Relays()])
+        if gone:
+            raise ApiError("used", "This invitation has been used. Ask for a new one.")
+        raise ApiError(
+            "no-relay",
+            f"the relay of this invitation cannot be reached: {why}. Try again when the internet"
+            " is back",
+        )
+
+    # Contacts.
+
+    async def contacts(self) -> list[Contact]:
+        """Newest conversation first."""
+        return await self._do(
+            lambda desk, work: views.contacts(work.db, "ORDER BY active DESC, id")
+        )
+
+    async def contact(self, contact: str) -> Contact:
+        """One."""
+        return await self._of(contact, lambda desk, work, cid: views.contact(work.db, cid))
+
+    async def rename_contact(self, contact: str, name: str) -> Contact:
+        """Your own name for them."""
+        return await self._of(
+            contact, lambda desk, work, cid: talking.rename(desk, work, cid, name)
+        )
+
+    async def set_timer(self, contact: str, seconds: int) -> Contact:
+        """Lifetime of messages from now on."""
+        return await self._of(
+            contact, lambda desk, work, cid: talking.set_timer(desk, work, cid, seconds)
+        )
+
+    async def block_contact(self, contact: str, blocked: bool = True) -> Contact:
+        """Stop reading what they send."""
+        return await self._of(
+            contact, lambda desk, work, cid: talking.block(desk, work, cid, blocked)
+        )
+
+    async def delete_contact(self, contact: str) -> None:
+        """Delete the conversation, its keys and its logs."""
+        await self._of(contact, inviting.delete_contact)
+
+    # Messages.
+
+    async def messages(self, contact: str, before: int | None = None, limit: int = 50) -> Page:
+        """A conversation backwards."""
+        return await self._of(
+            contact, lambda desk, work, cid: talking.page(work, cid, before, limit)
+        )
+
+    async def messages_around(self, contact: str, id: str, limit: int = 50) -> Page:
+        """The neighbourhood of one message."""
+        return await self._of(
+            contact, lambda desk, work, cid: talking.page_around(work, cid, id, limit)
+        )
+
+    async def send(
+        self, contact: str, text: str, reply_to: str | None = None, key: str | None = None
+    ) -> Message:
+        """Write."""
+        return await self._of(
+            contact, lambda desk, work, cid: talking.send(desk, work, cid, text, reply_to, key)
+        )
+
+    async def edit(self, id: str, text: str) -> Message:
+        """Change a message of mine."""
+        return await self._do(lambda desk, work: talking.edit(desk, work, id, text))
+
+    async def delete(self, id: str, for_both: bool = True) -> Message | None:
+        """Take a message back, or remove it here."""
+        return await self._do(lambda desk, work: talking.delete(desk, work, id, for_both))
+
+    async def react(self, id: str, emoji: str | None) -> Message:
+        """Set or remove my reaction."""
+        return await self._do(lambda desk, work: talking.react(desk, work, id, emoji))
+
+    async def mark_read(self, contact: str, upto: str) -> Contact:
+        """Everything up to this message has been seen."""
+        return await self._of(
+            contact, lambda desk, work, cid: talking.mark_read(desk, work, cid, upto)
+        )
+
+    async def set_typing(self, contact: str, typing: bool) -> None:
+        """Tell them."""
+        await self._of(contact, lambda desk, work, cid: talking.typing(desk, work, cid, typing))
+
+    async def search(self, words: str, contact: str | None = None, limit: int = 50) -> list[Hit]:
+        """Newest first."""
+
+        def job(desk: Desk, work: Work) -> list[Hit]:
+            cid = None if contact is None else views.resolve(work.db, contact)
+            return talking.search(work, words, cid, limit)
+
+        return await self._do(job)
+
+    async def export(self, contact: str) -> list[Message]:
+        """A whole conversation."""
+        return await self._of(
+            contact,
+            lambda desk, work, cid: views.messages(work.db, "WHERE contact = ? ORDER BY id", cid),
+        )
+
+    # Verification.
+
+    async def start_verification(self, contact: str) -> Verification:
+        """Ask to compare emoji, or join."""
+        return await self._of(contact, comparing.start)
+
+    async def verification(self, contact: str) -> Verification | None:
+        """The comparison in progress."""
+
+        def job(desk: Desk, work: Work, cid: str) -> Verification | None:
+            machine = desk.verifications.get(cid)
+            return None if machine is None else comparing.view(cid, machine)
+
+        return await self._of(contact, job)
+
+    async def confirm_verification(self, contact: str, match: bool) -> Verification:
+        """Say whether the seven emoji were the same."""
+        return await self._of(
+            contact, lambda desk, work, cid: comparing.confirm(desk, work, cid, match)
+        )
+
+
+def add_home(work: Work, home: Home) -> None:
+    """Remember a relay as one of this node's own."""
+    work.db.execute(
+        "INSERT INTO relay VALUES (?, 1, ?) ON CONFLICT(address) DO UPDATE SET mine = 1",
+        (str(home), work.now),
+    )
+    work.after.append(effects.Relays())

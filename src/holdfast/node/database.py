@@ -1,0 +1,198 @@
+"""The node's database: one encrypted SQLite file, its tables and how they changed.
+
+Times are milliseconds, byte strings are blobs. Secrets with state (identity, ratchets,
+invitations) are wrapped once more inside, see `core.seal.rest.Rows`, with a counter
+that rises at every write. Source: spec/seal.md, "At rest"; SQLite3MC (cipher chacha20
+with a raw key).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+SCHEMA: Final = (
+    """
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE relay (
+        address TEXT PRIMARY KEY, mine INTEGER NOT NULL, added INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE contact (
+        id TEXT PRIMARY KEY,
+        root BLOB NOT NULL,
+        name TEXT NOT NULL DEFAULT '',      -- given here, empty for theirs
+        own_name TEXT NOT NULL,
+        state TEXT NOT NULL,
+        verified BLOB,                      -- the root key that was compared
+        echo INTEGER NOT NULL DEFAULT 0,
+        added INTEGER NOT NULL,
+        active INTEGER NOT NULL,            -- last thing that happened, for the order
+        timer INTEGER NOT NULL DEFAULT 0,
+        inbox BLOB NOT NULL,                -- what I read: secrets and homes
+        outbox BLOB NOT NULL,               -- what I append to
+        session BLOB NOT NULL,
+        counter INTEGER NOT NULL,
+        accept BLOB                         -- the answer to their link, until a relay has it
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX contact_root ON contact(root);
+    CREATE TABLE message (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        cursor INTEGER NOT NULL,
+        mine INTEGER NOT NULL,
+        mid BLOB NOT NULL,
+        kind TEXT NOT NULL,
+        note TEXT NOT NULL DEFAULT '',
+        text TEXT NOT NULL DEFAULT '',
+        at INTEGER NOT NULL,
+        received INTEGER NOT NULL,
+        until INTEGER NOT NULL DEFAULT 0,
+        count INTEGER NOT NULL DEFAULT 0,
+        edited INTEGER NOT NULL DEFAULT 0,
+        deleted INTEGER NOT NULL DEFAULT 0,
+        reply_mid BLOB,
+        reply_mine INTEGER,
+        state TEXT NOT NULL,
+        seen INTEGER NOT NULL DEFAULT 0,    -- read here (theirs)
+        read_at INTEGER NOT NULL DEFAULT 0,
+        timer INTEGER NOT NULL DEFAULT 0,
+        expires INTEGER NOT NULL DEFAULT 0,
+        seq INTEGER,                        -- of the record that carries it, if mine
+        client_key TEXT
+    );
+    CREATE INDEX message_contact ON message(contact, id);
+    CREATE UNIQUE INDEX message_mid ON message(contact, mine, mid);
+    CREATE INDEX message_cursor ON message(cursor);
+    CREATE INDEX message_expires ON message(expires) WHERE expires > 0;
+    CREATE INDEX message_unseen ON message(contact) WHERE seen = 0 AND mine = 0;
+    CREATE INDEX message_waiting ON message(contact, seq) WHERE state IN ('waiting', 'sent');
+    CREATE UNIQUE INDEX message_key ON message(contact, client_key) WHERE client_key IS NOT NULL;
+    CREATE TABLE reaction (
+        message INTEGER NOT NULL REFERENCES message(id) ON DELETE CASCADE,
+        mine INTEGER NOT NULL, emoji TEXT NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (message, mine)
+    ) WITHOUT ROWID;
+    -- Sealed records until the peer has acknowledged them, and the homes that lack them.
+    CREATE TABLE outgoing (
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        seq INTEGER NOT NULL, rid BLOB NOT NULL, blob BLOB NOT NULL,
+        PRIMARY KEY (contact, seq)
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX outgoing_rid ON outgoing(rid);
+    CREATE TABLE unsent (
+        rid BLOB NOT NULL, home TEXT NOT NULL, contact TEXT NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (rid, home)
+    ) WITHOUT ROWID;
+    CREATE INDEX unsent_contact ON unsent(contact, seq);
+    -- How far each log was read at each home.
+    CREATE TABLE position (
+        locator BLOB NOT NULL, home TEXT NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (locator, home)
+    ) WITHOUT ROWID;
+    -- Logs that a home does not have yet, or still has.
+    CREATE TABLE wanted (
+        locator BLOB NOT NULL, home TEXT NOT NULL, caps BLOB NOT NULL, most INTEGER NOT NULL,
+        PRIMARY KEY (locator, home)
+    ) WITHOUT ROWID;
+    CREATE TABLE unwanted (
+        locator BLOB NOT NULL, home TEXT NOT NULL, caps BLOB NOT NULL, since INTEGER NOT NULL,
+        PRIMARY KEY (locator, home)
+    ) WITHOUT ROWID;
+    CREATE TABLE invitation (
+        id TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        secret BLOB NOT NULL,
+        counter INTEGER NOT NULL,
+        bundle BLOB NOT NULL,               -- locators, to know whose record came
+        accept BLOB NOT NULL,
+        label TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        used_by TEXT NOT NULL DEFAULT ''
+    ) WITHOUT ROWID;
+    CREATE VIRTUAL TABLE found USING fts5(
+        text, content='message', content_rowid='id',
+        tokenize="unicode61 remove_diacritics 2", prefix='2 3'
+    );
+    INSERT INTO found(found, rank) VALUES('secure-delete', 1);
+    CREATE TRIGGER found_new AFTER INSERT ON message WHEN new.kind = 'text' BEGIN
+        INSERT INTO found(rowid, text) VALUES (new.id, new.text);
+    END;
+    CREATE TRIGGER found_gone AFTER DELETE ON message WHEN old.kind = 'text' BEGIN
+        INSERT INTO found(found, rowid, text) VALUES ('delete', old.id, old.text);
+    END;
+    CREATE TRIGGER found_changed AFTER UPDATE OF text ON message WHEN old.kind = 'text' BEGIN
+        INSERT INTO found(found, rowid, text) VALUES ('delete', old.id, old.text);
+        INSERT INTO found(rowid, text) VALUES (new.id, new.text);
+    END;
+    """,
+)
+"""One script a version; a database is brought up from whichever it has."""
+
+
+class WrongKey(Exception):
+    """The key does not open this database, or it is damaged."""
+
+
+class TooNew(Exception):
+    """The database was written by a newer Holdfast."""
+
+
+def open_database(path: Path, key: bytes, vfs: str | None = None) -> apsw.Connection:
+    """Open, or make, and bring up to date. `vfs` is a registered SQLite VFS, for tests.
+
+    Raises `WrongKey`, `TooNew`, `apsw.Error` for the disk's own trouble.
+    """
+    connection = apsw.Connection(str(path), vfs=vfs)
+    try:
+        connection.pragma("cipher", "chacha20")
+        connection.pragma("key", f"raw:{key.hex()}")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    except (apsw.NotADBError, apsw.CorruptError):
+        connection.close()
+        raise WrongKey(
+            f"{path} does not open with its key: one of the two was replaced or damaged"
+        ) from None
+    for name, value in (
+        ("journal_mode", "wal"),
+        ("synchronous", "full"),
+        ("temp_store", "memory"),
+        ("secure_delete", 1),
+        ("foreign_keys", 1),
+        ("trusted_schema", 0),
+        ("wal_autocheckpoint", 400),
+        ("journal_size_limit", 0),
+    ):
+        connection.pragma(name, value)
+    connection.set_busy_timeout(5_000)
+    _migrate(connection, path)
+    return connection
+
+
+def _migrate(connection: apsw.Connection, path: Path) -> None:
+    version = int(connection.pragma("user_version"))
+    if version > len(SCHEMA):
+        connection.close()
+        raise TooNew(f"{path} was written by a newer Holdfast; update this one")
+    for number in range(version, len(SCHEMA)):
+        with connection:
+            connection.execute(SCHEMA[number])
+            connection.pragma("user_version", number + 1)
+
+
+def close_database(connection: apsw.Connection) -> None:
+    """Close, with nothing left in the write-ahead log."""
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection.close()
+
+
+def row(connection: apsw.Connection, sql: str, *values: Any) -> Any:
+    """The first row as a tuple, or None."""
+    return connection.execute(sql, values).fetchone()
+
+
+def rows(connection: apsw.Connection, sql: str, *values: Any) -> list[Any]:
+    """All rows as tuples."""
+    return connection.execute(sql, values).fetchall()

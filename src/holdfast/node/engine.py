@@ -1,0 +1,391 @@
+"""Between the keeper and the relays: what relays tell becomes jobs, what jobs leave
+becomes calls.
+
+Nothing here is durable. `resume` reads from the database everything that was under way,
+so that a start after a crash goes on where the last commit was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from holdfast.core.caps import Home
+from holdfast.core.chat import content
+from holdfast.drive.logs import (
+    Appended,
+    CaughtUp,
+    Connect,
+    Created,
+    Down,
+    Live,
+    LogEvent,
+    Logs,
+    Received,
+    Refused,
+    Up,
+)
+from holdfast.node import comparing, effects, inviting, receiving, talking
+from holdfast.node.database import row, rows
+from holdfast.node.desk import LIFETIME, Desk, unpack_caps, unpack_inbox
+from holdfast.node.keeper import Keeper, StorageFailed, Work
+from holdfast.node.relays import Relays
+from holdfast.node.schema import Event, StatusChanged, TypingChanged
+
+TICK_SECONDS: Final = 60.0
+AGAIN_SECONDS: Final = 5.0
+"""Before a log is read again that was not there, or whose record the disk did not take."""
+TYPING_SECONDS: Final = 6.0
+"""How long somebody is shown as writing after the last word of it."""
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """`tell` hears the news. `start` after the keeper runs; all on the loop's thread."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        connect: Connect,
+        clock: Callable[[], int],
+        tell: Callable[[Event], None],
+    ) -> None:
+        self.desk = desk
+        self.relays = Relays(clock)
+        self.logs = Logs(connect, clock, desk.entropy, self._on_event)
+        self._clock = clock
+        self._tell = tell
+        self._keeper: Keeper | None = None
+        self._routes: dict[bytes, effects.Route] = {}
+        self._homes: dict[bytes, set[str]] = {}
+        """Where each followed log is read."""
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._fetches: dict[bytes, asyncio.Queue[LogEvent]] = {}
+        self._ticking: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    async def start(self, keeper: Keeper) -> None:
+        """Go on with everything that was under way."""
+        self._keeper = keeper
+        await keeper.run(lambda work: resume(self.desk, work))
+        self._ticking = asyncio.create_task(self._tick())
+
+    async def stop(self) -> None:
+        """Let go of the relays and of all timers."""
+        self._stopped = True
+        if self._ticking is not None:
+            self._ticking.cancel()
+        for timer in self._timers.values():
+            timer.cancel()
+        await self.logs.stop()
+
+    # What follows a commit.
+
+    def follow(self, after: list[Any]) -> None:
+        """Carry out what a committed job left, in order."""
+        if self._stopped:
+            return
+        for effect in after:
+            self._carry_out(effect)
+
+    def _carry_out(self, effect: effects.Effect) -> None:
+        match effect:
+            case effects.Tell(event):
+                self._tell(event)
+            case effects.Append(caps, home, rid, body, lifetime):
+                self.logs.append(caps, home, rid, body, lifetime)
+            case effects.Create(caps, home, most):
+                self.logs.create(caps, home, most)
+            case effects.Follow(caps, home, since, route):
+                self._routes[caps.locator] = route
+                self._homes.setdefault(caps.locator, set()).add(str(home))
+                self.logs.follow(caps, home, since)
+            case effects.Unfollow(caps, home):
+                self._homes.get(caps.locator, set()).discard(str(home))
+                self.logs.unfollow(caps, home)
+            case effects.Trim(caps, home, upto):
+                self.logs.trim(caps, home, upto)
+            case effects.Drop(caps, home):
+                self._routes.pop(caps.locator, None)
+                self._homes.pop(caps.locator, None)
+                self.logs.drop(caps, home)
+            case effects.Due(contact, at):
+                self._at(
+                    f"due {contact}",
+                    at,
+                    lambda work: receiving.control(self.desk, work, contact),
+                )
+            case effects.Expire(at):
+                self._at("expire", at, self._expire, soonest=True)
+            case effects.Relays():
+                self._submit(self._read_relays)
+            case effects.Use(mine, used):
+                self._use(mine, used)
+
+    def _at(
+        self,
+        name: str,
+        at: int | None,
+        job: Callable[[Work], object],
+        soonest: bool = False,
+    ) -> None:
+        """Run a job at a time (ms), instead of what was set under this name."""
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(name)
+        delay = 0.0 if at is None else max(0, at - self._clock()) / 1000
+        if timer is not None:
+            if soonest and not timer.cancelled() and timer.when() <= loop.time() + delay:
+                return
+            timer.cancel()
+            del self._timers[name]
+        if at is not None and not self._stopped:
+
+            def run() -> None:
+                self._timers.pop(name, None)
+                self._submit(job)
+
+            # A timer of the loop reaches a day ahead at most; the job looks again then.
+            self._timers[name] = loop.call_later(min(delay, 86_400.0), run)
+
+    def _expire(self, work: Work) -> None:
+        talking.expire(self.desk, work)
+
+    def _submit(self, job: Callable[[Work], object]) -> asyncio.Future[object] | None:
+        if self._keeper is None or self._stopped:
+            return None
+        done = self._keeper.submit(job)
+        done.add_done_callback(_report)
+        return done
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self._submit(lambda work: tick(self.desk, work))
+
+    # What relays tell.
+
+    def _on_event(self, event: LogEvent) -> None:
+        match event:
+            case Up(home):
+                self.relays.up(home)
+                self._tell_status()
+            case Down(home, why):
+                self.relays.down(home, why)
+                self._tell_status()
+                for fetch in self._fetches.values():
+                    fetch.put_nowait(event)
+            case Created(locator, home):
+                name = str(home)
+                self._submit(lambda work: inviting.made(self.desk, work, locator, name))
+            case Appended(_, home, rid):
+                name = str(home)
+                self._submit(lambda work: receiving.appended(self.desk, work, rid, name))
+            case Received() | CaughtUp() | Refused() | Live():
+                self._of_log(event)
+
+    def _of_log(self, event: Received | CaughtUp | Refused | Live) -> None:
+        if event.locator in self._fetches:
+            self._fetches[event.locator].put_nowait(event)
+            return
+        kind, id = self._routes.get(event.locator, ("", ""))
+        match event:
+            case Received() if kind == "inbox":
+                self._received(id, event)
+            case Received(locator, home, seq, _, body) if kind == "accept":
+                self._careful(
+                    locator,
+                    home,
+                    lambda work: inviting.answered(self.desk, work, id, str(home), seq, body),
+                )
+            case CaughtUp(locator, home):
+                self.relays.caught_up(locator, home)
+                if kind == "inbox" and self.relays.all_caught_up(
+                    locator, self._homes.get(locator, set())
+                ):
+                    self._submit(lambda work: receiving.caught_up(self.desk, work, id))
+            case Live(_, _, _, body) if kind == "inbox":
+                self._live(id, body)
+            case Refused(locator, home, "attach") if kind == "inbox":
+                self._again(locator, home, make=True)
+            case Refused(locator, _, "append", "denied" | "closed"):
+                self._submit(lambda work: inviting.answer_refused(self.desk, work, locator))
+
+    def _received(self, cid: str, event: Received) -> None:
+        outage = self.relays.outage(event.locator, event.home)
+        self._careful(
+            event.locator,
+            event.home,
+            lambda work: receiving.received(
+                self.desk,
+                work,
+                cid,
+                event.locator,
+                str(event.home),
+                event.seq,
+                event.body,
+                outage,
+            ),
+        )
+
+    def _careful(self, locator: bytes, home: Home, job: Callable[[Work], object]) -> None:
+        """If the disk does not take what came, it is read again from the relay later."""
+        done = self._submit(job)
+        if done is not None:
+            done.add_done_callback(
+                lambda done: (
+                    self._again(locator, home)
+                    if isinstance(done.exception(), StorageFailed)
+                    else None
+                )
+            )
+
+    def _again(self, locator: bytes, home: Home, make: bool = False) -> None:
+        """Read a log again from where the database has it; `make`: it was not there."""
+        if self._stopped:
+            return
+
+        def job(work: Work) -> None:
+            kind, id = self._routes.get(locator, ("", ""))
+            table = {"inbox": "contact", "accept": "invitation"}.get(kind)
+            if table is None:
+                return
+            if kind == "inbox":
+                found = row(work.db, "SELECT inbox FROM contact WHERE id = ?", id)
+                if found is None:
+                    return
+                caps = unpack_inbox(found[0]).caps
+            else:
+                caps = inviting.load(self.desk, work, id).accept_caps
+            if caps.locator != locator:
+                return
+            if make:
+                self.desk.want(work, caps, home)
+            since = self.desk.position(work, locator, str(home))
+            self.desk.seen.pop((locator, str(home)), None)
+            work.after.append(effects.Unfollow(caps, home))
+            work.after.append(effects.Follow(caps, home, since, self._routes[locator]))
+
+        asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._submit, job)
+
+    def _live(self, cid: str, body: bytes) -> None:
+        try:
+            frame = content.decode_typing(body)
+        except content.Malformed:
+            return
+        name = f"typing {cid}"
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+        if frame.typing:
+
+            def over() -> None:
+                self._timers.pop(name, None)
+                self._tell(TypingChanged(cid, False))
+
+            loop = asyncio.get_running_loop()
+            self._timers[name] = loop.call_later(TYPING_SECONDS, over)
+        self._tell(TypingChanged(cid, frame.typing))
+
+    # Relays.
+
+    def _read_relays(self, work: Work) -> None:
+        mine = frozenset(str(home) for home in self.desk.homes(work))
+        work.after.append(effects.Use(mine, used_homes(self.desk, work)))
+
+    def _use(self, mine: frozenset[str], used: dict[str, Home]) -> None:
+        for home in self.relays.use(mine, used):
+            self.logs.close(home)
+        for home in used.values():
+            self.logs.open(home)
+        self._tell_status()
+
+    def _tell_status(self) -> None:
+        self._submit(
+            lambda work: work.after.append(
+                effects.Tell(StatusChanged(self.relays.status(self.desk, work)))
+            )
+        )
+
+    # First contact.
+
+    def fetch(self, locator: bytes) -> asyncio.Queue[LogEvent]:
+        """What happens on this log goes to the queue, until `fetched`."""
+        queue = self._fetches[locator] = asyncio.Queue()
+        return queue
+
+    def fetched(self, locator: bytes) -> None:
+        """No more of it."""
+        self._fetches.pop(locator, None)
+
+
+def _report(done: asyncio.Future[object]) -> None:
+    """A job nobody waits for has failed. Nothing of its content goes into the log."""
+    if not done.cancelled() and (error := done.exception()) is not None:
+        text = str(error) if isinstance(error, StorageFailed) else type(error).__name__
+        _log.error("a job of the node failed: %s", text)
+
+
+def used_homes(desk: Desk, work: Work) -> dict[str, Home]:
+    """Every relay that something of this node's is on."""
+    found: dict[str, Home] = {str(home): home for home in desk.homes(work)}
+    for pair in rows(work.db, "SELECT inbox, outbox FROM contact ORDER BY id"):
+        for stored in pair:
+            found.update({str(home): home for home in unpack_inbox(stored).homes})
+    for (address,) in rows(work.db, "SELECT home FROM wanted UNION SELECT home FROM unwanted"):
+        found[address] = Home.parse(address)
+    for (id,) in rows(work.db, "SELECT id FROM invitation WHERE state IN ('open', 'preparing')"):
+        for home in inviting.load(desk, work, id).link.homes:
+            found[str(home)] = home
+    return found
+
+
+def tick(desk: Desk, work: Work) -> None:
+    """Once a minute: what has run out, and what is still missing."""
+    inviting.sweep(desk, work)
+    comparing.expire(desk, work)
+    for cid in desk.with_gap():
+        receiving.caught_up(desk, work, cid)
+
+
+def resume(desk: Desk, work: Work) -> None:
+    """Everything that the last run had under way."""
+    work.after.append(effects.Relays())
+    for address, stored, most in rows(
+        work.db, "SELECT home, caps, most FROM wanted ORDER BY locator, home"
+    ):
+        work.after.append(effects.Create(unpack_caps(stored), Home.parse(address), most))
+    for cid, state, stored, waiting in rows(
+        work.db, "SELECT id, state, inbox, accept FROM contact ORDER BY added"
+    ):
+        if state != "blocked":
+            inbox = unpack_inbox(stored)
+            for home in inbox.homes:
+                since = desk.position(work, inbox.caps.locator, str(home))
+                work.after.append(effects.Follow(inbox.caps, home, since, ("inbox", cid)))
+            receipts = desk.settings(work).delivery_receipts
+            work.after.append(effects.Due(cid, desk.session(work, cid).due(receipts)))
+        if waiting is not None:
+            inviting.answer(desk, work, cid)
+    for id, state in rows(
+        work.db, "SELECT id, state FROM invitation WHERE state IN ('open', 'preparing')"
+    ):
+        made = inviting.load(desk, work, id)
+        for home in made.link.homes:
+            since = desk.position(work, made.accept_caps.locator, str(home))
+            work.after.append(effects.Follow(made.accept_caps, home, since, ("accept", id)))
+        if state == "preparing":
+            inviting.publish(desk, work, id, made)
+    for stored, address, rid, blob in rows(
+        work.db,
+        "SELECT c.outbox, u.home, u.rid, o.blob FROM unsent u JOIN outgoing o ON o.rid = u.rid"
+        " JOIN contact c ON c.id = u.contact ORDER BY u.contact, u.seq, u.home",
+    ):
+        caps = unpack_inbox(stored).caps
+        work.after.append(effects.Append(caps, Home.parse(address), rid, blob, LIFETIME))
+    for address, stored in rows(work.db, "SELECT home, caps FROM unwanted ORDER BY locator, home"):
+        work.after.append(effects.Drop(unpack_caps(stored), Home.parse(address)))
+    inviting.sweep(desk, work)
+    talking.expire(desk, work)

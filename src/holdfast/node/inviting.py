@@ -1,0 +1,388 @@
+"""Jobs of first contact: making, ending and answering invitations."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.core.caps import Caps, Home
+from holdfast.core.chat import content, names
+from holdfast.core.seal import invitation as seal
+from holdfast.core.seal.bundle import BadBundle
+from holdfast.core.seal.hpke import Unopenable
+from holdfast.core.seal.link import MAX_HOMES, Link
+from holdfast.core.seal.pairwise import KeyChanged, require_same_device
+from holdfast.node import effects, views
+from holdfast.node.database import row, rows
+from holdfast.node.desk import LIFETIME, Desk, pack_inbox, unpack_inbox
+from holdfast.node.effects import Follow
+from holdfast.node.keeper import Work
+from holdfast.node.rpc import ApiError
+from holdfast.node.schema import ContactRemoved, Invitation
+
+HOUR: Final = 3_600_000
+MAX_HOURS: Final = 24 * 365
+ONE: Final = 8
+"""Answers that the accept log of an invitation for one ever takes."""
+MANY: Final = 2_000
+KEPT: Final = 7 * 24 * HOUR
+"""Milliseconds an ended invitation is still listed, and its bundle kept by relays."""
+
+
+def create(desk: Desk, work: Work, many: bool, hours: int, label: str) -> Invitation:
+    """A new invitation and its two logs at each of my relays."""
+    if not 1 <= hours <= MAX_HOURS:
+        raise ApiError("bad-params", f"an invitation lasts from 1 to {MAX_HOURS} hours")
+    homes = desk.homes(work)[:MAX_HOMES]
+    if not homes:
+        raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
+    expires = work.now + hours * HOUR
+    made = seal.Invitation.create(
+        desk.identity(work),
+        homes,
+        expires,
+        desk.profile(work),
+        work.now,
+        desk.entropy,
+        many,
+    )
+    id = desk.entropy(8).hex()
+    bundle, accept = made.bundle_caps, made.accept_caps
+    wrapped = desk.rows.wrap("invitation", id.encode(), 0, made.dump(), desk.entropy)
+    work.db.execute(
+        "INSERT INTO invitation VALUES (?, 'preparing', ?, 0, ?, ?, ?, ?, ?, '')",
+        (
+            id,
+            wrapped,
+            bundle.locator,
+            accept.locator,
+            names.clean(label),
+            work.now,
+            expires,
+        ),
+    )
+    for home in homes:
+        desk.want(work, bundle, home)
+        desk.want(work, accept, home, MANY if many else ONE)
+        work.after.append(Follow(accept, home, 0, ("accept", id)))
+    publish(desk, work, id, made)
+    desk.touch_invitation(work, id)
+    return views.invitation(work.db, desk.rows, id, work.now)
+
+
+def publish(desk: Desk, work: Work, id: str, made: seal.Invitation) -> None:
+    """Append the bundle at every home; again after each start until one has it."""
+    lifetime = max(60, (made.link.expires * 1000 - work.now + KEPT) // 1000)
+    rid = made.link.bundle_hash[:16]
+    for home in made.link.homes:
+        work.after.append(
+            effects.Append(made.bundle_caps, home, rid, made.record, min(lifetime, 90 * 86_400))
+        )
+
+
+def published(desk: Desk, work: Work, rid: bytes) -> None:
+    """A relay has this record; if it is a bundle, its link works from now on."""
+    for (id,) in rows(work.db, "SELECT id FROM invitation WHERE state = 'preparing'"):
+        if load(desk, work, id).link.bundle_hash[:16] == rid:
+            work.db.execute("UPDATE invitation SET state = 'open' WHERE id = ?", (id,))
+            desk.touch_invitation(work, id)
+
+
+def load(desk: Desk, work: Work, id: str) -> seal.Invitation:
+    """The secret state. Raises `ApiError`."""
+    found = row(work.db, "SELECT secret, counter FROM invitation WHERE id = ?", id)
+    if found is None:
+        raise ApiError("not-found", "there is no such invitation")
+    return seal.Invitation.load(desk.rows.unwrap("invitation", id.encode(), found[1], found[0]))
+
+
+def _save(desk: Desk, work: Work, id: str, made: seal.Invitation, state: str, by: str) -> None:
+    (counter,) = row(work.db, "SELECT counter FROM invitation WHERE id = ?", id)
+    wrapped = desk.rows.wrap("invitation", id.encode(), counter + 1, made.dump(), desk.entropy)
+    work.db.execute(
+        "UPDATE invitation SET secret = ?, counter = ?, state = ?, used_by = ? WHERE id = ?",
+        (wrapped, counter + 1, state, by, id),
+    )
+
+
+def end(desk: Desk, work: Work, id: str, state: str, by: str = "") -> Invitation:
+    """Delete the keys and both logs: `revoked`, `used` or `expired`."""
+    made = load(desk, work, id)
+    made.revoke()
+    _save(desk, work, id, made, state, by)
+    for home in made.link.homes:
+        desk.drop(work, made.bundle_caps, home)
+        desk.drop(work, made.accept_caps, home)
+    desk.touch_invitation(work, id)
+    return views.invitation(work.db, desk.rows, id, work.now)
+
+
+def sweep(desk: Desk, work: Work) -> None:
+    """End what has expired, forget what ended long ago."""
+    late = work.now - seal.GRACE
+    for (id,) in rows(
+        work.db,
+        "SELECT id FROM invitation WHERE state IN ('open', 'preparing') AND expires <= ?",
+        late,
+    ):
+        end(desk, work, id, "expired")
+    work.db.execute(
+        "DELETE FROM invitation WHERE state NOT IN ('open', 'preparing')"
+        " AND max(created, expires) <= ?",
+        (work.now - KEPT,),
+    )
+    work.db.execute("DELETE FROM unwanted WHERE since <= ?", (work.now - KEPT,))
+
+
+# Somebody answered.
+
+
+def answered(desk: Desk, work: Work, id: str, home: str, seq: int, record: bytes) -> None:
+    """A record came into an accept log: a contact, or nothing."""
+    found = row(work.db, "SELECT state FROM invitation WHERE id = ?", id)
+    if found is None or found[0] not in ("open", "preparing"):
+        return
+    made = load(desk, work, id)
+    work.db.execute(
+        "INSERT OR REPLACE INTO position VALUES (?, ?, ?)",
+        (made.accept_caps.locator, home, seq),
+    )
+    try:
+        contact = made.open_accept(record, desk.identity(work), work.now, desk.entropy)
+    except (Unopenable, seal.Used):
+        return
+    if isinstance(contact, seal.Repeat):
+        return
+    cid = add(desk, work, contact, "active", None)
+    _save(desk, work, id, made, "open", cid)
+    if made.link.many:
+        desk.touch_invitation(work, id)
+    else:
+        end(desk, work, id, "used", cid)
+
+
+# I answer.
+
+
+def accept(desk: Desk, work: Work, link: Link, record: bytes, echo: bool) -> str:
+    """Make the contact that a link leads to; its id. Raises `ApiError`."""
+    homes = desk.homes(work)[:MAX_HOMES]
+    if not homes:
+        raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
+    try:
+        contact, answer = seal.accept(
+            link,
+            record,
+            desk.identity(work),
+            homes,
+            desk.profile(work),
+            work.now,
+            desk.entropy,
+        )
+    except BadBundle as error:
+        code = {"own-link": "own-link", "expired": "expired"}.get(error.reason, "bad-link")
+        raise ApiError(code, str(error)) from None
+    known = row(work.db, "SELECT id, state FROM contact WHERE root = ?", contact.devices.root)
+    if known is not None and known[1] in ("active", "joining"):
+        raise ApiError("used", "this person is among your contacts already")
+    cid = add(desk, work, contact, "joining", _pack_answer(link.accept, link.homes, answer))
+    if echo:
+        work.db.execute("UPDATE contact SET echo = 1 WHERE id = ?", (cid,))
+        desk.touch_contact(work, cid)
+    return cid
+
+
+def add(desk: Desk, work: Work, contact: seal.Contact, state: str, answer: bytes | None) -> str:
+    """Store a new contact, or the new session of a known one; its id."""
+    found = row(work.db, "SELECT id FROM contact WHERE root = ?", contact.devices.root)
+    if found is not None:
+        return _renew(desk, work, found[0], contact, state, answer)
+    cid = desk.entropy(8).hex()
+    timer = desk.settings(work).timer
+    outbox = seal.Inbox(contact.theirs.caps.only("append"), contact.theirs.homes)
+    work.db.execute(
+        "INSERT INTO contact (id, root, own_name, state, added, active, timer, inbox, outbox,"
+        " session, counter, accept) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, x'', 0, ?)",
+        (
+            cid,
+            contact.devices.root,
+            profile_name(contact.profile),
+            state,
+            work.now,
+            work.now,
+            timer,
+            pack_inbox(contact.mine),
+            pack_inbox(outbox),
+            answer,
+        ),
+    )
+    _open_inboxes(desk, work, cid, contact, answer is not None)
+    desk.keep(work, cid, contact.pairwise, 0)
+    desk.note(work, cid, "added")
+    desk.touch_contact(work, cid)
+    return cid
+
+
+def _renew(
+    desk: Desk,
+    work: Work,
+    cid: str,
+    contact: seal.Contact,
+    state: str,
+    answer: bytes | None,
+) -> str:
+    """The same person by a new invitation. What waits goes over only to the same device."""
+    stored, counter = row(work.db, "SELECT inbox, counter FROM contact WHERE id = ?", cid)
+    old = unpack_inbox(stored)
+    same = may_resend(desk, work, cid, contact)
+    for home in old.homes:
+        desk.drop(work, old.caps, home)
+    work.db.execute("DELETE FROM outgoing WHERE contact = ?", (cid,))
+    work.db.execute("DELETE FROM unsent WHERE contact = ?", (cid,))
+    outbox = seal.Inbox(contact.theirs.caps.only("append"), contact.theirs.homes)
+    work.db.execute(
+        "UPDATE contact SET state = ?, inbox = ?, outbox = ?, accept = ?, active = ? WHERE id = ?",
+        (state, pack_inbox(contact.mine), pack_inbox(outbox), answer, work.now, cid),
+    )
+    desk.verifications.pop(cid, None)
+    _open_inboxes(desk, work, cid, contact, answer is not None)
+    desk.forget(cid)
+    desk.keep(work, cid, contact.pairwise, counter)
+    waiting = [
+        id
+        for (id,) in rows(
+            work.db,
+            "SELECT id FROM message WHERE contact = ? AND mine AND kind = 'text'"
+            " AND state IN ('waiting', 'sent') ORDER BY id",
+            cid,
+        )
+    ]
+    if same:
+        for id in waiting:
+            _say_again(desk, work, cid, id)
+    else:
+        work.db.execute(
+            "UPDATE message SET state = 'unsent' WHERE contact = ? AND mine AND kind = 'text'"
+            " AND state IN ('waiting', 'sent')",
+            (cid,),
+        )
+        work.db.execute("UPDATE contact SET verified = NULL WHERE id = ?", (cid,))
+        desk.note(work, cid, "key-changed")
+    desk.touch_message(work, *waiting)
+    desk.touch_contact(work, cid)
+    return cid
+
+
+def may_resend(desk: Desk, work: Work, cid: str, contact: seal.Contact) -> bool:
+    """Whether what waits for the old session may be sealed again for the new one."""
+    try:
+        require_same_device(desk.session(work, cid), contact.pairwise)
+    except KeyChanged:
+        return False
+    return True
+
+
+def _say_again(desk: Desk, work: Work, cid: str, id: int) -> None:
+    mid, at, text, timer, reply_mid, reply_mine = row(
+        work.db,
+        "SELECT mid, at, text, timer, reply_mid, reply_mine FROM message WHERE id = ?",
+        id,
+    )
+    if not text:
+        return
+    reply = None if reply_mid is None else content.Ref(reply_mid, bool(reply_mine))
+    seq = desk.say(work, cid, content.Text(mid, at, text, reply, timer))
+    work.db.execute("UPDATE message SET seq = ?, state = 'waiting' WHERE id = ?", (seq, id))
+
+
+def _open_inboxes(desk: Desk, work: Work, cid: str, contact: seal.Contact, initiator: bool) -> None:
+    """Whoever accepts makes both inboxes; both follow their own."""
+    for home in contact.mine.homes:
+        if initiator:
+            desk.want(work, contact.mine.caps, home)
+        work.after.append(Follow(contact.mine.caps, home, 0, ("inbox", cid)))
+    if initiator:
+        for home in contact.theirs.homes:
+            desk.want(work, contact.theirs.caps, home)
+    work.after.append(effects.Relays())
+
+
+def made(desk: Desk, work: Work, locator: bytes, home: str) -> None:
+    """A wanted log exists at a home."""
+    work.db.execute("DELETE FROM wanted WHERE locator = ? AND home = ?", (locator, home))
+    for (cid,) in rows(work.db, "SELECT id FROM contact WHERE accept IS NOT NULL"):
+        answer(desk, work, cid)
+
+
+def answer(desk: Desk, work: Work, cid: str) -> None:
+    """Append the answer to the link once both inboxes exist at one home each."""
+    inbox, outbox, packed = row(
+        work.db, "SELECT inbox, outbox, accept FROM contact WHERE id = ?", cid
+    )
+    for stored in (inbox, outbox):
+        log = unpack_inbox(stored)
+        lacking = rows(work.db, "SELECT home FROM wanted WHERE locator = ?", log.caps.locator)
+        if len(lacking) >= len(log.homes):
+            return
+    caps, homes, record = _unpack_answer(packed)
+    for home in homes:
+        work.after.append(effects.Append(caps, home, _answer_rid(record), record, LIFETIME))
+
+
+def answer_is_there(desk: Desk, work: Work, rid: bytes) -> None:
+    """A relay has this record; if it is an answer, it need not be repeated."""
+    for cid, packed in rows(work.db, "SELECT id, accept FROM contact WHERE accept IS NOT NULL"):
+        if _answer_rid(_unpack_answer(packed)[2]) == rid:
+            work.db.execute("UPDATE contact SET accept = NULL WHERE id = ?", (cid,))
+
+
+def answer_refused(desk: Desk, work: Work, locator: bytes) -> None:
+    """The accept log is gone or full: somebody else has used the link."""
+    for cid, packed in rows(
+        work.db,
+        "SELECT id, accept FROM contact WHERE accept IS NOT NULL AND state = 'joining'",
+    ):
+        if _unpack_answer(packed)[0].locator == locator:
+            work.db.execute("UPDATE contact SET state = 'used', accept = NULL WHERE id = ?", (cid,))
+            desk.touch_contact(work, cid)
+
+
+def _pack_answer(caps: Caps, homes: tuple[Home, ...], record: bytes) -> bytes:
+    packed = pack_inbox(seal.Inbox(caps, homes))
+    return len(packed).to_bytes(4, "big") + packed + record
+
+
+def _unpack_answer(data: bytes) -> tuple[Caps, tuple[Home, ...], bytes]:
+    end = 4 + int.from_bytes(data[:4], "big")
+    inbox = unpack_inbox(data[4:end])
+    return inbox.caps, inbox.homes, data[end:]
+
+
+def _answer_rid(record: bytes) -> bytes:
+    """Random already, and the same after a restart."""
+    return record[-16:]
+
+
+def profile_name(profile: bytes) -> str:
+    """The name somebody gives, as it may be shown; a stand-in if there is none."""
+    try:
+        said = content.decode(profile)
+    except content.Malformed:
+        return "?"
+    return names.clean(said.name) or "?" if isinstance(said, content.Profile) else "?"
+
+
+def delete_contact(desk: Desk, work: Work, cid: str) -> None:
+    """Delete the conversation, its keys and the log that I own."""
+    found = row(work.db, "SELECT inbox FROM contact WHERE id = ?", cid)
+    if found is None:
+        raise ApiError("not-found", "there is no such contact")
+    inbox = unpack_inbox(found[0])
+    for home in inbox.homes:
+        desk.drop(work, inbox.caps, home)
+    work.db.execute("DELETE FROM unsent WHERE contact = ?", (cid,))
+    work.db.execute("DELETE FROM contact WHERE id = ?", (cid,))
+    desk.forget(cid)
+    desk.verifications.pop(cid, None)
+    work.after.append(effects.Due(cid, None))
+    work.after.append(effects.Tell(ContactRemoved(cid)))
+    work.after.append(effects.Relays())

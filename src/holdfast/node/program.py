@@ -1,0 +1,113 @@
+"""`holdfast node`: the directory, the node, its web server, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import importlib.resources
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from holdfast.core.caps import Home, b64
+from holdfast.core.seal import hpke
+from holdfast.node.api import Node
+from holdfast.node.client import FILE, Address
+from holdfast.node.keeper import StorageFailed
+from holdfast.node.rpc import ApiError
+from holdfast.node.server import NodeServer
+from holdfast.node.vault import Vault, VaultError
+from holdfast.paths import websocket
+
+
+class NodeError(Exception):
+    """The node cannot start; the sentence says why and what to do."""
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def interface() -> Path:
+    """The built web interface: within the package, or in the checkout beside it."""
+    packaged = Path(str(importlib.resources.files("holdfast") / "web"))
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[3] / "web" / "dist"
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+async def run(
+    home: Path,
+    relays: list[Home],
+    name: str | None = None,
+    port: int = 0,
+    echo_link: str | None = None,
+    *,
+    keyring: bool = False,
+    ready: Callable[[str], object] | None = None,
+    say: Callable[[str], object] = _print,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run a node until SIGTERM, SIGINT or `stop`.
+
+    The first thing said is the address that opens its interface in one browser, once;
+    `ready` is called with it then. Raises `NodeError` with a sentence for people.
+    """
+    stop = stop or asyncio.Event()
+    hpke.self_test()
+    entropy = secrets.token_bytes
+    try:
+        vault = Vault(home, entropy, keyring)
+    except VaultError as error:
+        raise NodeError(str(error)) from None
+    node = Node(vault, websocket.connect, now_ms, entropy, tuple(relays), echo_link)
+    secret = b64(entropy(32))
+    server = NodeServer(node, interface(), secret, entropy)
+    loop = asyncio.get_running_loop()
+    try:
+        await _start(node, server, name, port)
+        with _signals(loop, stop):
+            Address(server.port, secret, os.getpid()).write(home)
+            link = server.launch_link()
+            say(link)
+            if ready is not None:
+                ready(link)
+            await stop.wait()
+    finally:
+        (home / FILE).unlink(missing_ok=True)
+        await server.close()
+        await node.stop()
+
+
+async def _start(node: Node, server: NodeServer, name: str | None, port: int) -> None:
+    try:
+        await server.listen(port)
+    except OSError as error:
+        why = {
+            errno.EADDRINUSE: "another program uses it; choose another with --port, or 0 for any",
+            errno.EACCES: "this user may not; choose one above 1023 with --port",
+        }.get(error.errno or 0, error.strerror or str(error))
+        raise NodeError(f"port {port} cannot be opened: {why}") from None
+    try:
+        await node.start(name)
+    except (VaultError, StorageFailed, ApiError) as error:
+        raise NodeError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> Iterator[None]:
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    try:
+        for number in numbers:
+            loop.add_signal_handler(number, stop.set)
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,314 @@
+"""Jobs of what comes from a contact: records, contents, what relays say of ours."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.core.chat import content, names
+from holdfast.core.seal.hpke import Unopenable
+from holdfast.core.seal.pairwise import Opened, Pairwise
+from holdfast.node import comparing, effects, inviting
+from holdfast.node.database import row, rows
+from holdfast.node.desk import Desk, unpack_inbox
+from holdfast.node.keeper import Work
+from holdfast.node.talking import set_reaction, wipe
+
+MAX_RESEND: Final = 500
+"""Records that one request to send again brings; the peer asks on for the rest."""
+
+Outage = tuple[int, int]
+"""When the internet was off: from and until, in milliseconds."""
+
+
+def received(
+    desk: Desk,
+    work: Work,
+    cid: str,
+    locator: bytes,
+    home: str,
+    seq: int,
+    blob: bytes,
+    outage: Outage | None,
+) -> None:
+    """A record came into a contact's inbox at one of its homes."""
+    found = row(work.db, "SELECT state, inbox FROM contact WHERE id = ?", cid)
+    if found is None or found[0] == "blocked":
+        return
+    inbox = unpack_inbox(found[1])
+    if inbox.caps.locator != locator:
+        return
+    session = desk.session(work, cid)
+    before = session.received
+    try:
+        opened = session.open(blob, work.now)
+    except Unopenable:
+        opened = Opened()
+    changed = session.received != before or bool(session.frozen)
+    if changed:
+        _awake(desk, work, cid, found[0], session)
+        _acknowledged(desk, work, cid, opened.acked)
+        for message in opened.messages:
+            _take(desk, work, cid, message.content, outage)
+        _send_again(desk, work, cid, opened.resend)
+        desk.keep(work, cid, session)
+    _advance(desk, work, inbox.caps.locator, home, seq)
+    if session.gap is None:
+        _settle(desk, work, cid)
+
+
+def _advance(desk: Desk, work: Work, locator: bytes, home: str, seq: int) -> None:
+    """Remember in memory how far was read; the job's failure takes it back."""
+    place = (locator, home)
+    before = desk.seen.get(place, 0)
+    if seq > before:
+        desk.seen[place] = seq
+        work.undo.append(lambda: desk.seen.update({place: before}))
+
+
+def _settle(desk: Desk, work: Work, cid: str) -> None:
+    """Nothing is missing: what was read at each home need not be kept there."""
+    (stored,) = row(work.db, "SELECT inbox FROM contact WHERE id = ?", cid)
+    inbox = unpack_inbox(stored)
+    for home in inbox.homes:
+        seq = desk.seen.get((inbox.caps.locator, str(home)), 0)
+        if seq and seq != desk.position(work, inbox.caps.locator, str(home)):
+            work.db.execute(
+                "INSERT OR REPLACE INTO position VALUES (?, ?, ?)",
+                (inbox.caps.locator, str(home), seq),
+            )
+            work.after.append(effects.Trim(inbox.caps, home, seq))
+
+
+def _awake(desk: Desk, work: Work, cid: str, state: str, session: Pairwise) -> None:
+    """Their first answer makes a contact active; a broken session freezes it."""
+    new = state
+    if session.frozen:
+        new = "frozen"
+    elif session.received and state in ("joining", "used"):
+        new = "active"
+    if new == state:
+        return
+    work.db.execute("UPDATE contact SET state = ? WHERE id = ?", (new, cid))
+    if new == "active":
+        work.db.execute("UPDATE contact SET accept = NULL WHERE id = ?", (cid,))
+    else:
+        work.db.execute("UPDATE contact SET verified = NULL WHERE id = ?", (cid,))
+        desk.note(work, cid, "key-changed")
+    desk.touch_contact(work, cid)
+
+
+def _acknowledged(desk: Desk, work: Work, cid: str, upto: int) -> None:
+    """The contact has everything of ours up to here: nothing of it is kept to be sent."""
+    work.db.execute("DELETE FROM outgoing WHERE contact = ? AND seq <= ?", (cid, upto))
+    work.db.execute("DELETE FROM unsent WHERE contact = ? AND seq <= ?", (cid, upto))
+    _mark(
+        desk,
+        work,
+        cid,
+        "delivered",
+        rows(
+            work.db,
+            "SELECT id FROM message WHERE contact = ? AND seq <= ?"
+            " AND state IN ('waiting', 'sent') ORDER BY id",
+            cid,
+            upto,
+        ),
+    )
+
+
+def _mark(desk: Desk, work: Work, cid: str, state: str, found: list[tuple[int]]) -> None:
+    for (id,) in found:
+        work.db.execute("UPDATE message SET state = ? WHERE id = ?", (state, id))
+        desk.touch_message(work, id)
+    if found:
+        desk.touch_contact(work, cid)
+
+
+def _send_again(desk: Desk, work: Work, cid: str, ranges: tuple[tuple[int, int], ...]) -> None:
+    """Append the very same bytes again, at every home."""
+    if not ranges:
+        return
+    (stored,) = row(work.db, "SELECT outbox FROM contact WHERE id = ?", cid)
+    inbox = unpack_inbox(stored)
+    for first, last in ranges:
+        for seq, rid, blob in rows(
+            work.db,
+            "SELECT seq, rid, blob FROM outgoing WHERE contact = ? AND seq BETWEEN ? AND ?"
+            " ORDER BY seq LIMIT ?",
+            cid,
+            first,
+            last,
+            MAX_RESEND,
+        ):
+            desk.send_to_homes(work, cid, inbox, seq, rid, blob)
+
+
+def caught_up(desk: Desk, work: Work, cid: str) -> None:
+    """Every home's stored records were read: what is missing now is asked for."""
+    if row(work.db, "SELECT 1 FROM contact WHERE id = ? AND state <> 'blocked'", cid) is None:
+        return
+    session = desk.session(work, cid)
+    session.caught_up(work.now)
+    receipts = desk.settings(work).delivery_receipts
+    work.after.append(effects.Due(cid, session.due(receipts)))
+
+
+def control(desk: Desk, work: Work, cid: str) -> None:
+    """The session wants a turn: acknowledge, change keys, ask for what is missing."""
+    found = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
+    if found is None or found[0] in ("blocked", "frozen", "used"):
+        return
+    session = desk.session(work, cid)
+    due = session.due(desk.settings(work).delivery_receipts)
+    if due is None or due > work.now:
+        work.after.append(effects.Due(cid, due))
+        return
+    desk.post(work, cid, session, session.control(work.now, desk.entropy))
+
+
+# What relays say of ours.
+
+
+def appended(desk: Desk, work: Work, rid: bytes, home: str) -> None:
+    """A relay has this record on its disk."""
+    work.db.execute("DELETE FROM unsent WHERE rid = ? AND home = ?", (rid, home))
+    found = row(work.db, "SELECT contact, seq FROM outgoing WHERE rid = ?", rid)
+    if found is None:
+        inviting.published(desk, work, rid)
+        inviting.answer_is_there(desk, work, rid)
+        return
+    cid, seq = found
+    waiting = "SELECT id FROM message WHERE contact = ? AND seq = ? AND state = 'waiting'"
+    _mark(desk, work, cid, "sent", rows(work.db, waiting, cid, seq))
+
+
+# Contents.
+
+
+def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) -> None:
+    """One content. What does not fit what is known here changes nothing."""
+    try:
+        said = content.decode(data)
+    except content.Malformed:
+        return
+    match said:
+        case content.Text():
+            _text(desk, work, cid, said, outage)
+        case content.Edit():
+            rowid = _theirs(work, cid, said.mid)
+            if rowid is not None:
+                text, at = names.clean_text(said.text), min(said.at, work.now)
+                work.db.execute(
+                    "UPDATE message SET text = ?, edited = ? WHERE id = ?",
+                    (text, at, rowid),
+                )
+                desk.touch_message(work, rowid)
+        case content.Delete():
+            rowid = _theirs(work, cid, said.mid)
+            if rowid is not None:
+                wipe(work, rowid)
+                desk.touch_message(work, rowid)
+                desk.touch_contact(work, cid)
+        case content.React():
+            rowid = _find(work, cid, said.ref.mid, mine=not said.ref.mine)
+            if rowid is not None:
+                emoji = names.clean(said.emoji)[:32]
+                set_reaction(work, rowid, False, emoji, min(said.at, work.now))
+                desk.touch_message(work, rowid)
+        case content.Read():
+            _read(desk, work, cid, said)
+        case content.SetTimer():
+            work.db.execute("UPDATE contact SET timer = ? WHERE id = ?", (said.seconds, cid))
+            desk.note(work, cid, "timer", count=said.seconds)
+            desk.touch_contact(work, cid)
+        case content.Profile():
+            _renamed(desk, work, cid, names.clean(said.name))
+        case content.Verify():
+            comparing.step(desk, work, cid, said.step)
+
+
+def _text(desk: Desk, work: Work, cid: str, said: content.Text, outage: Outage | None) -> None:
+    text = names.clean_text(said.text)
+    known = "SELECT 1 FROM message WHERE contact = ? AND mine = 0 AND mid = ?"
+    if not text or row(work.db, known, cid, said.mid):
+        return
+    if outage is not None:
+        _gap(desk, work, cid, outage)
+    work.db.execute(
+        "INSERT INTO message (contact, cursor, mine, mid, kind, text, at, received, reply_mid,"
+        " reply_mine, state, timer) VALUES (?, 0, 0, ?, 'text', ?, ?, ?, ?, ?, 'received', ?)",
+        (
+            cid,
+            said.mid,
+            text,
+            min(said.at, work.now),
+            work.now,
+            said.reply.mid if said.reply else None,
+            int(not said.reply.mine) if said.reply else None,
+            said.timer,
+        ),
+    )
+    id = work.db.last_insert_rowid()
+    work.db.execute("UPDATE contact SET active = ? WHERE id = ?", (work.now, cid))
+    desk.touch_message(work, id)
+    desk.touch_contact(work, cid)
+
+
+def _gap(desk: Desk, work: Work, cid: str, outage: Outage) -> None:
+    """One note for each time that the internet was off, counting what came after it."""
+    since, until = outage
+    note = row(
+        work.db,
+        "SELECT id FROM message WHERE contact = ? AND id > ? AND note = 'gap' AND at = ?",
+        cid,
+        (row(work.db, "SELECT coalesce(max(id), 0) FROM message")[0] - 10_000),
+        since,
+    )
+    if note is None:
+        desk.note(work, cid, "gap", at=since, until=until, count=1)
+    else:
+        work.db.execute("UPDATE message SET count = count + 1 WHERE id = ?", note)
+        desk.touch_message(work, note[0])
+
+
+def _read(desk: Desk, work: Work, cid: str, said: content.Read) -> None:
+    upto = _find(work, cid, said.mid, mine=True)
+    if upto is None:
+        return
+    at = min(said.at, work.now)
+    found = rows(
+        work.db,
+        "UPDATE message SET state = 'read', read_at = ? WHERE contact = ? AND id <= ? AND mine"
+        " AND kind = 'text' AND state IN ('waiting', 'sent', 'delivered') RETURNING id",
+        at,
+        cid,
+        upto,
+    )
+    desk.touch_message(work, *sorted(id for (id,) in found))
+    if found:
+        desk.touch_contact(work, cid)
+
+
+def _renamed(desk: Desk, work: Work, cid: str, name: str) -> None:
+    (own_name,) = row(work.db, "SELECT own_name FROM contact WHERE id = ?", cid)
+    if name and name != own_name:
+        work.db.execute("UPDATE contact SET own_name = ? WHERE id = ?", (name, cid))
+        desk.note(work, cid, "renamed", text=name)
+        desk.touch_contact(work, cid)
+
+
+def _theirs(work: Work, cid: str, mid: bytes) -> int | None:
+    """A message of theirs that can be changed: only its author can."""
+    return _find(work, cid, mid, mine=False)
+
+
+def _find(work: Work, cid: str, mid: bytes, mine: bool) -> int | None:
+    found = row(
+        work.db,
+        "SELECT id FROM message WHERE contact = ? AND mine = ? AND mid = ? AND kind = 'text'"
+        " AND NOT deleted",
+        cid,
+        int(mine),
+        mid,
+    )
+    return None if found is None else int(found[0])

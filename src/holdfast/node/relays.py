@@ -1,0 +1,137 @@
+"""How the relays are doing, and when the internet was off.
+
+Pure memory, fed by the engine. Off means that none of this node's own relays could be
+reached; a time of more than a minute is told in the conversations that it held up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from holdfast import __version__
+from holdfast.core.caps import Home
+from holdfast.node.database import row
+from holdfast.node.desk import Desk
+from holdfast.node.keeper import Work
+from holdfast.node.schema import Relay, Status
+
+OFF: Final = 60_000
+"""Milliseconds without any own relay that are worth a word."""
+
+
+@dataclass
+class _Known:
+    home: Home
+    state: Literal["connecting", "connected", "waiting"]
+    since: int
+    why: str = ""
+
+
+class Relays:
+    """By address."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._known: dict[str, _Known] = {}
+        self._mine: frozenset[str] = frozenset()
+        self._off_since: int | None = None
+        self._last: tuple[int, int] | None = None
+        self._held: dict[str, tuple[int, int]] = {}
+        """Relays that came back, with the time that the internet was off before."""
+        self._caught: set[tuple[bytes, str]] = set()
+
+    def use(self, mine: frozenset[str], used: dict[str, Home]) -> list[Home]:
+        """Which are mine, and which are used at all; those that no longer are."""
+        self._mine = mine
+        for address, home in used.items():
+            if address not in self._known:
+                self._known[address] = _Known(home, "connecting", self._clock())
+        gone = [address for address in self._known if address not in used]
+        pins = {home.pin for home in used.values()}
+        closed = [self._known.pop(address).home for address in gone]
+        return [home for home in closed if home.pin not in pins]
+
+    def up(self, home: Home) -> None:
+        """A connection is there."""
+        now, address = self._clock(), str(home)
+        before = self._known.get(address)
+        self._known[address] = _Known(home, "connected", now)
+        if address in self._mine and self._off_since is not None:
+            self._last = (self._off_since, now)
+            self._off_since = None
+        if self._last is not None and self._last[1] - self._last[0] >= OFF:
+            if before is not None and before.state != "connected" and before.since <= self._last[1]:
+                self._held[address] = self._last
+
+    def down(self, home: Home, why: str) -> None:
+        """A connection was lost, or an attempt failed."""
+        now, address = self._clock(), str(home)
+        before = self._known.get(address)
+        since = before.since if before is not None and before.state != "connected" else now
+        self._known[address] = _Known(home, "waiting", since, why)
+        self._held.pop(address, None)
+        self._caught = {place for place in self._caught if place[1] != address}
+        if address in self._mine and self._off_since is None and not self.online:
+            self._off_since = now
+
+    def caught_up(self, locator: bytes, home: Home) -> None:
+        """All that this home had kept of the log was read."""
+        self._caught.add((locator, str(home)))
+
+    def all_caught_up(self, locator: bytes, homes: Iterable[str]) -> bool:
+        """Whether that is so at every home that can be reached."""
+        return all(
+            (locator, home) in self._caught
+            for home in homes
+            if (known := self._known.get(home)) is not None and known.state == "connected"
+        )
+
+    def outage(self, locator: bytes, home: Home) -> tuple[int, int] | None:
+        """The time off that held up what comes from this home now, if one did."""
+        if (locator, str(home)) in self._caught:
+            return None
+        return self._held.get(str(home))
+
+    @property
+    def online(self) -> bool:
+        """Whether an own relay is connected."""
+        return any(
+            known.state == "connected"
+            for address, known in list(self._known.items())
+            if address in self._mine
+        )
+
+    def status(self, desk: Desk, work: Work) -> Status:
+        """What works now."""
+        mine = [known for address, known in list(self._known.items()) if address in self._mine]
+        if not mine:
+            verdict: Literal["clear", "connecting", "offline", "no-relay"] = "no-relay"
+        elif self.online:
+            verdict = "clear"
+        elif any(known.state == "connecting" for known in mine):
+            verdict = "connecting"
+        else:
+            verdict = "offline"
+        (waiting,) = row(work.db, "SELECT count(*) FROM message WHERE state = 'waiting'")
+        return Status(
+            version=__version__,
+            phase="ready",
+            name=str(desk.get(work, "name")),
+            line="whole" if verdict == "clear" else "broken",
+            verdict=verdict,
+            relays=[
+                Relay(
+                    id=known.home.pin.hex()[:16],
+                    label=known.home.label,
+                    state=known.state,
+                    why=known.why,
+                    since=known.since,
+                    mine=address in self._mine,
+                )
+                for address, known in list(self._known.items())
+            ],
+            waiting=waiting,
+            echo=desk.echo and row(work.db, "SELECT 1 FROM contact WHERE echo = 1") is None,
+        )

@@ -1,0 +1,353 @@
+"""Jobs of a conversation, as this side's person does them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.core.chat import content, names
+from holdfast.node import effects, views
+from holdfast.node.database import row, rows
+from holdfast.node.desk import Desk, unpack_inbox
+from holdfast.node.keeper import Work
+from holdfast.node.rpc import ApiError
+from holdfast.node.schema import Contact, Hit, Message, MessageGone, Page
+
+MAX_PAGE: Final = 200
+SNIPPET: Final = 60
+"""Characters before and after what was found."""
+MAX_TIMER: Final = 31_536_000
+
+
+def send(
+    desk: Desk, work: Work, cid: str, text: str, reply_to: str | None, key: str | None
+) -> Message:
+    """Write a message."""
+    if key is not None:
+        known = row(
+            work.db,
+            "SELECT id FROM message WHERE contact = ? AND client_key = ?",
+            cid,
+            key,
+        )
+        if known is not None:
+            return views.message(work.db, known[0])
+    state, timer = row(work.db, "SELECT state, timer FROM contact WHERE id = ?", cid)
+    may_write(state)
+    reply = None
+    if reply_to is not None:
+        target = row(
+            work.db,
+            "SELECT mid, mine FROM message WHERE id = ? AND contact = ? AND kind = 'text'",
+            number(reply_to),
+            cid,
+        )
+        if target is None:
+            raise ApiError("not-found", "the message you reply to is gone")
+        reply = content.Ref(target[0], bool(target[1]))
+    text = _text(text)
+    mid = desk.entropy(16)
+    seq = desk.say(work, cid, content.Text(mid, work.now, text, reply, timer))
+    expires = work.now + timer * 1000 if timer else 0
+    work.db.execute(
+        "INSERT INTO message (contact, cursor, mine, mid, kind, text, at, received, reply_mid,"
+        " reply_mine, state, seen, timer, expires, seq, client_key)"
+        " VALUES (?, 0, 1, ?, 'text', ?, ?, ?, ?, ?, 'waiting', 1, ?, ?, ?, ?)",
+        (
+            cid,
+            mid,
+            text,
+            work.now,
+            work.now,
+            reply.mid if reply else None,
+            int(reply.mine) if reply else None,
+            timer,
+            expires,
+            seq,
+            key,
+        ),
+    )
+    id = work.db.last_insert_rowid()
+    work.db.execute("UPDATE contact SET active = ? WHERE id = ?", (work.now, cid))
+    if expires:
+        work.after.append(effects.Expire(expires))
+    desk.touch_message(work, id)
+    desk.touch_contact(work, cid)
+    return views.message(work.db, id)
+
+
+def may_write(state: str) -> None:
+    """Raises `ApiError` if nothing can be sent to a contact in this state."""
+    why = {
+        "frozen": "their identity has changed; compare emoji in person, then invite each other"
+        " again",
+        "used": "the invitation had been used by somebody else; ask for a new one",
+        "blocked": "you have blocked this contact; unblock them to write",
+    }.get(state)
+    if why is not None:
+        raise ApiError("not-allowed", why)
+
+
+def edit(desk: Desk, work: Work, id: str, text: str) -> Message:
+    """Change a message of mine."""
+    rowid, cid, mid = _own(work, id)
+    may_write(_state(work, cid))
+    text = _text(text)
+    desk.say(work, cid, content.Edit(mid, work.now, text))
+    work.db.execute("UPDATE message SET text = ?, edited = ? WHERE id = ?", (text, work.now, rowid))
+    desk.touch_message(work, rowid)
+    return views.message(work.db, rowid)
+
+
+def delete(desk: Desk, work: Work, id: str, for_both: bool) -> Message | None:
+    """Take a message of mine back, or remove any one here."""
+    if not for_both:
+        found = row(work.db, "SELECT contact FROM message WHERE id = ?", number(id))
+        if found is None:
+            raise ApiError("not-found", "there is no such message")
+        remove(desk, work, [(number(id), found[0])])
+        return None
+    rowid, cid, mid = _own(work, id)
+    may_write(_state(work, cid))
+    desk.say(work, cid, content.Delete(mid))
+    wipe(work, rowid)
+    desk.touch_message(work, rowid)
+    desk.touch_contact(work, cid)
+    return views.message(work.db, rowid)
+
+
+def wipe(work: Work, rowid: int) -> None:
+    """Leave the place of a message and nothing of what it said."""
+    work.db.execute("UPDATE message SET text = '', deleted = 1 WHERE id = ?", (rowid,))
+    work.db.execute("DELETE FROM reaction WHERE message = ?", (rowid,))
+
+
+def remove(desk: Desk, work: Work, messages: list[tuple[int, str]]) -> None:
+    """Remove messages here, without a trace."""
+    for rowid, cid in messages:
+        work.db.execute("DELETE FROM message WHERE id = ?", (rowid,))
+        (cursor,) = row(
+            work.db,
+            "SELECT coalesce((SELECT value FROM meta WHERE name = 'cursor'), 0)",
+        )
+        work.after.append(effects.Tell(MessageGone(cid, str(rowid), cursor)))
+    for cid in dict.fromkeys(cid for _, cid in messages):
+        desk.touch_contact(work, cid)
+
+
+def react(desk: Desk, work: Work, id: str, emoji: str | None) -> Message:
+    """Set or remove my reaction."""
+    found = row(
+        work.db,
+        "SELECT contact, mine, mid FROM message WHERE id = ? AND kind = 'text' AND NOT deleted",
+        number(id),
+    )
+    if found is None:
+        raise ApiError("not-found", "there is no such message")
+    cid, mine, mid = found
+    may_write(_state(work, cid))
+    clean = names.clean(emoji or "")[:32]
+    desk.say(work, cid, content.React(content.Ref(mid, bool(mine)), clean, work.now))
+    set_reaction(work, number(id), True, clean, work.now)
+    desk.touch_message(work, number(id))
+    return views.message(work.db, number(id))
+
+
+def set_reaction(work: Work, rowid: int, mine: bool, emoji: str, at: int) -> None:
+    """One reaction a side; an empty one removes it."""
+    work.db.execute("DELETE FROM reaction WHERE message = ? AND mine = ?", (rowid, mine))
+    if emoji:
+        work.db.execute("INSERT INTO reaction VALUES (?, ?, ?, ?)", (rowid, mine, emoji, at))
+
+
+def mark_read(desk: Desk, work: Work, cid: str, upto: str) -> Contact:
+    """Everything of theirs up to this message was seen."""
+    unseen = rows(
+        work.db,
+        "SELECT id, mid, timer FROM message WHERE contact = ? AND mine = 0 AND seen = 0"
+        " AND id <= ? ORDER BY id",
+        cid,
+        number(upto),
+    )
+    for rowid, _, timer in unseen:
+        expires = work.now + timer * 1000 if timer else 0
+        work.db.execute("UPDATE message SET seen = 1, expires = ? WHERE id = ?", (expires, rowid))
+        if expires:
+            work.after.append(effects.Expire(expires))
+    state = _state(work, cid)
+    if unseen and desk.settings(work).read_receipts and state == "active":
+        desk.say(work, cid, content.Read(unseen[-1][1], work.now))
+    timed = [rowid for rowid, _, timer in unseen if timer]
+    if timed:
+        desk.touch_message(work, *timed)
+    if unseen:
+        desk.touch_contact(work, cid)
+    return views.contact(work.db, cid)
+
+
+def set_timer(desk: Desk, work: Work, cid: str, seconds: int) -> Contact:
+    """Lifetime of messages from now on, on both sides."""
+    if not 0 <= seconds <= MAX_TIMER:
+        raise ApiError("bad-params", "a message lasts at most a year, or for ever with 0")
+    may_write(_state(work, cid))
+    desk.say(work, cid, content.SetTimer(seconds, work.now))
+    work.db.execute("UPDATE contact SET timer = ? WHERE id = ?", (seconds, cid))
+    desk.note(work, cid, "timer", count=seconds)
+    desk.touch_contact(work, cid)
+    return views.contact(work.db, cid)
+
+
+def rename(desk: Desk, work: Work, cid: str, name: str) -> Contact:
+    """One's own name for a contact."""
+    work.db.execute("UPDATE contact SET name = ? WHERE id = ?", (names.clean(name), cid))
+    desk.touch_contact(work, cid)
+    return views.contact(work.db, cid)
+
+
+def rename_me(desk: Desk, work: Work, name: str) -> None:
+    """A new name of one's own; those one can write to are told."""
+    clean = own_name(name)
+    desk.put(work, "name", clean)
+    for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state IN ('active', 'joining')"):
+        desk.say(work, cid, content.Profile(clean))
+
+
+def own_name(name: str) -> str:
+    """A name as it may be used. Raises `ApiError` if nothing is left of it."""
+    clean = names.clean(name)
+    if not clean:
+        raise ApiError("bad-params", "a name needs at least one letter that can be seen")
+    return clean
+
+
+def block(desk: Desk, work: Work, cid: str, blocked: bool) -> Contact:
+    """Stop, or go on, reading what a contact sends."""
+    state, stored = row(work.db, "SELECT state, inbox FROM contact WHERE id = ?", cid)
+    inbox = unpack_inbox(stored)
+    if blocked and state != "blocked":
+        desk.put(work, f"blocked {cid}", state)
+        work.db.execute("UPDATE contact SET state = 'blocked' WHERE id = ?", (cid,))
+        for home in inbox.homes:
+            work.after.append(effects.Unfollow(inbox.caps, home))
+    elif not blocked and state == "blocked":
+        before = desk.get(work, f"blocked {cid}") or "active"
+        work.db.execute("UPDATE contact SET state = ? WHERE id = ?", (before, cid))
+        for home in inbox.homes:
+            since = desk.position(work, inbox.caps.locator, str(home))
+            work.after.append(effects.Follow(inbox.caps, home, since, ("inbox", cid)))
+    desk.touch_contact(work, cid)
+    return views.contact(work.db, cid)
+
+
+def typing(desk: Desk, work: Work, cid: str, on: bool) -> None:
+    """Pass it on to whoever listens now."""
+    state, stored = row(work.db, "SELECT state, outbox FROM contact WHERE id = ?", cid)
+    if state != "active" or not desk.settings(work).typing:
+        return
+    frame = content.encode_typing(content.Typing(1, work.now, on))
+    inbox = unpack_inbox(stored)
+    rid = desk.entropy(16)
+    for home in inbox.homes:
+        work.after.append(effects.Append(inbox.caps, home, rid, frame, 0))
+
+
+def page(work: Work, cid: str, before: int | None, limit: int) -> Page:
+    """A conversation backwards."""
+    limit = min(max(limit, 1), MAX_PAGE)
+    found = views.messages(
+        work.db,
+        "WHERE contact = ? AND id < ? ORDER BY id DESC LIMIT ?",
+        cid,
+        before if before is not None else 2**62,
+        limit + 1,
+    )
+    return Page(messages=found[:limit][::-1], more=len(found) > limit)
+
+
+def page_around(work: Work, cid: str, id: str, limit: int) -> Page:
+    """The neighbourhood of a message."""
+    limit = min(max(limit, 2), MAX_PAGE)
+    after = views.messages(
+        work.db,
+        "WHERE contact = ? AND id > ? ORDER BY id LIMIT ?",
+        cid,
+        number(id),
+        limit // 2,
+    )
+    earlier = page(work, cid, number(id) + 1, limit - limit // 2)
+    return Page(messages=earlier.messages + after, more=earlier.more)
+
+
+def search(work: Work, words: str, cid: str | None, limit: int) -> list[Hit]:
+    """Newest first; every word must occur, the last may be a beginning."""
+    terms = [term.replace('"', '""') for term in words.split()][:16]
+    if not terms:
+        return []
+    query = " ".join(f'"{term}"' for term in terms) + "*"
+    mark = "\x02", "\x03"
+    found = rows(
+        work.db,
+        "SELECT m.id, highlight(found, 0, ?, ?) FROM found JOIN message m ON m.id = found.rowid"
+        " WHERE found MATCH ? AND (? IS NULL OR m.contact = ?) ORDER BY m.id DESC LIMIT ?",
+        *mark,
+        query,
+        cid,
+        cid,
+        min(max(limit, 1), MAX_PAGE),
+    )
+    return [_hit(views.message(work.db, id), marked) for id, marked in found]
+
+
+def _hit(message: Message, marked: str) -> Hit:
+    before, _, rest = marked.partition("\x02")
+    match, _, after = rest.partition("\x03")
+    after = after.replace("\x02", "").replace("\x03", "")
+    if len(before) > SNIPPET:
+        before = "…" + before[-SNIPPET:]
+    if len(after) > SNIPPET:
+        after = after[:SNIPPET] + "…"
+    return Hit(message=message, before=before, match=match, after=after)
+
+
+def expire(desk: Desk, work: Work) -> None:
+    """Remove what has reached its time, and say when the next does."""
+    gone = rows(
+        work.db,
+        "SELECT id, contact FROM message WHERE expires > 0 AND expires <= ?",
+        work.now,
+    )
+    remove(desk, work, gone)
+    (soonest,) = row(work.db, "SELECT min(expires) FROM message WHERE expires > 0")
+    if soonest is not None:
+        work.after.append(effects.Expire(soonest))
+
+
+def number(id: str) -> int:
+    """A message's id as its row. Raises `ApiError`."""
+    if not id.isascii() or not id.isdigit() or len(id) > 18:
+        raise ApiError("not-found", "there is no such message")
+    return int(id)
+
+
+def _own(work: Work, id: str) -> tuple[int, str, bytes]:
+    found = row(
+        work.db,
+        "SELECT id, contact, mid FROM message WHERE id = ? AND mine AND kind = 'text'"
+        " AND NOT deleted",
+        number(id),
+    )
+    if found is None:
+        raise ApiError("not-allowed", "only a message of your own can be changed or taken back")
+    rowid, cid, mid = found
+    return rowid, cid, mid
+
+
+def _text(text: str) -> str:
+    clean = names.clean_text(text)
+    if not clean.strip():
+        raise ApiError("bad-params", "there is nothing in the message that could be seen")
+    return clean
+
+
+def _state(work: Work, cid: str) -> str:
+    (state,) = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
+    return str(state)

@@ -1,0 +1,214 @@
+"""Rows of the database as the API shows them."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+import apsw
+import segno
+
+from holdfast.core.chat import names
+from holdfast.core.seal.invitation import Invitation as Secret
+from holdfast.core.seal.rest import Rows
+from holdfast.node import schema
+from holdfast.node.database import row, rows
+from holdfast.node.rpc import ApiError
+
+_MESSAGE: Final = (
+    "SELECT id, contact, cursor, mine, kind, note, text, at, received, until, count, edited,"
+    " deleted, reply_mid, reply_mine, state, read_at, expires FROM message "
+)
+QUOTED: Final = 200
+"""Characters of a quoted message."""
+
+
+def message(db: apsw.Connection, id: int) -> schema.Message:
+    """One message. Raises `ApiError`."""
+    found = row(db, _MESSAGE + "WHERE id = ?", id)
+    if found is None:
+        raise ApiError("not-found", "there is no such message")
+    return _message(db, found)
+
+
+def messages(db: apsw.Connection, where: str, *values: Any) -> list[schema.Message]:
+    """Those that a clause selects."""
+    return [_message(db, found) for found in rows(db, _MESSAGE + where, *values)]
+
+
+def _message(db: apsw.Connection, found: tuple[Any, ...]) -> schema.Message:
+    (
+        id,
+        contact,
+        cursor,
+        mine,
+        kind,
+        note,
+        text,
+        at,
+        received,
+        until,
+        count,
+        edited,
+        deleted,
+    ) = found[:13]
+    reply_mid, reply_mine, state, read_at, expires = found[13:]
+    reactions = rows(
+        db,
+        "SELECT emoji, mine, at FROM reaction WHERE message = ? ORDER BY at, mine",
+        id,
+    )
+    return schema.Message(
+        id=str(id),
+        contact=contact,
+        order=id,
+        cursor=cursor,
+        mine=bool(mine),
+        kind=kind,
+        note=note,
+        text=text,
+        at=at,
+        received=received,
+        until=until,
+        count=count,
+        edited=edited,
+        deleted=bool(deleted),
+        reply_to=None if reply_mid is None else _quote(db, contact, reply_mid, reply_mine),
+        reactions=[schema.Reaction(emoji=e, mine=bool(m), at=t) for e, m, t in reactions],
+        state=state,
+        read_at=read_at,
+        expires=expires,
+    )
+
+
+def _quote(db: apsw.Connection, contact: str, mid: bytes, mine: int) -> schema.Quote:
+    found = row(
+        db,
+        "SELECT id, text FROM message WHERE contact = ? AND mine = ? AND mid = ?",
+        contact,
+        mine,
+        mid,
+    )
+    if found is None:
+        return schema.Quote(id="", mine=bool(mine), text="")
+    return schema.Quote(id=str(found[0]), mine=bool(mine), text=found[1][:QUOTED])
+
+
+_CONTACT: Final = (
+    "SELECT id, name, own_name, state, verified, root, echo, added, timer,"
+    " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.seen = 0 AND m.mine = 0),"
+    " (SELECT max(id) FROM message m WHERE m.contact = contact.id),"
+    " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.state = 'waiting')"
+    " FROM contact "
+)
+
+
+def contact(db: apsw.Connection, id: str) -> schema.Contact:
+    """One contact. Raises `ApiError`."""
+    found = contacts(db, "WHERE id = ?", id)
+    if not found:
+        raise ApiError("not-found", "there is no such contact")
+    return found[0]
+
+
+def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Contact]:
+    """Those that a clause selects."""
+    known = rows(
+        db,
+        "SELECT id, coalesce(nullif(name, ''), own_name) FROM contact ORDER BY added",
+    )
+    found = []
+    for item in rows(db, _CONTACT + where, *values):
+        (
+            id,
+            name,
+            own_name,
+            state,
+            verified,
+            root,
+            echo,
+            added,
+            timer,
+            unread,
+            last,
+            waiting,
+        ) = item
+        shown = name or own_name
+        # Whoever was there first keeps the name; the later one is marked.
+        older = []
+        for other, other_name in known:
+            if other == id:
+                break
+            older.append(other_name)
+        found.append(
+            schema.Contact(
+                id=id,
+                name=shown,
+                own_name=own_name,
+                state=state,
+                verified=verified is not None and verified == root,
+                echo=bool(echo),
+                looks_like=names.looks_like(shown, older),
+                added=added,
+                unread=unread,
+                timer=timer,
+                last=None if last is None else message(db, last),
+                waiting=waiting,
+            )
+        )
+    return found
+
+
+def resolve(db: apsw.Connection, text: str) -> str:
+    """A contact's id from an id or an exact name. Raises `ApiError`."""
+    if row(db, "SELECT 1 FROM contact WHERE id = ?", text):
+        return text
+    found = rows(
+        db,
+        "SELECT id FROM contact WHERE coalesce(nullif(name, ''), own_name) = ?",
+        text,
+    )
+    if not found:
+        found = [
+            (id,)
+            for id, name in rows(db, "SELECT id, coalesce(nullif(name, ''), own_name) FROM contact")
+            if name.casefold() == text.casefold()
+        ]
+    if len(found) > 1:
+        raise ApiError("not-found", f"several contacts are called {text}; use an id of `contacts`")
+    if not found:
+        raise ApiError("not-found", f"nobody here is called {text}")
+    return str(found[0][0])
+
+
+def invitation(db: apsw.Connection, wrapped: Rows, id: str, now: int) -> schema.Invitation:
+    """One invitation, with its link while that leads anywhere. Raises `ApiError`."""
+    found = row(
+        db,
+        "SELECT state, secret, counter, label, created, expires, used_by FROM invitation"
+        " WHERE id = ?",
+        id,
+    )
+    if found is None:
+        raise ApiError("not-found", "there is no such invitation")
+    state, secret, counter, label, created, expires, used_by = found
+    link = Secret.load(wrapped.unwrap("invitation", id.encode(), counter, secret)).link
+    if state in ("open", "preparing") and now >= expires:
+        state = "expired"
+    shown = state in ("open", "preparing")
+    return schema.Invitation(
+        id=id,
+        link=link.text() if shown else "",
+        qr=qr(link.text()) if shown else "",
+        many=link.many,
+        label=label,
+        created=created,
+        expires=expires,
+        state=cast(Any, state),
+        used_by=used_by,
+    )
+
+
+def qr(text: str) -> str:
+    """The text as a QR code in SVG, dark on white, with its quiet zone."""
+    code = segno.make(text, error="l", micro=False)
+    return str(code.svg_inline(scale=4, border=4, dark="#000", light="#fff", omitsize=True))

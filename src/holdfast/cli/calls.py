@@ -1,0 +1,32 @@
+"""One call to the running node, and how its refusals end the command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from holdfast.cli.say import CODES, Exit, Trouble
+from holdfast.node.client import Client, NotRunning
+from holdfast.node.rpc import ApiError
+
+
+def with_node(
+    asked: argparse.Namespace, work: Callable[[Client], Awaitable[int | None]]
+) -> int | None:
+    """Connect to the node of `--home` and do the work. Raises `Trouble`."""
+    if asked.home is None:
+        raise Trouble("say which node with --home DIR or HOLDFAST_HOME", Exit.USAGE)
+
+    async def connected() -> int | None:
+        async with Client.connect(asked.home) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(connected())
+    except NotRunning as error:
+        raise Trouble(str(error), Exit.NOT_RUNNING) from None
+    except ApiError as error:
+        raise Trouble(str(error), CODES.get(error.code, Exit.FAILED)) from None
+    except TimeoutError:
+        raise Trouble("it took too long; the node goes on by itself", Exit.TIMEOUT) from None

@@ -1,0 +1,171 @@
+"""Commands about messages."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+
+from holdfast.cli.calls import with_node
+from holdfast.cli.say import Exit, Trouble, show
+from holdfast.node.client import Client
+from holdfast.node.schema import Message, MessageChanged
+
+REACHED = {
+    "durable": {"waiting", "sent", "delivered", "read"},
+    "sent": {"sent", "delivered", "read"},
+    "delivered": {"delivered", "read"},
+}
+
+
+def _line(one: Message, names: dict[str, str] | None = None) -> str:
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.at / 1000))
+    who = "me" if one.mine else (names or {}).get(one.contact, "them")
+    text = "(deleted)" if one.deleted else one.text or one.note
+    seen = "".join(f" {r.emoji}" for r in one.reactions)
+    return f"{one.id}  {when}  {who}: {text}{seen}" + (f"  [{one.state}]" if one.mine else "")
+
+
+def send(asked: argparse.Namespace) -> int | None:
+    """Write; ends when it is as far as `--wait` says."""
+    text = sys.stdin.read() if asked.text == "-" else asked.text
+
+    async def work(client: Client) -> None:
+        enough = REACHED[asked.wait]
+        if asked.wait != "durable":
+            await client.node.listen()
+        one = await client.node.send(asked.contact, text, key=asked.key)
+        async with asyncio.timeout(asked.timeout):
+            while one.state not in enough:
+                event = await anext(client.events(), None)
+                if event is None:
+                    raise Trouble("the node went away", Exit.NOT_RUNNING)
+                if isinstance(event, MessageChanged) and event.message.id == one.id:
+                    one = event.message
+                if one.state == "unsent":
+                    raise Trouble("it was not sent: the contact's key changed", Exit.REFUSED)
+        show(one, asked.json, _line(one))
+
+    return with_node(asked, work)
+
+
+async def _find(client: Client, id: str) -> Message:
+    """A message by id alone."""
+    for contact in await client.node.contacts():
+        try:
+            page = await client.node.messages_around(contact.id, id, 1)
+        except Exception as error:
+            if getattr(error, "code", "") != "not-found":
+                raise
+            continue
+        for one in page.messages:
+            if one.id == id:
+                return one
+    raise Trouble(f"there is no message {id}", Exit.NOT_FOUND)
+
+
+def reply(asked: argparse.Namespace) -> int | None:
+    """Answer one message."""
+
+    async def work(client: Client) -> None:
+        to = await _find(client, asked.id)
+        one = await client.node.send(to.contact, asked.text, reply_to=to.id)
+        show(one, asked.json, _line(one))
+
+    return with_node(asked, work)
+
+
+def edit(asked: argparse.Namespace) -> int | None:
+    """Change one of mine."""
+
+    async def work(client: Client) -> None:
+        one = await client.node.edit(asked.id, asked.text)
+        show(one, asked.json, _line(one))
+
+    return with_node(asked, work)
+
+
+def delete(asked: argparse.Namespace) -> int | None:
+    """Take one back, or remove it here."""
+
+    async def work(client: Client) -> None:
+        await client.node.delete(asked.id, not asked.here)
+        show({"deleted": asked.id}, asked.json, f"Deleted {asked.id}.")
+
+    return with_node(asked, work)
+
+
+def react(asked: argparse.Namespace) -> int | None:
+    """Set or remove a reaction."""
+
+    async def work(client: Client) -> None:
+        one = await client.node.react(asked.id, asked.emoji)
+        show(one, asked.json, _line(one))
+
+    return with_node(asked, work)
+
+
+def read(asked: argparse.Namespace) -> int | None:
+    """Show a part of a conversation."""
+
+    async def work(client: Client) -> None:
+        node = client.node
+        who = await node.contact(asked.contact)
+        if asked.around:
+            page = await node.messages_around(who.id, asked.around, asked.limit)
+        else:
+            page = await node.messages(who.id, asked.before, asked.limit)
+        for one in page.messages:
+            show(one, asked.json, _line(one, {who.id: who.name}))
+        if asked.mark and page.messages:
+            await node.mark_read(who.id, page.messages[-1].id)
+
+    return with_node(asked, work)
+
+
+def typing(asked: argparse.Namespace) -> int | None:
+    """Say so once."""
+
+    async def work(client: Client) -> None:
+        await client.node.set_typing(asked.contact, not asked.stop)
+
+    return with_node(asked, work)
+
+
+def search(asked: argparse.Namespace) -> int | None:
+    """Find messages, the newest first."""
+
+    async def work(client: Client) -> None:
+        for hit in await client.node.search(" ".join(asked.words), asked.contact, asked.limit):
+            text = f"{hit.before}[{hit.match}]{hit.after}"
+            show(hit, asked.json, f"{hit.message.id}  {text}")
+
+    return with_node(asked, work)
+
+
+def listen(asked: argparse.Namespace) -> int | None:
+    """Print every event as JSON, or every message as text, until stopped."""
+
+    async def work(client: Client) -> int:
+        names = {one.id: one.name for one in await client.node.contacts()}
+        await client.node.listen(asked.since)
+        async for event in client.events():
+            if asked.json:
+                show(event, True, "")
+            elif isinstance(event, MessageChanged):
+                show(event, False, _line(event.message, names))
+        return Exit.NOT_RUNNING
+
+    return with_node(asked, work)
+
+
+def export(asked: argparse.Namespace) -> int | None:
+    """Print a whole conversation."""
+
+    async def work(client: Client) -> None:
+        who = await client.node.contact(asked.contact)
+        for one in await client.node.export(who.id):
+            show(one, asked.json, _line(one, {who.id: who.name}))
+
+    return with_node(asked, work)

@@ -1,0 +1,149 @@
+"""Commands about the node itself."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+from pathlib import Path
+
+import msgspec
+
+from holdfast.cli.calls import with_node
+from holdfast.cli.say import Exit, Trouble, show
+from holdfast.node.client import Client
+from holdfast.node.schema import Settings, Status
+
+
+def _passphrase(file: Path | None, question: str) -> str:
+    """From a file's first line, HOLDFAST_PASSPHRASE, or asked without echo."""
+    try:
+        if file is not None:
+            return file.read_text().split("\n", 1)[0]
+        return os.environ.get("HOLDFAST_PASSPHRASE") or getpass.getpass(question)
+    except (OSError, EOFError) as error:
+        raise Trouble(f"cannot read the passphrase: {error}", Exit.USAGE) from None
+
+
+def _status(status: Status) -> str:
+    lines = [f"{status.name or 'No name yet'}: {status.phase}, {status.verdict}"]
+    lines += [f"  {r.id}  {r.label}  {r.state}  {r.why}".rstrip() for r in status.relays]
+    if status.waiting:
+        lines.append(f"  {status.waiting} messages wait for a relay")
+    return "\n".join(lines)
+
+
+def status(asked: argparse.Namespace) -> int | None:
+    """What works now."""
+
+    async def work(client: Client) -> None:
+        found = await client.node.status()
+        show(found, asked.json, _status(found))
+
+    return with_node(asked, work)
+
+
+def open_interface(asked: argparse.Namespace) -> int | None:
+    """A link that opens the interface once."""
+
+    async def work(client: Client) -> None:
+        link = await client.node.launch_link()
+        show({"link": link}, asked.json, link)
+
+    return with_node(asked, work)
+
+
+def set_up(asked: argparse.Namespace) -> int | None:
+    """Make the identity; a passphrase only if a file or the environment has one."""
+    given = asked.passphrase_file is not None or "HOLDFAST_PASSPHRASE" in os.environ
+    word = _passphrase(asked.passphrase_file, "") if given else None
+
+    async def work(client: Client) -> None:
+        found = await client.node.set_up(asked.name, word)
+        show(found, asked.json, _status(found))
+
+    return with_node(asked, work)
+
+
+def unlock(asked: argparse.Namespace) -> int | None:
+    """Open the database."""
+    word = _passphrase(asked.passphrase_file, "Passphrase: ")
+
+    async def work(client: Client) -> None:
+        found = await client.node.unlock(word)
+        show(found, asked.json, _status(found))
+
+    return with_node(asked, work)
+
+
+def passphrase(asked: argparse.Namespace) -> int | None:
+    """Set, change or remove it."""
+
+    async def work(client: Client) -> None:
+        has = (await client.node.settings()).passphrase
+        current = _passphrase(asked.passphrase_file, "Passphrase now: ") if has else None
+        new = None
+        if not asked.remove:
+            file = asked.new_passphrase_file
+            new = file.read_text().split("\n", 1)[0] if file else getpass.getpass("New: ")
+            if not file and getpass.getpass("Again: ") != new:
+                raise Trouble("the two were not the same; nothing was changed", Exit.USAGE)
+        found = await client.node.set_passphrase(new, current)
+        show(found, asked.json, "Passphrase is set" if found.passphrase else "No passphrase")
+
+    return with_node(asked, work)
+
+
+def name(asked: argparse.Namespace) -> int | None:
+    """Change one's own name."""
+
+    async def work(client: Client) -> None:
+        found = await client.node.rename_me(asked.name)
+        show(found, asked.json, _status(found))
+
+    return with_node(asked, work)
+
+
+def _changes(pairs: list[str]) -> dict[str, object]:
+    """NAME=VALUE as the settings' types say."""
+    raw = dict(pair.partition("=")[::2] for pair in pairs)
+    if unknown := sorted(set(raw) - set(Settings.__struct_fields__) | set(raw) & {"passphrase"}):
+        known = ", ".join(f for f in Settings.__struct_fields__ if f != "passphrase")
+        raise Trouble(f"no setting {unknown[0]}; there are: {known}", Exit.USAGE)
+    try:
+        typed = msgspec.convert(raw, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise Trouble(f"a setting does not fit: {error}", Exit.USAGE) from None
+    return {key: getattr(typed, key) for key in raw}
+
+
+def settings(asked: argparse.Namespace) -> int | None:
+    """Show, or change what is given."""
+    changes = _changes(asked.change)
+
+    async def work(client: Client) -> None:
+        found = await client.node.settings()
+        if changes:
+            found = await client.call("update_settings", changes)
+        values = msgspec.to_builtins(found)
+        show(found, asked.json, "\n".join(f"{key}={value}" for key, value in values.items()))
+
+    return with_node(asked, work)
+
+
+def relays(asked: argparse.Namespace) -> int | None:
+    """List, add or remove relays."""
+    if asked.what != "list" and not asked.relay:
+        raise Trouble(f"say which relay to {asked.what}", Exit.USAGE)
+
+    async def work(client: Client) -> None:
+        if asked.what == "add":
+            found = await client.node.add_relay(asked.relay)
+        elif asked.what == "remove":
+            found = await client.node.remove_relay(asked.relay)
+        else:
+            found = await client.node.status()
+        for one in found.relays:
+            show(one, asked.json, f"{one.id}  {one.label}  {one.state}  {one.why}".rstrip())
+
+    return with_node(asked, work)

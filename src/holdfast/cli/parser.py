@@ -1,0 +1,168 @@
+"""The arguments of every command. `run` names the function that carries it out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from holdfast import __version__
+
+FLAG: dict[str, Any] = {"action": "store_true"}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="holdfast",
+        description="Private messages that keep working.",
+        epilog="Exit codes and examples: docs/cli.md",
+    )
+    parser.add_argument("--version", action="version", version=f"holdfast {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _programs(commands)
+    _own(commands)
+    _invitations(commands)
+    _contacts(commands)
+    _messages(commands)
+    return parser
+
+
+def _add(commands: Any, name: str, run: str, help: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _call(commands: Any, name: str, run: str, help: str) -> argparse.ArgumentParser:
+    """A command to a running node."""
+    parser = _add(commands, name, run, help)
+    home = os.environ.get("HOLDFAST_HOME")
+    parser.add_argument(
+        "--home",
+        type=Path,
+        metavar="DIR",
+        default=Path(home) if home else None,
+        help="the node's folder (or the environment's HOLDFAST_HOME)",
+    )
+    parser.add_argument("--json", **FLAG, help="one JSON object a line")
+    return parser
+
+
+def _programs(commands: Any) -> None:
+    relay = _add(commands, "relay", "programs:relay", "run a relay")
+    relay.add_argument("--data", type=Path, metavar="DIR", required=True)
+    relay.add_argument("--listen", metavar="HOST:PORT", required=True)
+    relay.add_argument("--cert", type=Path, metavar="FILE", help="PEM certificate chain")
+    relay.add_argument("--key", type=Path, metavar="FILE", help="PEM key of --cert")
+    relay.add_argument("--decoy", type=Path, metavar="DIR", help="pages that strangers see")
+    relay.add_argument("--advertise", metavar="HOST:PORT", help="where nodes reach it")
+    node = _add(commands, "node", "programs:node", "run a node: your side of Holdfast")
+    node.add_argument(
+        "--home",
+        type=Path,
+        metavar="DIR",
+        required="HOLDFAST_HOME" not in os.environ,
+        default=os.environ.get("HOLDFAST_HOME"),
+    )
+    node.add_argument("--relay", metavar="ADDRESS", action="append", default=[])
+    node.add_argument("--name", help="what others call you; without it, the interface asks")
+    node.add_argument("--port", type=int, help="of the interface on 127.0.0.1")
+    node.add_argument("--no-browser", **FLAG, help="do not open the interface in a browser")
+    node.add_argument("--echo", metavar="LINK", help="invitation of a contact that answers")
+    completion = _add(commands, "completion", "programs:completion", "a script for your shell")
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+
+
+def _own(commands: Any) -> None:
+    _call(commands, "status", "own:status", "what works now")
+    _call(commands, "open", "own:open_interface", "print a new link to the interface")
+    start = _call(commands, "setup", "own:set_up", "make the identity of a new node")
+    start.add_argument("name")
+    _passphrase(start, "--passphrase-file")
+    _passphrase(_call(commands, "unlock", "own:unlock", "open a locked node"), "--passphrase-file")
+    word = _call(commands, "passphrase", "own:passphrase", "set, change or remove the passphrase")
+    word.add_argument("--remove", **FLAG)
+    _passphrase(word, "--passphrase-file")
+    _passphrase(word, "--new-passphrase-file")
+    _call(commands, "name", "own:name", "change your own name").add_argument("name")
+    settings = _call(commands, "settings", "own:settings", "show or change settings")
+    settings.add_argument("change", nargs="*", metavar="NAME=VALUE")
+    relays = _call(commands, "relays", "own:relays", "list, add or remove relays")
+    relays.add_argument("what", nargs="?", choices=("list", "add", "remove"), default="list")
+    relays.add_argument("relay", nargs="?", metavar="ADDRESS|ID")
+
+
+def _passphrase(parser: argparse.ArgumentParser, option: str) -> None:
+    parser.add_argument(
+        option, type=Path, metavar="FILE", help="the passphrase is its first line; else it is asked"
+    )
+
+
+def _invitations(commands: Any) -> None:
+    invite = _call(commands, "invite", "inviting:invite", "make an invitation and print its link")
+    invite.add_argument("--many", **FLAG, help="may be used by many people")
+    invite.add_argument("--hours", type=int, default=72, help="until it expires (72)")
+    invite.add_argument("--label", default="", help="a note for yourself")
+    accept = _call(commands, "accept", "inviting:accept", "accept an invitation")
+    accept.add_argument("link", help="the link, or - to read it from standard input")
+    _call(commands, "invitations", "inviting:invitations", "list invitations")
+    _call(commands, "revoke", "inviting:revoke", "end an invitation").add_argument("id")
+    _call(commands, "echo", "inviting:echo", "add Echo, a contact that answers")
+
+
+def _contacts(commands: Any) -> None:
+    _call(commands, "contacts", "contacts:contacts", "list contacts")
+    _one(_call(commands, "contact", "contacts:contact", "show one contact"))
+    rename = _one(_call(commands, "rename", "contacts:rename", "give a contact your own name"))
+    rename.add_argument("name", help="empty goes back to theirs")
+    timer = _one(_call(commands, "timer", "contacts:timer", "disappearing messages"))
+    timer.add_argument("seconds", type=int, help="0 turns it off")
+    block = _one(_call(commands, "block", "contacts:block", "stop reading a contact"))
+    block.add_argument("--undo", **FLAG)
+    forget = _one(_call(commands, "forget", "contacts:forget", "delete contact and conversation"))
+    forget.add_argument("--yes", **FLAG, help="do not ask")
+    verify = _one(_call(commands, "verify", "contacts:verify", "compare emoji with a contact"))
+    verify.add_argument("--yes", **FLAG, help="say that they match without asking")
+    verify.add_argument("--timeout", type=float, default=120, help="seconds to wait (120)")
+
+
+def _one(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("contact", help="exact name, or id")
+    return parser
+
+
+def _messages(commands: Any) -> None:
+    send = _one(_call(commands, "send", "messages:send", "write to a contact"))
+    send.add_argument("text", help="the text, or - to read it from standard input")
+    send.add_argument("--key", help="the same key twice is the same message")
+    send.add_argument("--wait", choices=("durable", "sent", "delivered"), default="durable")
+    send.add_argument("--timeout", type=float, default=60, help="seconds for --wait (60)")
+    reply = _call(commands, "reply", "messages:reply", "answer one message")
+    reply.add_argument("id")
+    reply.add_argument("text")
+    edit = _call(commands, "edit", "messages:edit", "change a message of yours")
+    edit.add_argument("id")
+    edit.add_argument("text")
+    delete = _call(commands, "delete", "messages:delete", "take a message back")
+    delete.add_argument("id")
+    delete.add_argument("--here", **FLAG, help="remove it from this machine only")
+    react = _call(commands, "react", "messages:react", "react to a message")
+    react.add_argument("id")
+    react.add_argument("emoji", nargs="?", help="none removes the reaction")
+    read = _one(_call(commands, "read", "messages:read", "show the end of a conversation"))
+    read.add_argument("--limit", type=int, default=20)
+    place = read.add_mutually_exclusive_group()
+    place.add_argument("--before", type=int, metavar="ORDER")
+    place.add_argument("--around", metavar="ID")
+    read.add_argument("--mark", **FLAG, help="mark what is shown as read")
+    typing = _one(_call(commands, "typing", "messages:typing", "say that you are typing"))
+    typing.add_argument("--stop", **FLAG)
+    search = _call(commands, "search", "messages:search", "find messages")
+    search.add_argument("words", nargs="+")
+    search.add_argument("--contact")
+    search.add_argument("--limit", type=int, default=50)
+    listen = _call(commands, "listen", "messages:listen", "print what happens, until stopped")
+    listen.add_argument("--since", type=int, metavar="ID", help="cursor of the last one seen")
+    _one(_call(commands, "export", "messages:export", "print a whole conversation"))

@@ -1,0 +1,61 @@
+"""What the command prints, and how it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from holdfast.cli import main
+from holdfast.cli.parser import make_parser
+from holdfast.cli.say import CODES, Exit, safe
+from holdfast.node.schema import NodeApi
+
+
+def test_a_text_cannot_give_orders_to_the_terminal() -> None:
+    text = safe("\x1b]0;title\x07\x9b31m\u202egnp\u2066.exe\r")
+    assert not set(text) & set("\x1b\x07\x9b\u202e\u2066\r")
+    assert safe("Привет, 世界 👩‍🚀\tok") == "Привет, 世界 👩‍🚀\tok"
+
+
+def test_every_command_names_a_function_that_exists() -> None:
+    actions = make_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    for parser in actions.values():  # type: ignore[union-attr]
+        module, function = parser.get_default("run").split(":")
+        assert callable(getattr(import_module(f"holdfast.cli.{module}"), function))
+
+
+def test_every_refusal_has_an_exit_code() -> None:
+    stated = (NodeApi.__doc__ or "").split("Codes:")[1].split(".")[0]
+    codes = {code.split("(")[0].strip() for code in stated.split(",")}
+    assert codes - set(CODES) == {"internal"}
+
+
+def test_without_a_node(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["contacts", "--home", str(tmp_path)]) == Exit.NOT_RUNNING
+    said = capsys.readouterr()
+    assert "holdfast node --home" in said.err
+    assert said.out == ""
+
+
+def test_without_a_home(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HOLDFAST_HOME", raising=False)
+    assert main(["contacts"]) == Exit.USAGE
+    assert "--home" in capsys.readouterr().err
+
+
+def test_help_imports_no_cryptography() -> None:
+    code = "import sys, holdfast.cli as c; c.make_parser(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"cryptography", "vodozemac", "apsw", "picows", "asyncio"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == Exit.OK
+    assert "invitations" in capsys.readouterr().out

@@ -66,7 +66,7 @@ class Run:
             quota=QUOTA,
             clock=lambda: NOW,
             post=self._posted.put,
-            failed=lambda why: pytest.fail(why),
+            failed=pytest.fail,
             vfs=self.disk.vfs,
         )
         self._keys: dict[bytes, int] = {}

@@ -1,7 +1,9 @@
 """A path without a network: channels that hand frames over in memory.
 
 Frames arrive in order, on a later turn of the loop, never inside `send`. `buffered` counts
-what was sent and not handed over yet; `pause` makes a slow reader out of the other end.
+what was sent and not handed over yet. A test scripts the weather: `pause` makes a slow
+reader of an end, `delay` lets turns of the loop pass, `cut` and `cut_after` break the line
+with what was on its way.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ class MemoryChannel:
         self.handler: Handler | None = None
         self.paused = False
         self.closed = False
+        self.delay = 0
+        """Turns of the loop before what is sent here is handed over."""
+        self._cut_after: int | None = None
         self._unsent: deque[bytes] = deque()
         self._bytes = 0
         self._running = False
@@ -63,6 +68,10 @@ class MemoryChannel:
             end._bytes = 0
             end._end("the connection was lost")
 
+    def cut_after(self, frames: int) -> None:
+        """The network breaks when so many more frames of this end have arrived."""
+        self._cut_after = frames
+
     def pause(self) -> None:
         """Take nothing from the other end until `resume`."""
         self.paused = True
@@ -75,12 +84,23 @@ class MemoryChannel:
     def _soon(self) -> None:
         if not self._running:
             self._running = True
-            asyncio.get_running_loop().call_soon(self._hand_over)
+            asyncio.get_running_loop().call_soon(self._later, self.delay)
+
+    def _later(self, turns: int) -> None:
+        if turns > 0:
+            asyncio.get_running_loop().call_soon(self._later, turns - 1)
+        else:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         self._running = False
         was = self._bytes
         while self._unsent and not self.peer.paused:
+            if self._cut_after is not None:
+                if self._cut_after == 0:
+                    self.cut()
+                    return
+                self._cut_after -= 1
             frame = self._unsent.popleft()
             self._bytes -= len(frame)
             if self.peer.handler is not None and not self.peer.closed:

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -73,6 +72,8 @@ class Node:
         self._desk: Desk | None = None
         self._engine: Engine | None = None
         self._keeper: Keeper | None = None
+        self.launch: Callable[[], str] | None = None
+        """Makes a link to the web interface, once that is served."""
         self._heard: dict[object, Callable[[Event], None]] = {}
         self._opening = asyncio.Lock()
 
@@ -208,6 +209,12 @@ class Node:
         status = await self.status()
         self._tell(StatusChanged(status))
         return status
+
+    async def launch_link(self) -> str:
+        """A new link that opens the interface."""
+        if self.launch is None:
+            raise ApiError("phase", "the web interface is not served")
+        return self.launch()
 
     async def settings(self) -> Settings:
         """What was chosen."""

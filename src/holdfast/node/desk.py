@@ -276,7 +276,8 @@ class Desk:
         fields |= values
         work.db.execute(
             "INSERT INTO message (contact, cursor, mine, mid, kind, note, text, at, received,"
-            " until, count, state, seen) VALUES (?, 0, 1, ?, 'note', ?, ?, ?, ?, ?, ?, 'received', 1)",
+            " until, count, state, seen)"
+            " VALUES (?, 0, 1, ?, 'note', ?, ?, ?, ?, ?, ?, 'received', 1)",
             (
                 contact,
                 self.entropy(16),

@@ -70,6 +70,7 @@ async def run(
     node = Node(vault, websocket.connect, now_ms, entropy, tuple(relays), echo_link)
     secret = b64(entropy(32))
     server = NodeServer(node, interface(), secret, entropy)
+    node.launch = server.launch_link
     loop = asyncio.get_running_loop()
     try:
         await _start(node, server, name, port)

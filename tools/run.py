@@ -75,9 +75,9 @@ class Part:
                 self.process.wait()
 
 
-def free_port() -> int:
-    """A port for the relay, kept in var/run/port so that its address stays the same."""
-    kept = VAR / "port"
+def port_of(name: str) -> int:
+    """A free port, kept in var/run so that the part's address stays the same."""
+    kept = VAR / f"{name}.port"
     if kept.exists():
         return int(kept.read_text())
     with socket.socket() as probe:
@@ -97,7 +97,7 @@ def start(parts: list[Part]) -> str:
     def holdfast(name: str, *arguments: str | Path) -> Part:
         return add(name, "-m", "holdfast.cli", *arguments)
 
-    listen = f"127.0.0.1:{free_port()}"
+    listen = f"127.0.0.1:{port_of('relay')}"
     relay = holdfast("relay", "relay", "--data", VAR / "relay", "--listen", listen).address()
     node = ["--relay", relay, "--no-browser"]
     link = VAR / "echo.link"
@@ -107,8 +107,8 @@ def start(parts: list[Part]) -> str:
 
     def start_mine() -> Part:
         echo = ["--echo", link.read_text().strip()]
-        port = ["--port", os.environ["PORT"]] if "PORT" in os.environ else []
-        return holdfast("node", "node", "--home", VAR / "me", *node, *echo, *port)
+        port = os.environ.get("PORT") or str(port_of("node"))
+        return holdfast("node", "node", "--home", VAR / "me", *node, *echo, "--port", port)
 
     if link.exists():
         mine = start_mine()
@@ -142,7 +142,8 @@ def main() -> int:
         print(
             "The link opens once. Ctrl-C ends everything; your data stays in var/run.", flush=True
         )
-        if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        if screen and "--no-browser" not in sys.argv[1:]:
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
         print(watch(parts), file=sys.stderr)
         return 1

@@ -68,7 +68,9 @@ def _programs(commands: Any) -> None:
     )
     node.add_argument("--relay", metavar="ADDRESS", action="append", default=[])
     node.add_argument("--name", help="what others call you; without it, the interface asks")
-    node.add_argument("--port", type=int, help="of the interface on 127.0.0.1")
+    node.add_argument(
+        "--port", type=int, default=0, help="of the interface on 127.0.0.1 (any free one)"
+    )
     node.add_argument("--no-browser", **FLAG, help="do not open the interface in a browser")
     node.add_argument("--echo", metavar="LINK", help="invitation of a contact that answers")
     completion = _add(commands, "completion", "programs:completion", "a script for your shell")

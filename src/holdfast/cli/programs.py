@@ -40,26 +40,30 @@ def node(asked: argparse.Namespace) -> None:
     import uvloop
 
     from holdfast.core.caps import BadAddress, Home
-    from holdfast.node.program import PORT, NodeError, run
+    from holdfast.node.program import NodeError, run
 
     try:
         relays = [Home.parse(text) for text in asked.relay]
     except BadAddress as error:
         raise Trouble(str(error), Exit.USAGE) from None
-    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    home = Path(asked.home)
+    ready = None if asked.no_browser else _open_browser
+    keyring = "HOLDFAST_KEYRING" in os.environ
     try:
         uvloop.run(
-            run(
-                Path(asked.home),
-                relays,
-                asked.name,
-                PORT if asked.port is None else asked.port,
-                asked.echo,
-                bool(display) and not asked.no_browser,
-            )
+            run(home, relays, asked.name, asked.port, asked.echo, keyring=keyring, ready=ready)
         )
     except NodeError as error:
         raise Trouble(str(error)) from None
+
+
+def _open_browser(link: str) -> None:
+    """Where there is a screen; a text browser would take over the terminal."""
+    import threading
+    import webbrowser
+
+    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        threading.Thread(target=webbrowser.open, args=[link], daemon=True).start()
 
 
 def completion(asked: argparse.Namespace) -> None:

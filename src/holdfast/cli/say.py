@@ -41,6 +41,7 @@ CODES = {
     "own-link": Exit.REFUSED,
     "taken": Exit.REFUSED,
     "not-allowed": Exit.REFUSED,
+    "storage": Exit.FAILED,
 }
 """Exit codes of the node's refusals."""
 

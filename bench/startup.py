@@ -1,0 +1,44 @@
+"""Start-up: how long until `make run` is ready, when everything is set up.
+
+    python bench/startup.py [ROUNDS]
+
+Runs tools/run.py as it is, with the data in var/run, and reads what it says; the first round
+may set up and is not counted.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def once() -> float:
+    """Seconds from the command to an address that answers. Raises `RuntimeError`."""
+    command = [sys.executable, str(ROOT / "tools" / "run.py"), "--no-browser"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if found := re.search(r"ready in ([0-9.]+) s", line):
+                return float(found[1])
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    raise RuntimeError("it did not start; what it said is above")
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    once()
+    times = sorted(once() for _ in range(rounds))
+    print(f"ready in {statistics.median(times):.2f} s (median of {rounds}, worst {times[-1]:.2f})")
+
+
+if __name__ == "__main__":
+    main()

@@ -33,12 +33,14 @@ def once() -> float:
     raise RuntimeError("it did not start; what it said is above")
 
 
-def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+def figures(rounds: int = 5) -> list[tuple[str, str]]:
+    """Name and value, with its unit."""
     once()
     times = sorted(once() for _ in range(rounds))
-    print(f"ready in {statistics.median(times):.2f} s (median of {rounds}, worst {times[-1]:.2f})")
+    value = f"{statistics.median(times):.2f} s (worst of {rounds}: {times[-1]:.2f} s)"
+    return [("make run, set up before: ready in", value)]
 
 
 if __name__ == "__main__":
-    main()
+    for name, value in figures(int(sys.argv[1]) if len(sys.argv) > 1 else 5):
+        print(f"{name} {value}")

@@ -47,23 +47,16 @@ def node(asked: argparse.Namespace) -> None:
     except BadAddress as error:
         raise Trouble(str(error), Exit.USAGE) from None
     home = Path(asked.home)
-    ready = None if asked.no_browser else _open_browser
+    # Where there is a screen; a text browser would take over the terminal.
+    screen = "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    browser = screen and not asked.no_browser
     keyring = "HOLDFAST_KEYRING" in os.environ
     try:
         uvloop.run(
-            run(home, relays, asked.name, asked.port, asked.echo, keyring=keyring, ready=ready)
+            run(home, relays, asked.name, asked.port, asked.echo, browser=browser, keyring=keyring)
         )
     except NodeError as error:
         raise Trouble(str(error)) from None
-
-
-def _open_browser(link: str) -> None:
-    """Where there is a screen; a text browser would take over the terminal."""
-    import threading
-    import webbrowser
-
-    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        threading.Thread(target=webbrowser.open, args=[link], daemon=True).start()
 
 
 def completion(asked: argparse.Namespace) -> None:

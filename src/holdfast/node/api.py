@@ -69,6 +69,7 @@ class Node:
         self._echo_link = echo_link
         self._vfs = vfs
         self._key = b""
+        """The database's; without a desk, of a set-up that a crash interrupted."""
         self._desk: Desk | None = None
         self._engine: Engine | None = None
         self._keeper: Keeper | None = None
@@ -81,7 +82,8 @@ class Node:
         """Open what opens without a passphrase; with a name, make what is not there."""
         if self._vault.phase == "ready":
             async with self._opening:
-                await self._open(self._vault.open(), None)
+                clean = None if name is None else talking.own_name(name)
+                await self._open(self._vault.open(), clean)
         elif self._vault.phase == "new" and name is not None:
             await self.set_up(name)
 
@@ -108,15 +110,26 @@ class Node:
         except (WrongKey, TooNew) as error:
             raise VaultError(str(error)) from None
 
-        def begin(work: Work) -> None:
-            if name is not None and desk.get(work, "identity") is None:
+        def begin(work: Work) -> bool:
+            if desk.get(work, "identity") is None:
+                if name is None:
+                    return False
                 desk.make_identity(work, name)
             for home in self._given:
                 add_home(work, home)
+            return True
 
-        await keeper.run(begin)
-        self._key, self._desk, self._engine, self._keeper = key, desk, engine, keeper
+        self._key = key
+        if not await keeper.run(begin):
+            await keeper.stop()
+            return
+        self._desk, self._engine, self._keeper = desk, engine, keeper
         await engine.start(keeper)
+
+    @property
+    def _is_new(self) -> bool:
+        """No identity yet."""
+        return self._keeper is None and (self._vault.phase == "new" or bool(self._key))
 
     def _tell(self, event: Event) -> None:
         for hear in list(self._heard.values()):
@@ -125,7 +138,7 @@ class Node:
     async def _do(self, job: Callable[[Desk, Work], T]) -> T:
         keeper, desk = self._keeper, self._desk
         if keeper is None or desk is None:
-            text = "choose a name first" if self._vault.phase == "new" else "unlock it first"
+            text = "choose a name first" if self._is_new else "unlock it first"
             raise ApiError("phase", text)
         try:
             return await keeper.run(lambda work: job(desk, work))
@@ -171,21 +184,26 @@ class Node:
         """What works now."""
         engine = self._engine
         if engine is None:
-            phase = self._vault.phase
-            return Status(version=__version__, phase="new" if phase == "new" else "locked")
+            return Status(version=__version__, phase="new" if self._is_new else "locked")
         return await self._do(lambda desk, work: engine.relays.status(desk, work))
 
     async def set_up(self, name: str, passphrase: str | None = None) -> Status:
         """Make the identity."""
         clean = talking.own_name(name)
         async with self._opening:
-            if self._vault.phase != "new":
+            if not self._is_new:
                 raise ApiError("phase", "there is an identity here already")
             try:
-                # An unfinished set-up left a database that no key opens.
-                for part in self._vault.home.glob(self._vault.database.name + "*"):
-                    part.unlink()
-                key = await asyncio.to_thread(self._vault.make, passphrase)
+                key = self._key
+                if key:
+                    await asyncio.to_thread(self._vault.keep, key, passphrase)
+                elif self._vault.database.exists():
+                    raise VaultError(
+                        f"{self._vault.home} has a database without its key; put the file `key`"
+                        " back, or choose another directory with --home"
+                    )
+                else:
+                    key = await asyncio.to_thread(self._vault.make, passphrase)
                 await self._open(key, clean)
             except (VaultError, OSError) as error:
                 raise ApiError("storage", str(error)) from None
@@ -367,7 +385,7 @@ class Node:
         caps = link.bundle
         queue = engine.fetch(caps.locator)
         left = {str(home) for home in link.homes}
-        gone, why = False, "it does not answer"
+        denied, why = 0, "it does not answer"
         try:
             for home in link.homes:
                 engine.logs.follow(caps, home, 0)
@@ -379,10 +397,10 @@ class Node:
                                 return body
                         case CaughtUp(_, home):
                             left.discard(str(home))
-                            gone = True
+                            why = "it does not have what the link promises yet"
                         case Refused(_, home, "attach", code, text):
                             left.discard(str(home))
-                            gone, why = gone or code == "denied", text
+                            denied, why = denied + (code == "denied"), text
                         case Down(home, text) if str(home) in left:
                             left.discard(str(home))
                             why = text
@@ -393,12 +411,11 @@ class Node:
             for home in link.homes:
                 engine.logs.unfollow(caps, home)
             engine.follow([effects.Relays()])
-        if gone:
+        if denied == len(link.homes):
             raise ApiError("used", "This invitation has been used. Ask for a new one.")
         raise ApiError(
             "no-relay",
-            f"the relay of this invitation cannot be reached: {why}. Try again when the internet"
-            " is back",
+            f"the invitation could not be fetched from its relay: {why}. Try again a little later",
         )
 
     # Contacts.

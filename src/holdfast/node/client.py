@@ -43,9 +43,7 @@ class Address(Struct, frozen=True):
     def write(self, home: Path) -> None:
         """Leave it in the node's directory."""
         part = home / (FILE + ".part")
-        with open(
-            os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb"
-        ) as file:
+        with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
             file.write(msgspec.json.encode(self))
         part.rename(home / FILE)
 
@@ -59,9 +57,7 @@ class Address(Struct, frozen=True):
 
 
 def _not_running(home: Path) -> NotRunning:
-    return NotRunning(
-        f"no node is running on {home}. Start it with: holdfast node --home {home}"
-    )
+    return NotRunning(f"no node is running on {home}. Start it with: holdfast node --home {home}")
 
 
 class _Answer(Struct):
@@ -159,9 +155,7 @@ class Client(WSListener):
                 return
             if answer.error is not None:
                 code = str(answer.error.get("data", {}).get("code", "internal"))
-                waiting.set_exception(
-                    ApiError(code, str(answer.error.get("message", "")))
-                )
+                waiting.set_exception(ApiError(code, str(answer.error.get("message", ""))))
             else:
                 waiting.set_result(answer.result.copy())
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from holdfast.core.chat import content
 from holdfast.core.seal.verification import FINAL
 from holdfast.core.seal.verification import Verification as Machine
@@ -67,7 +65,7 @@ def _new(desk: Desk, work: Work, cid: str) -> Machine:
 def _answer(desk: Desk, work: Work, cid: str, machine: Machine, out: list[bytes]) -> Verification:
     """Send what the machine says, keep what it found out. A failed job ends it: the other
     side's next step is then answered with a cancel."""
-    work.undo.append(lambda: cast(None, desk.verifications.pop(cid, None)))
+    work.undo.append(lambda: desk.forget_verification(cid))
     for body in out:
         desk.say(work, cid, content.Verify(body))
     verified, root = row(work.db, "SELECT verified, root FROM contact WHERE id = ?", cid)

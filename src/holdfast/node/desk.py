@@ -155,6 +155,10 @@ class Desk:
         """A comparison that the other side did not hear of never began."""
         self.verifications.pop(contact, None)
 
+    def with_gap(self) -> list[str]:
+        """Contacts whose open session waits for a missing record."""
+        return [cid for cid, session in self._sessions.items() if session.gap is not None]
+
     def keep(self, work: Work, contact: str, session: Pairwise, counter: int | None = None) -> None:
         """Store the session's state; every change must come here before the job ends."""
         if counter is None:

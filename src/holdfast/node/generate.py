@@ -18,9 +18,7 @@ from msgspec import Struct
 from holdfast.node import schema
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-NOTE: Final = (
-    "Generated from src/holdfast/node/schema.py by `make generate`; do not edit."
-)
+NOTE: Final = "Generated from src/holdfast/node/schema.py by `make generate`; do not edit."
 
 
 def structs() -> list[type[Struct]]:
@@ -99,11 +97,7 @@ def _attribute_docs() -> dict[tuple[str, str], str]:
         for item in node.body:
             if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
                 last = item.target.id
-            elif (
-                isinstance(item, ast.Expr)
-                and isinstance(item.value, ast.Constant)
-                and last
-            ):
+            elif isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant) and last:
                 found[node.name, last] = inspect.cleandoc(str(item.value.value))
     return found
 
@@ -151,8 +145,7 @@ def node_api_md(current: str) -> str:
     ]
     for name, hints, result, defaults, doc in methods():
         params = ", ".join(
-            f"`{key}`: {_cell(kind)}"
-            + (f" = {_default(defaults[key])}" if key in defaults else "")
+            f"`{key}`: {_cell(kind)}" + (f" = {_default(defaults[key])}" if key in defaults else "")
             for key, kind in hints.items()
         )
         words = " ".join(doc.split()).replace("|", "\\|")
@@ -161,9 +154,7 @@ def node_api_md(current: str) -> str:
     lines.append("| `type` | carries |")
     lines.append("|---|---|")
     for kind in get_args(schema.Event):
-        carried = ", ".join(
-            f"`{key}`: {_cell(value)}" for key, value in _fields(kind).items()
-        )
+        carried = ", ".join(f"`{key}`: {_cell(value)}" for key, value in _fields(kind).items())
         lines.append(f"| `{_tag(kind)}` | {carried} |")
     lines += ["", "## Types"]
     for struct in structs():
@@ -174,9 +165,7 @@ def node_api_md(current: str) -> str:
         lines += ["", f"### {struct.__name__}"] + ([doc] if doc else [])
         lines += ["", "| field | type | |", "|---|---|---|"]
         for name, kind in _fields(struct).items():
-            words = " ".join(docs.get((struct.__name__, name), "").split()).replace(
-                "|", "\\|"
-            )
+            words = " ".join(docs.get((struct.__name__, name), "").split()).replace("|", "\\|")
             lines.append(f"| `{name}` | {_cell(kind)} | {words} |")
     lines += ["", END]
     before, _, rest = current.partition(START)
@@ -193,9 +182,7 @@ def _cell(kind: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    return {None: "null", True: "true", False: "false"}.get(
-        value, repr(value).replace("'", '"')
-    )
+    return {None: "null", True: "true", False: "false"}.get(value, repr(value).replace("'", '"'))
 
 
 def outputs() -> dict[Path, str]:
@@ -208,15 +195,11 @@ def outputs() -> dict[Path, str]:
 def main(arguments: list[str]) -> int:
     """Write, or with `--check` compare; 1 if something is not current."""
     stale = [
-        path
-        for path, text in outputs().items()
-        if not path.exists() or path.read_text() != text
+        path for path, text in outputs().items() if not path.exists() or path.read_text() != text
     ]
     for path in stale:
         if "--check" in arguments:
-            print(
-                f"{path.relative_to(ROOT)} is not what schema.py says. Run: make generate"
-            )
+            print(f"{path.relative_to(ROOT)} is not what schema.py says. Run: make generate")
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(outputs()[path])

@@ -10,8 +10,10 @@ import os
 import secrets
 import signal
 import time
+import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from holdfast.core.caps import Home, b64
 from holdfast.core.seal import hpke
@@ -22,6 +24,9 @@ from holdfast.node.rpc import ApiError
 from holdfast.node.server import NodeServer
 from holdfast.node.vault import Vault, VaultError
 from holdfast.paths import websocket
+
+PORT: Final = 8470
+"""Of the web interface, unless another is asked for."""
 
 
 class NodeError(Exception):
@@ -49,16 +54,16 @@ async def run(
     name: str | None = None,
     port: int = 0,
     echo_link: str | None = None,
+    browser: bool = False,
     *,
     keyring: bool = False,
-    ready: Callable[[str], object] | None = None,
     say: Callable[[str], object] = _print,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Run a node until SIGTERM, SIGINT or `stop`.
 
     The first thing said is the address that opens its interface in one browser, once;
-    `ready` is called with it then. Raises `NodeError` with a sentence for people.
+    with `browser` it is opened in the system's one. Raises `NodeError` with a sentence for people.
     """
     stop = stop or asyncio.Event()
     hpke.self_test()
@@ -78,8 +83,8 @@ async def run(
             Address(server.port, secret, os.getpid()).write(home)
             link = server.launch_link()
             say(link)
-            if ready is not None:
-                ready(link)
+            if browser:
+                await asyncio.to_thread(webbrowser.open, link)
             await stop.wait()
     finally:
         (home / FILE).unlink(missing_ok=True)

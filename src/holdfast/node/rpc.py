@@ -81,9 +81,7 @@ class _Method:
             (key, kind, defaults[key]) if key in defaults else (key, kind)
             for key, kind in hints.items()
         ]
-        self.type = msgspec.defstruct(
-            name, fields, kw_only=True, forbid_unknown_fields=True
-        )
+        self.type = msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
         self._decoder = msgspec.json.Decoder(self.type)
 
     def arguments(self, params: bytes) -> dict[str, Any]:
@@ -121,9 +119,7 @@ class Session(Socket):
         try:
             request = _requests.decode(message)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            self._fail(
-                None, PARSE_ERROR, "bad-params", "this is not a JSON-RPC request"
-            )
+            self._fail(None, PARSE_ERROR, "bad-params", "this is not a JSON-RPC request")
             return
         method = METHODS.get(request.method)
         if request.jsonrpc != "2.0" or request.id is None:
@@ -136,26 +132,20 @@ class Session(Socket):
         elif method is None:
             self._fail(request.id, NO_METHOD, "not-found", "there is no such method")
         elif len(self._calls) >= MAX_CALLS:
-            self._fail(
-                request.id, REFUSED, "rate", f"at most {MAX_CALLS} calls at a time"
-            )
+            self._fail(request.id, REFUSED, "rate", f"at most {MAX_CALLS} calls at a time")
         else:
             try:
                 arguments = method.arguments(bytes(request.params))
             except msgspec.ValidationError as error:
                 self._fail(request.id, BAD_PARAMS, "bad-params", str(error))
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-                self._fail(
-                    request.id, BAD_PARAMS, "bad-params", "the parameters are not JSON"
-                )
+                self._fail(request.id, BAD_PARAMS, "bad-params", "the parameters are not JSON")
             else:
                 call = asyncio.create_task(self._call(request.id, method, arguments))
                 self._calls.add(call)
                 call.add_done_callback(self._calls.discard)
 
-    async def _call(
-        self, id: int | str, method: _Method, arguments: dict[str, Any]
-    ) -> None:
+    async def _call(self, id: int | str, method: _Method, arguments: dict[str, Any]) -> None:
         try:
             if method.name == "listen":
                 result: Any = await self._listen(**arguments)

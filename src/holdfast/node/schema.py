@@ -173,9 +173,7 @@ class Verification(Struct, frozen=True, kw_only=True):
     """A comparison of emoji in progress. Both see the same seven."""
 
     contact: Id
-    state: Literal[
-        "asked", "waiting", "compare", "confirmed", "done", "mismatch", "cancelled"
-    ]
+    state: Literal["asked", "waiting", "compare", "confirmed", "done", "mismatch", "cancelled"]
     """asked: they want to compare, `start_verification` joins. waiting: for their node.
     compare: show emoji. confirmed: you said they match, they have not yet."""
     emoji: list[tuple[str, str]] = []
@@ -343,9 +341,7 @@ class NodeApi(Protocol):
         """Delete the conversation, its keys and its logs."""
 
     # Messages.
-    async def messages(
-        self, contact: str, before: int | None = None, limit: int = 50
-    ) -> Page:
+    async def messages(self, contact: str, before: int | None = None, limit: int = 50) -> Page:
         """A conversation backwards from its end, or from an `order`. Limit to 200."""
 
     async def messages_around(self, contact: str, id: Id, limit: int = 50) -> Page:
@@ -375,9 +371,7 @@ class NodeApi(Protocol):
     async def set_typing(self, contact: str, typing: bool) -> None:
         """Tell them, if the setting allows."""
 
-    async def search(
-        self, words: str, contact: str | None = None, limit: int = 50
-    ) -> list[Hit]:
+    async def search(self, words: str, contact: str | None = None, limit: int = 50) -> list[Hit]:
         """Newest first; every word must occur, the last may be a beginning."""
 
     async def listen(self, since: int | None = None) -> int:

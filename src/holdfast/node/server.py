@@ -115,9 +115,7 @@ class NodeServer:
         if request.path == "/session":
             return self._dressed(self._start_session(request))
         if request.path == "/api":
-            return self._dressed(
-                plain(403, "The API needs a session; open the launch link.")
-            )
+            return self._dressed(plain(403, "The API needs a session; open the launch link."))
         if request.method not in ("GET", "HEAD"):
             return self._dressed(plain(405))
         return self._dressed(self._file(request.path))
@@ -193,9 +191,7 @@ class NodeServer:
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return plain(400, "A session starts with a launch token.")
         if not self.take_launch(launch.token):
-            return plain(
-                403, "This link was used already. Open Holdfast again from its program."
-            )
+            return plain(403, "This link was used already. Open Holdfast again from its program.")
         value = b64(self._entropy(32))
         self._cookies[_digest(value)] = None
         while len(self._cookies) > MAX_SESSIONS:
@@ -208,17 +204,13 @@ class NodeServer:
         file = (self._static / name).resolve()
         kind = _TYPES.get(file.suffix)
         inside = file.is_relative_to(self._static)
-        if (
-            kind is None or not inside or not os.path.isfile(file)
-        ):  # false for absurd names too
+        if kind is None or not inside or not os.path.isfile(file):  # false for absurd names too
             if path == "/":
                 return plain(503, "The web interface is not built yet. Run: make setup")
             return plain(404)
         forever = path.startswith("/assets/")
         cache = "public, max-age=31536000, immutable" if forever else "no-cache"
-        return Response(
-            200, (("content-type", kind), ("cache-control", cache)), file.read_bytes()
-        )
+        return Response(200, (("content-type", kind), ("cache-control", cache)), file.read_bytes())
 
     def _dressed(self, response: Response) -> Response:
         headers = (

@@ -136,7 +136,7 @@ def uv() -> Path:
 def packages(groups: Sequence[str] = ()) -> None:
     """.venv as uv.lock says; groups that were added before stay."""
     stamp = VENV / "holdfast-stamp"
-    inputs = digest([ROOT / "pyproject.toml", ROOT / "uv.lock"], sys.version)
+    inputs = digest([ROOT / "pyproject.toml", ROOT / "uv.lock"], sys.version.split()[0])
     had = stamp.read_text().split() if stamp.exists() else []
     if had[:1] == [inputs] and set(groups) <= set(had[1:]) and PYTHON.exists():
         return

@@ -1,19 +1,15 @@
 """Points kill where they say, and a trace tells reuse from repetition."""
 
-import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from unittest import mock
 
 import pytest
 
-from holdfast.core.seal import olm
 from holdfast.core.seal.pairwise import Pairwise
-from holdfast.drive import logs
-from holdfast.testing import doomed
-from holdfast.testing.doomed import install, reused
+from holdfast.drive.logs import Logs
+from holdfast.testing.doomed import install, reused, trace
 from holdfast.testing.entropy import seeded
 from holdfast.testing.pairs import NOW, meet
 
@@ -50,42 +46,37 @@ def test_a_point_that_does_not_exist_is_refused(point: str) -> None:
         install(point)
 
 
-def traced(path: Path, *steps: tuple[Pairwise, bytes, bool]) -> list[dict[str, object]]:
+def traced(*steps: tuple[Pairwise, bytes, bool]) -> list[dict[str, object]]:
     """Seal contents one after another; those marked leave the node."""
-
-
-    with (
-        mock.patch.object(olm.Session, "encrypt", olm.Session.encrypt),
-        mock.patch.object(Pairwise, "seal", Pairwise.seal),
-        mock.patch.object(Pairwise, "control", Pairwise.control),
-        mock.patch.object(logs.Logs, "append", lambda *_: None),
-    ):
-        doomed.trace(path)
-        entropy = seeded("trace")
+    lines: list[dict[str, object]] = []
+    entropy = seeded("trace")
+    with mock.patch.object(Logs, "append"):
+        end = trace(lines.append)
         for pairwise, content, leaves in steps:
             blob = pairwise.seal(content, NOW, entropy).blob
             if leaves:
                 for _ in range(2):  # to two homes, or again after a reconnection
-                    logs.Logs.append(None, None, None, blob[:16], blob, 60)  # type: ignore[arg-type]
-    return [json.loads(line) for line in path.read_text().splitlines()]
+                    Logs.append(None, None, None, blob[:16], blob, 60)  # type: ignore[arg-type]
+        end()
+    return lines
 
 
-def test_a_state_that_is_used_again_is_caught(tmp_path: Path) -> None:
+def test_a_state_that_is_used_again_is_caught() -> None:
     pairwise = meet().at_anna.pairwise
-    first = traced(tmp_path / "a", (pairwise, b"one", True))
+    first = traced((pairwise, b"one", True))
     state = pairwise.dump(seeded("dump"))
-    honest = first + traced(tmp_path / "b", (pairwise, b"two", True))
+    honest = first + traced((pairwise, b"two", True))
     assert reused(honest) == []
-    rolled_back = traced(tmp_path / "c", (Pairwise.load(state), b"three", True))
+    rolled_back = traced((Pairwise.load(state), b"three", True))
     found = reused(honest + rolled_back)
     assert len(found) == 2
     assert any("sequence number 2" in each for each in found)
     assert any("ratchet key and index" in each for each in found)
 
 
-def test_a_state_that_never_left_may_be_used_again(tmp_path: Path) -> None:
+def test_a_state_that_never_left_may_be_used_again() -> None:
     pairwise = meet().at_anna.pairwise
     state = pairwise.dump(seeded("dump"))
-    lost = traced(tmp_path / "a", (pairwise, b"one", False))
-    after = traced(tmp_path / "b", (Pairwise.load(state), b"two", True))
+    lost = traced((pairwise, b"one", False))
+    after = traced((Pairwise.load(state), b"two", True))
     assert reused(lost + after) == []

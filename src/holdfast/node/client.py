@@ -96,7 +96,8 @@ class Client(WSListener):
             )
         except (OSError, picows.WSError):
             raise _not_running(home) from None
-        assert isinstance(client, Client)
+        if not isinstance(client, Client):  # it ended between the handshake and here
+            raise _not_running(home)
         try:
             yield client
         finally:

@@ -89,46 +89,72 @@ def _wrapped(real: Callable[..., Any], reached: Callable[[str], None]) -> Callab
     return at_once
 
 
-def trace(path: Path) -> None:
-    """Write down, from now on, what is sealed and what is handed to connections."""
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+def trace(write: Callable[[Line], object]) -> Callable[[], None]:
+    """Tell `write`, from now on, what is sealed and what is handed to connections, before
+    it is; the result ends that."""
     places: list[str] = []
-
-    def write(**line: object) -> None:
-        os.write(file, json.dumps(line).encode() + b"\n")
-
-    encrypt = Session.encrypt
+    encrypt, append = Session.encrypt, Logs.append
 
     def encrypting(self: Session, plaintext: bytes) -> Ciphertext:
         made = encrypt(self, plaintext)
-        key, index = made.place
-        places.append(f"{_hash(key)}/{index}")
+        places.append(place(made))
         return made
 
-    def sealing(name: str) -> None:
-        real = getattr(Pairwise, name)
-
+    def sealing(real: Callable[..., Outgoing]) -> Callable[..., Outgoing]:
+        @functools.wraps(real)
         def seal(self: Pairwise, *args: Any) -> Outgoing:
             places.clear()
-            made: Outgoing = real(self, *args)
-            who = _hash(self.me.device + self.session_id)
-            write(sealed=_hash(made.blob), who=who, seq=made.seq, place=places[-1])
+            made = real(self, *args)
+            write(
+                {
+                    "sealed": _hash(made.blob),
+                    "who": who(self),
+                    "seq": made.seq,
+                    "place": places[-1],
+                    "ack": self.received,
+                }
+            )
             return made
 
-        setattr(Pairwise, name, seal)
-
-    append = Logs.append
+        return seal
 
     def appending(
         self: Logs, caps: Any, home: Any, rid: bytes, body: bytes, lifetime: int
     ) -> None:
-        write(handed=_hash(body), rid=_hash(rid), live=lifetime == 0)
+        write({"handed": _hash(body), "rid": _hash(rid), "live": lifetime == 0})
         append(self, caps, home, rid, body, lifetime)
 
-    Session.encrypt = encrypting  # type: ignore[method-assign]
-    Logs.append = appending  # type: ignore[method-assign]
-    sealing("seal")
-    sealing("control")
+    before = [
+        (Session, "encrypt", encrypt, encrypting),
+        (Logs, "append", append, appending),
+        (Pairwise, "seal", Pairwise.seal, sealing(Pairwise.seal)),
+        (Pairwise, "control", Pairwise.control, sealing(Pairwise.control)),
+    ]
+    for owner, name, _, new in before:
+        setattr(owner, name, new)
+
+    def end() -> None:
+        for owner, name, old, _ in before:
+            setattr(owner, name, old)
+
+    return end
+
+
+def trace_to(path: Path) -> None:
+    """Write the trace to a file, a line at a time, until the process ends."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    trace(lambda line: os.write(file, json.dumps(line).encode() + b"\n"))
+
+
+def who(pairwise: Pairwise) -> str:
+    """A name for one end of one session, that gives nothing away."""
+    return _hash(pairwise.me.device + pairwise.session_id)
+
+
+def place(message: Ciphertext) -> str:
+    """A name for the ratchet key and index of a message."""
+    key, index = message.place
+    return f"{_hash(key)}/{index}"
 
 
 def _hash(data: bytes) -> str:
@@ -168,7 +194,7 @@ def main() -> int:
     for point in asked.kill_at:
         install(point)
     if asked.trace is not None:
-        trace(asked.trace)
+        trace_to(asked.trace)
     sys.argv = ["holdfast", *asked.holdfast[asked.holdfast[:1] == ["--"] :]]
     # By its name: the command line is above everything that is here.
     return int(importlib.import_module("holdfast.cli").main() or 0)

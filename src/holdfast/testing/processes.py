@@ -179,6 +179,7 @@ class Processes:
     """Starts programs under one directory and ends them all when the block is left."""
 
     def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self._all: list[Program] = []
 

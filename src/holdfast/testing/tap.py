@@ -57,8 +57,8 @@ class Tap:
                 self._copy(reader, far_writer, self.sent),
                 self._copy(far_reader, writer, self.received),
             )
-        except OSError:
-            pass  # the relay is down: the node is told by the end of its connection
+        except (OSError, asyncio.CancelledError):
+            pass  # the relay is down, or the tap closes: the node's connection ends
         finally:
             self._running.discard(task)
             writer.close()

@@ -1,0 +1,31 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.core.chat import names
+
+
+@given(st.text(max_size=200))
+def test_a_clean_name_stays_clean(text: str) -> None:
+    clean = names.clean(text)
+    assert names.clean(clean) == clean
+    assert len(clean) <= names.MAX_NAME
+    assert not any(unicodedata.category(char)[0] == "C" for char in clean)
+
+
+def test_nothing_that_reorders_or_hides() -> None:
+    assert names.clean("Anna\u202efdp.exe\u200b\x00\n!") == "Annafdp.exe !"
+    assert names.clean_text("a\u202eb\x02c\nd\te") == "abc\nd\te"
+    assert names.clean_text("שלום\u200f!") == "שלום\u200f!"
+
+
+@pytest.mark.parametrize("other", ["Аnnа", "ANNA", "An na", "Ánna"])
+def test_what_looks_alike(other: str) -> None:
+    assert names.looks_like(other, ["Boris", "Anna"]) == "Anna"
+
+
+def test_what_does_not() -> None:
+    assert names.looks_like("Hanna", ["Anna"]) == ""
+    assert names.looks_like("Анна", ["Борис"]) == ""

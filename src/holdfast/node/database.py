@@ -68,6 +68,8 @@ SCHEMA: Final = (
     CREATE INDEX message_expires ON message(expires) WHERE expires > 0;
     CREATE INDEX message_unseen ON message(contact) WHERE seen = 0 AND mine = 0;
     CREATE INDEX message_waiting ON message(contact, seq) WHERE state IN ('waiting', 'sent');
+    CREATE INDEX message_unsent ON message(contact) WHERE state = 'waiting';
+    CREATE INDEX message_gap ON message(contact, at) WHERE note = 'gap';
     CREATE UNIQUE INDEX message_key ON message(contact, client_key) WHERE client_key IS NOT NULL;
     CREATE TABLE reaction (
         message INTEGER NOT NULL REFERENCES message(id) ON DELETE CASCADE,

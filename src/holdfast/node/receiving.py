@@ -212,7 +212,7 @@ def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) 
         case content.React():
             rowid = _find(work, cid, said.ref.mid, mine=not said.ref.mine)
             if rowid is not None:
-                emoji = names.clean(said.emoji)[:32]
+                emoji = names.clean_emoji(said.emoji)
                 set_reaction(work, rowid, False, emoji, min(said.at, work.now))
                 desk.touch_message(work, rowid)
         case content.Read():
@@ -259,9 +259,8 @@ def _gap(desk: Desk, work: Work, cid: str, outage: Outage) -> None:
     since, until = outage
     note = row(
         work.db,
-        "SELECT id FROM message WHERE contact = ? AND id > ? AND note = 'gap' AND at = ?",
+        "SELECT id FROM message WHERE contact = ? AND note = 'gap' AND at = ?",
         cid,
-        (row(work.db, "SELECT coalesce(max(id), 0) FROM message")[0] - 10_000),
         since,
     )
     if note is None:

@@ -145,7 +145,7 @@ def react(desk: Desk, work: Work, id: str, emoji: str | None) -> Message:
         raise ApiError("not-found", "there is no such message")
     cid, mine, mid = found
     may_write(_state(work, cid))
-    clean = names.clean(emoji or "")[:32]
+    clean = names.clean_emoji(emoji or "")
     desk.say(work, cid, content.React(content.Ref(mid, bool(mine)), clean, work.now))
     set_reaction(work, number(id), True, clean, work.now)
     desk.touch_message(work, number(id))
@@ -286,8 +286,9 @@ def search(work: Work, words: str, cid: str | None, limit: int) -> list[Hit]:
     mark = "\x02", "\x03"
     found = rows(
         work.db,
-        "SELECT m.id, highlight(found, 0, ?, ?) FROM found JOIN message m ON m.id = found.rowid"
-        " WHERE found MATCH ? AND (? IS NULL OR m.contact = ?) ORDER BY m.id DESC LIMIT ?",
+        "SELECT m.id, highlight(found, 0, ?, ?)"
+        " FROM found CROSS JOIN message m ON m.id = found.rowid"
+        " WHERE found MATCH ? AND (? IS NULL OR m.contact = ?) ORDER BY found.rowid DESC LIMIT ?",
         *mark,
         query,
         cid,

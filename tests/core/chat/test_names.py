@@ -29,3 +29,9 @@ def test_what_looks_alike(other: str) -> None:
 def test_what_does_not() -> None:
     assert names.looks_like("Hanna", ["Anna"]) == ""
     assert names.looks_like("Анна", ["Борис"]) == ""
+
+
+def test_joined_emoji_stay_joined() -> None:
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    assert names.clean_emoji(family) == family
+    assert names.clean_emoji("\u200d\u202e") == ""

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 MAX_NAME: Final = 64
+MAX_EMOJI: Final = 32
 
 _PAIRS: Final = (
     "аa вb еe ёe зe кk мm нh оo рp сc тt уy хx ѕs іi јj һh ԁd ԛq ԝw ӏi ѵv "
@@ -37,6 +38,12 @@ def clean(name: str) -> str:
         elif category[0] != "C":
             kept.append(char)
     return " ".join("".join(kept).split())[:MAX_NAME].strip()
+
+
+def clean_emoji(emoji: str) -> str:
+    """A reaction as it may be shown: as a name, but joined emoji stay joined."""
+    kept = "\u200d".join(clean(part) for part in emoji.split("\u200d"))
+    return kept[:MAX_EMOJI].strip("\u200d")
 
 
 def clean_text(text: str) -> str:

@@ -1,0 +1,60 @@
+"""The same person by a new invitation: what waits goes only to the very same device."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.core.seal.identity import DeviceList, Identity
+from holdfast.core.seal.invitation import Contact, Invitation, accept
+from holdfast.node import effects, inviting, talking, views
+from holdfast.node.database import open_database
+from holdfast.node.desk import Desk
+from holdfast.node.keeper import Work
+from holdfast.testing.pairs import DAY, NOW, home, meet, seeded
+
+
+def renewed(path: Path, other_device: bool) -> tuple[str, str, list[Any], list[str]]:
+    """Anna writes to Boris, whose root then accepts another invitation of hers. The contact's
+    and the message's state, what is appended to the new inbox, and the notes."""
+    draw = seeded("renewed")
+    met = meet("renewed")
+    desk = Desk(bytes(32), draw)
+    work = Work(open_database(path, bytes(32)), NOW)
+    cid = inviting.add(desk, work, met.at_anna, "active", None)
+    sent = talking.send(desk, work, cid, "for Boris alone", None, None)
+    boris = met.boris
+    if other_device:
+        mallory, _ = Identity.create(draw)
+        devices = (*boris.devices.devices, *mallory.devices.devices)
+        listed = DeviceList.sign(boris.root, boris.devices.recovery, devices, boris.devices)
+        boris = Identity(boris.root, mallory.account, listed)
+    invitation = Invitation.create(met.anna, (home(),), NOW + DAY, b"Anna", NOW, draw)
+    _, record = accept(invitation.link, invitation.record, boris, (home(),), b"", NOW, draw)
+    contact = invitation.open_accept(record, met.anna, NOW, draw)
+    assert isinstance(contact, Contact)
+    work.after.clear()
+    assert inviting.add(desk, work, contact, "active", None) == cid
+    found = views.messages(work.db, "ORDER BY id")
+    appended = [effect for effect in work.after if isinstance(effect, effects.Append)]
+    state = next(message.state for message in found if message.id == sent.id)
+    work.db.close()
+    return cid, state, appended, [message.note for message in found if message.note]
+
+
+def test_the_same_device_gets_what_waits(tmp_path: Path) -> None:
+    _, state, appended, notes = renewed(tmp_path / "db", other_device=False)
+    assert state == "waiting" and appended and "key-changed" not in notes
+
+
+def test_another_device_gets_nothing_and_it_is_said(tmp_path: Path) -> None:
+    _, state, appended, notes = renewed(tmp_path / "db", other_device=True)
+    assert state == "unsent" and not appended and "key-changed" in notes
+
+
+def test_twin_without_the_check_it_is_sealed_for_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inviting, "require_same_device", lambda old, new: None)
+    _, state, appended, _ = renewed(tmp_path / "db", other_device=True)
+    assert state == "waiting" and appended

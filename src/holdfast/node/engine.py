@@ -37,6 +37,8 @@ from holdfast.node.schema import Event, StatusChanged, TypingChanged
 TICK_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 5.0
 """Before a log is read again that was not there, or whose record the disk did not take."""
+LATER: Final = 10_000
+"""Milliseconds before records that found no room in the queue to a relay are tried again."""
 TYPING_SECONDS: Final = 6.0
 """How long somebody is shown as writing after the last word of it."""
 
@@ -210,6 +212,9 @@ class Engine:
                 self._live(id, body)
             case Refused(locator, home, "attach") if kind == "inbox":
                 self._again(locator, home, make=True)
+            case Refused(_, _, "append", "later"):
+                at = self._clock() + LATER
+                self._at("unsent", at, append_unsent, soonest=True)
             case Refused(locator, _, "append", "denied" | "closed"):
                 self._submit(lambda work: inviting.answer_refused(self.desk, work, locator))
 
@@ -350,6 +355,17 @@ def tick(desk: Desk, work: Work) -> None:
         receiving.caught_up(desk, work, cid)
 
 
+def append_unsent(work: Work) -> None:
+    """Append again what some home lacks; what is queued already is not queued twice."""
+    for stored, address, rid, blob in rows(
+        work.db,
+        "SELECT c.outbox, u.home, u.rid, o.blob FROM unsent u JOIN outgoing o ON o.rid = u.rid"
+        " JOIN contact c ON c.id = u.contact ORDER BY u.contact, u.seq, u.home",
+    ):
+        caps = unpack_inbox(stored).caps
+        work.after.append(effects.Append(caps, Home.parse(address), rid, blob, LIFETIME))
+
+
 def resume(desk: Desk, work: Work) -> None:
     """Everything that the last run had under way."""
     work.after.append(effects.Relays())
@@ -378,13 +394,7 @@ def resume(desk: Desk, work: Work) -> None:
             work.after.append(effects.Follow(made.accept_caps, home, since, ("accept", id)))
         if state == "preparing":
             inviting.publish(desk, work, id, made)
-    for stored, address, rid, blob in rows(
-        work.db,
-        "SELECT c.outbox, u.home, u.rid, o.blob FROM unsent u JOIN outgoing o ON o.rid = u.rid"
-        " JOIN contact c ON c.id = u.contact ORDER BY u.contact, u.seq, u.home",
-    ):
-        caps = unpack_inbox(stored).caps
-        work.after.append(effects.Append(caps, Home.parse(address), rid, blob, LIFETIME))
+    append_unsent(work)
     for address, stored in rows(work.db, "SELECT home, caps FROM unwanted ORDER BY locator, home"):
         work.after.append(effects.Drop(unpack_caps(stored), Home.parse(address)))
     inviting.sweep(desk, work)

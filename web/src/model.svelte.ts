@@ -1,0 +1,262 @@
+// What the page knows of its node: kept current by events, read by every screen.
+
+import type {
+  Calls, Contact, Event, Invitation, Message, Settings, Status, Verification,
+} from "./api";
+import { fill, languages, pick, plural, type Filling } from "./lang";
+import type { Plural, Words } from "./lang/en";
+import { ApiError, Rpc, socket, startSession } from "./rpc";
+import { Times } from "./text";
+
+export type Screen =
+  | { at: "list" }
+  | { at: "talk"; contact: string; message?: string }
+  | { at: "about"; contact: string }
+  | { at: "verify"; contact: string }
+  | { at: "invite" }
+  | { at: "settings" }
+  | { at: "status" };
+
+type Talk = { messages: Message[]; more: boolean; loaded: boolean };
+type Sentence = { [K in keyof Words]: Words[K] extends string ? K : never }[keyof Words];
+type Counted = { [K in keyof Words]: Words[K] extends Plural ? K : never }[keyof Words];
+
+const PAGE = 60;
+
+class Model {
+  stage = $state<"connecting" | "no-session" | "away" | "open">("connecting");
+  status = $state<Status | null>(null);
+  settings = $state<Settings | null>(null);
+  contacts = $state<Contact[]>([]);
+  invitations = $state<Invitation[]>([]);
+  talks = $state<Record<string, Talk>>({});
+  writing = $state<Record<string, boolean>>({});
+  verifications = $state<Record<string, Verification>>({});
+  drafts = $state<Record<string, string>>({});
+  screen = $state<Screen>({ at: "list" });
+  palette = $state(false);
+  keys = $state(false);
+  /** A short word at the foot, with what takes it back. */
+  word = $state<{ text: string; undo?: () => void } | null>(null);
+  now = $state(Date.now());
+  private early = $state(localStorage.getItem("language") ?? "auto");
+  private cursor: number | null = null;
+  private wordTimer: ReturnType<typeof setTimeout> | undefined;
+  private everOpen = false;
+
+  language = $derived(pick(this.settings?.language ?? this.early, navigator.languages));
+  words = $derived<Words>(languages[this.language]!);
+  times = $derived(new Times(this.language));
+
+  private rpc = new Rpc(socket, (event) => this.hear(event), (up) => this.connection(up));
+
+  constructor() {
+    setInterval(() => (this.now = Date.now()), 30_000);
+  }
+
+  // Words.
+
+  t(key: Sentence, values?: Filling): string {
+    return fill(this.words[key] as string, values);
+  }
+
+  n(key: Counted, count: number, values?: Filling): string {
+    return plural(this.language, this.words[key] as Plural, count, values);
+  }
+
+  span(seconds: number): string {
+    if (seconds % 604_800 === 0) return this.n("weeks", seconds / 604_800);
+    if (seconds % 86_400 === 0) return this.n("days", seconds / 86_400);
+    if (seconds % 3600 === 0) return this.n("hours", seconds / 3600);
+    return this.n("minutes", Math.max(1, Math.round(seconds / 60)));
+  }
+
+  speak(language: string): void {
+    this.early = language;
+    localStorage.setItem("language", language);
+    if (this.settings) void this.change({ language: language as Settings["language"] });
+  }
+
+  say(text: string, undo?: () => void): void {
+    clearTimeout(this.wordTimer);
+    this.word = undo ? { text, undo } : { text };
+    this.wordTimer = setTimeout(() => (this.word = null), undo ? 6000 : 3000);
+  }
+
+  // The connection.
+
+  async begin(): Promise<void> {
+    try {
+      if (!(await startSession())) {
+        this.stage = "no-session";
+        return;
+      }
+    } catch {
+      this.stage = "away";
+    }
+    this.rpc.connect();
+  }
+
+  private connection(up: boolean): void {
+    if (up) {
+      this.everOpen = true;
+      void this.load();
+      return;
+    }
+    // A page that never got through has no session; one that had it waits for its node.
+    if (!this.everOpen) this.stage = "no-session";
+    else {
+      this.stage = "away";
+      setTimeout(() => this.rpc.connect(), 1000);
+    }
+  }
+
+  private async load(): Promise<void> {
+    this.status = await this.call("status");
+    if (this.status?.phase === "ready") await this.enter();
+    this.stage = "open";
+  }
+
+  private async enter(): Promise<void> {
+    const since = this.cursor;
+    this.cursor = (await this.call("listen", { since })) ?? since;
+    const settings = await this.call("settings");
+    if (settings) {
+      this.settings = settings;
+      if (settings.language === "auto" && this.early !== "auto") {
+        await this.change({ language: this.early as Settings["language"] });
+      }
+    }
+    this.contacts = (await this.call("contacts")) ?? [];
+    this.invitations = (await this.call("invitations")) ?? [];
+  }
+
+  /** Call the node; null if it could not, and then a sentence says why. */
+  async call<M extends keyof Calls>(
+    method: M, params?: Calls[M]["params"],
+  ): Promise<Calls[M]["result"] | null> {
+    try {
+      return await this.rpc.call(method, params);
+    } catch (error) {
+      if (error instanceof ApiError && error.code !== "gone") this.say(error.message);
+      return null;
+    }
+  }
+
+  /** As `call`, for a place that shows trouble itself. */
+  ask<M extends keyof Calls>(
+    method: M, params?: Calls[M]["params"],
+  ): Promise<Calls[M]["result"]> {
+    return this.rpc.call(method, params);
+  }
+
+  // News.
+
+  private hear(event: Event): void {
+    switch (event.type) {
+      case "status": this.status = event.status; break;
+      case "settings": this.settings = event.settings; break;
+      case "contact": this.place(event.contact); break;
+      case "contact-removed":
+        this.contacts = this.contacts.filter((c) => c.id !== event.id);
+        delete this.talks[event.id];
+        if ("contact" in this.screen && this.screen.contact === event.id) this.go({ at: "list" });
+        break;
+      case "message": this.put(event.message); break;
+      case "message-gone": {
+        const talk = this.talks[event.contact];
+        if (talk) talk.messages = talk.messages.filter((m) => m.id !== event.id);
+        break;
+      }
+      case "typing": this.writing[event.contact] = event.typing; break;
+      case "invitation": this.invited(event.invitation); break;
+      case "verification":
+        this.verifications[event.verification.contact] = event.verification;
+        break;
+    }
+  }
+
+  private place(contact: Contact): void {
+    const others = this.contacts.filter((c) => c.id !== contact.id);
+    this.contacts = [...others, contact].sort(
+      (a, b) => (b.last?.received ?? b.added) - (a.last?.received ?? a.added),
+    );
+  }
+
+  private invited(invitation: Invitation): void {
+    const at = this.invitations.findIndex((i) => i.id === invitation.id);
+    if (at < 0) this.invitations = [invitation, ...this.invitations];
+    else this.invitations[at] = invitation;
+  }
+
+  private put(message: Message): void {
+    this.cursor = Math.max(this.cursor ?? 0, message.cursor);
+    if (!message.mine && message.kind === "text") this.writing[message.contact] = false;
+    const talk = this.talks[message.contact];
+    if (!talk?.loaded) return;
+    const at = talk.messages.findIndex((m) => m.id === message.id);
+    if (at >= 0) talk.messages[at] = message;
+    else if (!talk.messages.length || message.order > talk.messages[0]!.order) {
+      talk.messages = [...talk.messages, message].sort((a, b) => a.order - b.order);
+    }
+  }
+
+  // What a person does.
+
+  go(screen: Screen): void {
+    this.screen = screen;
+    this.palette = this.keys = false;
+  }
+
+  contact(id: string): Contact | undefined {
+    return this.contacts.find((c) => c.id === id);
+  }
+
+  async setUp(name: string, passphrase: string | null): Promise<void> {
+    this.status = await this.ask("set_up", { name, passphrase });
+    await this.enter();
+  }
+
+  async unlock(passphrase: string): Promise<void> {
+    this.status = await this.ask("unlock", { passphrase });
+    await this.enter();
+  }
+
+  async change(params: Calls["update_settings"]["params"]): Promise<void> {
+    const settings = await this.call("update_settings", params);
+    if (settings) this.settings = settings;
+  }
+
+  async openTalk(id: string, around?: string): Promise<void> {
+    if (around) {
+      const page = await this.call("messages_around", { contact: id, id: around, limit: PAGE });
+      if (page) this.talks[id] = { messages: page.messages, more: page.more, loaded: true };
+      return;
+    }
+    if (this.talks[id]?.loaded) return;
+    const page = await this.call("messages", { contact: id, limit: PAGE });
+    if (page) this.talks[id] = { messages: page.messages, more: page.more, loaded: true };
+  }
+
+  async earlier(id: string): Promise<void> {
+    const talk = this.talks[id];
+    if (!talk?.more || !talk.messages.length) return;
+    const before = talk.messages[0]!.order;
+    const page = await this.call("messages", { contact: id, before, limit: PAGE });
+    if (page) {
+      talk.messages = [...page.messages, ...talk.messages];
+      talk.more = page.more;
+    }
+  }
+
+  async seen(id: string): Promise<void> {
+    const contact = this.contact(id);
+    const last = this.talks[id]?.messages.findLast((m) => !m.mine && m.kind === "text");
+    if (contact?.unread && last) {
+      const read = await this.call("mark_read", { contact: id, upto: last.id });
+      if (read) this.place(read);
+    }
+  }
+}
+
+export const model = new Model();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -20,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Trouble as trouble:
         complain(str(trouble))
         return trouble.code
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # `| head`: enough was read
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
     except KeyboardInterrupt:
         return Exit.STOPPED

@@ -5,21 +5,28 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from holdfast.cli.say import CODES, Exit, Trouble
 from holdfast.node.client import Client, NotRunning
 from holdfast.node.rpc import ApiError
 
 
+def home_of(asked: argparse.Namespace) -> Path:
+    """The node's folder. Raises `Trouble` if none was named."""
+    if asked.home is None:
+        raise Trouble("say which node with --home DIR or HOLDFAST_HOME", Exit.USAGE)
+    return Path(asked.home)
+
+
 def with_node(
     asked: argparse.Namespace, work: Callable[[Client], Awaitable[int | None]]
 ) -> int | None:
     """Connect to the node of `--home` and do the work. Raises `Trouble`."""
-    if asked.home is None:
-        raise Trouble("say which node with --home DIR or HOLDFAST_HOME", Exit.USAGE)
+    home = home_of(asked)
 
     async def connected() -> int | None:
-        async with Client.connect(asked.home) as client:
+        async with Client.connect(home) as client:
             return await work(client)
 
     try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 
 from holdfast.cli.calls import with_node
-from holdfast.cli.say import show
+from holdfast.cli.say import complain, show
 from holdfast.node.client import Client
-from holdfast.node.schema import Invitation
+from holdfast.node.schema import Invitation, InvitationChanged
 
 
 def _line(one: Invitation) -> str:
@@ -19,7 +20,17 @@ def invite(asked: argparse.Namespace) -> int | None:
     """Print a new link."""
 
     async def work(client: Client) -> None:
-        made = await client.node.create_invitation(asked.many, asked.hours, asked.label)
+        node = client.node
+        await node.listen()
+        made = await node.create_invitation(asked.many, asked.hours, asked.label)
+        events = client.events()
+        try:
+            async with asyncio.timeout(asked.timeout):
+                while made.state == "preparing" and (event := await anext(events, None)):
+                    if isinstance(event, InvitationChanged) and event.invitation.id == made.id:
+                        made = event.invitation
+        except TimeoutError:
+            complain("no relay has it yet: the link works once this node reaches a relay")
         show(made, asked.json, made.link)
 
     return with_node(asked, work)

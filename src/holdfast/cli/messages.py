@@ -8,7 +8,7 @@ import sys
 import time
 
 from holdfast.cli.calls import with_node
-from holdfast.cli.say import Exit, Trouble, show
+from holdfast.cli.say import Exit, Trouble, indent, show
 from holdfast.node.client import Client
 from holdfast.node.schema import Message, MessageChanged
 
@@ -22,14 +22,18 @@ REACHED = {
 def _line(one: Message, names: dict[str, str] | None = None) -> str:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.at / 1000))
     who = "me" if one.mine else (names or {}).get(one.contact, "them")
-    text = "(deleted)" if one.deleted else one.text or one.note
+    text = "(deleted)" if one.deleted else indent(one.text) or one.note
     seen = "".join(f" {r.emoji}" for r in one.reactions)
     return f"{one.id}  {when}  {who}: {text}{seen}" + (f"  [{one.state}]" if one.mine else "")
 
 
+def _text(asked: argparse.Namespace) -> str:
+    return sys.stdin.read() if asked.text == ["-"] else " ".join(asked.text)
+
+
 def send(asked: argparse.Namespace) -> int | None:
     """Write; ends when it is as far as `--wait` says."""
-    text = sys.stdin.read() if asked.text == "-" else asked.text
+    text = _text(asked)
 
     async def work(client: Client) -> None:
         enough = REACHED[asked.wait]
@@ -70,7 +74,7 @@ def reply(asked: argparse.Namespace) -> int | None:
 
     async def work(client: Client) -> None:
         to = await _find(client, asked.id)
-        one = await client.node.send(to.contact, asked.text, reply_to=to.id)
+        one = await client.node.send(to.contact, _text(asked), reply_to=to.id)
         show(one, asked.json, _line(one))
 
     return with_node(asked, work)
@@ -80,7 +84,7 @@ def edit(asked: argparse.Namespace) -> int | None:
     """Change one of mine."""
 
     async def work(client: Client) -> None:
-        one = await client.node.edit(asked.id, asked.text)
+        one = await client.node.edit(asked.id, _text(asked))
         show(one, asked.json, _line(one))
 
     return with_node(asked, work)
@@ -139,7 +143,7 @@ def search(asked: argparse.Namespace) -> int | None:
     async def work(client: Client) -> None:
         for hit in await client.node.search(" ".join(asked.words), asked.contact, asked.limit):
             text = f"{hit.before}[{hit.match}]{hit.after}"
-            show(hit, asked.json, f"{hit.message.id}  {text}")
+            show(hit, asked.json, f"{hit.message.id}  {indent(text)}")
 
     return with_node(asked, work)
 

@@ -20,6 +20,9 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="Exit codes and examples: docs/cli.md",
     )
     parser.add_argument("--version", action="version", version=f"holdfast {__version__}")
+    home = os.environ.get("HOLDFAST_HOME")
+    parser.set_defaults(home=Path(home) if home else None, json=False)
+    _everywhere(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _programs(commands)
     _own(commands)
@@ -29,43 +32,35 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: Any, name: str, run: str, help: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help)
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _call(commands: Any, name: str, run: str, help: str) -> argparse.ArgumentParser:
-    """A command to a running node."""
-    parser = _add(commands, name, run, help)
-    home = os.environ.get("HOLDFAST_HOME")
+def _everywhere(parser: argparse.ArgumentParser) -> None:
+    """Options that may stand before the command and after it."""
     parser.add_argument(
         "--home",
         type=Path,
         metavar="DIR",
-        default=Path(home) if home else None,
+        default=argparse.SUPPRESS,  # else a command's default would undo what stood before it
         help="the node's folder (or the environment's HOLDFAST_HOME)",
     )
-    parser.add_argument("--json", **FLAG, help="one JSON object a line")
+    parser.add_argument("--json", **FLAG, default=argparse.SUPPRESS, help="one JSON object a line")
+
+
+def _call(commands: Any, name: str, run: str, help: str) -> argparse.ArgumentParser:
+    """One command."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help)
+    parser.set_defaults(run=run)
+    _everywhere(parser)
     return parser
 
 
 def _programs(commands: Any) -> None:
-    relay = _add(commands, "relay", "programs:relay", "run a relay")
+    relay = _call(commands, "relay", "programs:relay", "run a relay")
     relay.add_argument("--data", type=Path, metavar="DIR", required=True)
     relay.add_argument("--listen", metavar="HOST:PORT", required=True)
     relay.add_argument("--cert", type=Path, metavar="FILE", help="PEM certificate chain")
     relay.add_argument("--key", type=Path, metavar="FILE", help="PEM key of --cert")
     relay.add_argument("--decoy", type=Path, metavar="DIR", help="pages that strangers see")
     relay.add_argument("--advertise", metavar="HOST:PORT", help="where nodes reach it")
-    node = _add(commands, "node", "programs:node", "run a node: your side of Holdfast")
-    node.add_argument(
-        "--home",
-        type=Path,
-        metavar="DIR",
-        required="HOLDFAST_HOME" not in os.environ,
-        default=os.environ.get("HOLDFAST_HOME"),
-    )
+    node = _call(commands, "node", "programs:node", "run a node: your side of Holdfast")
     node.add_argument("--relay", metavar="ADDRESS", action="append", default=[])
     node.add_argument("--name", help="what others call you; without it, the interface asks")
     node.add_argument(
@@ -73,7 +68,7 @@ def _programs(commands: Any) -> None:
     )
     node.add_argument("--no-browser", **FLAG, help="do not open the interface in a browser")
     node.add_argument("--echo", metavar="LINK", help="invitation of a contact that answers")
-    completion = _add(commands, "completion", "programs:completion", "a script for your shell")
+    completion = _call(commands, "completion", "programs:completion", "a script for your shell")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
 
 
@@ -107,6 +102,7 @@ def _invitations(commands: Any) -> None:
     invite.add_argument("--many", **FLAG, help="may be used by many people")
     invite.add_argument("--hours", type=int, default=72, help="until it expires (72)")
     invite.add_argument("--label", default="", help="a note for yourself")
+    invite.add_argument("--timeout", type=float, default=30, help="seconds for a relay (30)")
     accept = _call(commands, "accept", "inviting:accept", "accept an invitation")
     accept.add_argument("link", help="the link, or - to read it from standard input")
     _call(commands, "invitations", "inviting:invitations", "list invitations")
@@ -127,6 +123,7 @@ def _contacts(commands: Any) -> None:
     forget.add_argument("--yes", **FLAG, help="do not ask")
     verify = _one(_call(commands, "verify", "contacts:verify", "compare emoji with a contact"))
     verify.add_argument("--yes", **FLAG, help="say that they match without asking")
+    verify.add_argument("--show", **FLAG, help="only show a comparison in progress")
     verify.add_argument("--timeout", type=float, default=120, help="seconds to wait (120)")
 
 
@@ -137,16 +134,16 @@ def _one(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def _messages(commands: Any) -> None:
     send = _one(_call(commands, "send", "messages:send", "write to a contact"))
-    send.add_argument("text", help="the text, or - to read it from standard input")
+    send.add_argument("text", nargs="+", help="the text, or - to read it from standard input")
     send.add_argument("--key", help="the same key twice is the same message")
     send.add_argument("--wait", choices=("durable", "sent", "delivered"), default="durable")
     send.add_argument("--timeout", type=float, default=60, help="seconds for --wait (60)")
     reply = _call(commands, "reply", "messages:reply", "answer one message")
     reply.add_argument("id")
-    reply.add_argument("text")
+    reply.add_argument("text", nargs="+")
     edit = _call(commands, "edit", "messages:edit", "change a message of yours")
     edit.add_argument("id")
-    edit.add_argument("text")
+    edit.add_argument("text", nargs="+")
     delete = _call(commands, "delete", "messages:delete", "take a message back")
     delete.add_argument("id")
     delete.add_argument("--here", **FLAG, help="remove it from this machine only")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
-from holdfast.cli.say import Exit, Trouble
+from holdfast.cli.say import Exit, Trouble, show
 
 
 def relay(asked: argparse.Namespace) -> None:
@@ -29,6 +28,7 @@ def relay(asked: argparse.Namespace) -> None:
                 key=asked.key,
                 advertise=asked.advertise,
                 decoy=asked.decoy,
+                say=lambda address: show({"address": address}, asked.json, address),
             )
         )
     except RelayError as error:
@@ -39,6 +39,7 @@ def node(asked: argparse.Namespace) -> None:
     """Run a node until it is stopped."""
     import uvloop
 
+    from holdfast.cli.calls import home_of
     from holdfast.core.caps import BadAddress, Home
     from holdfast.node.program import NodeError, run
 
@@ -46,14 +47,23 @@ def node(asked: argparse.Namespace) -> None:
         relays = [Home.parse(text) for text in asked.relay]
     except BadAddress as error:
         raise Trouble(str(error), Exit.USAGE) from None
-    home = Path(asked.home)
+    home = home_of(asked)
     # Where there is a screen; a text browser would take over the terminal.
     screen = "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     browser = screen and not asked.no_browser
     keyring = "HOLDFAST_KEYRING" in os.environ
     try:
         uvloop.run(
-            run(home, relays, asked.name, asked.port, asked.echo, browser=browser, keyring=keyring)
+            run(
+                home,
+                relays,
+                asked.name,
+                asked.port,
+                asked.echo,
+                browser,
+                keyring=keyring,
+                say=lambda address: show({"address": address}, asked.json, address),
+            )
         )
     except NodeError as error:
         raise Trouble(str(error)) from None
@@ -65,4 +75,8 @@ def completion(asked: argparse.Namespace) -> None:
 
     from holdfast.cli.parser import make_parser
 
-    print(shtab.complete(make_parser(), asked.shell))
+    script = shtab.complete(make_parser(), asked.shell)
+    if asked.json:
+        show({"script": script}, True, "")
+    else:
+        print(script)

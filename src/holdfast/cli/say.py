@@ -59,6 +59,11 @@ def safe(text: str) -> str:
     return UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def indent(text: str) -> str:
+    """A text of several lines, such that no line of it looks like one of ours."""
+    return text.replace("\n", "\n    ")
+
+
 def complain(text: str) -> None:
     """One plain sentence on stderr."""
     sentence = safe(text).strip() or "It failed without saying why."
@@ -72,6 +77,8 @@ def show(value: Any, json: bool, text: str) -> None:
     if json:
         import msgspec
 
-        print(msgspec.json.encode(value).decode(), flush=True)
+        line = msgspec.json.encode(value).decode()
+        # These stand only in strings, where JSON allows escapes.
+        print(UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line), flush=True)
     else:
-        print("\n".join(safe(line) for line in text.split("\n")), flush=True)
+        print(safe(text), flush=True)

@@ -239,7 +239,7 @@ def test_a_store_that_does_not_sync_is_caught(
         return db
 
     monkeypatch.setattr(tables, "connect", unsynced)
-    with pytest.raises(AssertionError, match="operations were answered|does not open"):
+    with pytest.raises(AssertionError, match=r"operations were answered|does not open"):
         prove(1, 200, tmp_path)
 
 

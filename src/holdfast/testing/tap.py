@@ -26,6 +26,7 @@ class Tap:
         self.received = bytearray()
         self._server: asyncio.Server | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._joined, "127.0.0.1", 0)
@@ -41,27 +42,30 @@ class Tap:
     ) -> None:
         if self._server is not None:
             self._server.close()
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*self._running)
 
     async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
+        self._writers.add(writer)
         try:
             far_reader, far_writer = await asyncio.open_connection(
                 self._relay.host, self._relay.port
             )
+        except OSError:
+            await self._end(writer)  # the relay is down: the node's connection ends
+        else:
+            self._writers.add(far_writer)
+            writers.append(far_writer)
             await asyncio.gather(
                 self._copy(reader, far_writer, self.sent),
                 self._copy(far_reader, writer, self.received),
             )
-        except (OSError, asyncio.CancelledError):
-            pass  # the relay is down, or the tap closes: the node's connection ends
         finally:
             self._running.discard(task)
-            writer.close()
 
     async def _copy(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray
@@ -71,4 +75,10 @@ class Tap:
                 kept += data
                 writer.write(data)
                 await writer.drain()
+        await self._end(writer)
+
+    async def _end(self, writer: asyncio.StreamWriter) -> None:
+        self._writers.discard(writer)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()

@@ -127,6 +127,8 @@ class Model {
         await this.change({ language: this.early as Settings["language"] });
       }
     }
+    // Asked again: it may have changed before anybody listened.
+    this.status = (await this.call("status")) ?? this.status;
     this.contacts = (await this.call("contacts")) ?? [];
     this.invitations = (await this.call("invitations")) ?? [];
   }

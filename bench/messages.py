@@ -120,12 +120,13 @@ async def measure(directory: Path, messages: int) -> list[tuple[str, str]]:
         up, down = await wire_bytes(running, 40)
         used = [rss(program) for program in (running.nodes[0], running.relay)]
     cut = statistics.quantiles(took, n=100)
+    wire = f"Wire, a {len(TEXT)}-character message with its receipts"
     after = f"{messages + 40:,} messages"
     return [
         ("Delivery between two nodes, p50", f"{cut[49] * 1e3:.1f} ms"),
         ("Delivery between two nodes, p99", f"{cut[98] * 1e3:.1f} ms"),
-        (f"Wire, a {len(TEXT)}-character message and its receipts, to the relay", f"{up:,.0f} bytes"),
-        (f"Wire, a {len(TEXT)}-character message and its receipts, from the relay", f"{down:,.0f} bytes"),
+        (f"{wire}, both nodes to the relay", f"{up:,.0f} bytes"),
+        (f"{wire}, the relay to both nodes", f"{down:,.0f} bytes"),
         ("Memory of a node, idle", f"{idle[0]:.0f} MiB"),
         (f"Memory of a node, after {after}", f"{used[0]:.0f} MiB"),
         ("Memory of a relay, idle", f"{idle[1]:.0f} MiB"),

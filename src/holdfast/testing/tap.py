@@ -59,7 +59,6 @@ class Tap:
             await self._end(writer)  # the relay is down: the node's connection ends
         else:
             self._writers.add(far_writer)
-            writers.append(far_writer)
             await asyncio.gather(
                 self._copy(reader, far_writer, self.sent),
                 self._copy(far_reader, writer, self.received),

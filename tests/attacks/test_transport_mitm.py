@@ -6,6 +6,7 @@ import hashlib
 import re
 import ssl
 import time
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from unittest.mock import patch
 
@@ -68,12 +69,15 @@ class Middle(Front):
         return True
 
 
-async def serve(kind: type[Front], data: Path, relay: Relay) -> tuple[Front, Home]:
+async def serve(
+    stack: AsyncExitStack, kind: type[Front], data: Path, relay: Relay
+) -> tuple[Front, Home]:
     data.mkdir()
     decoy.make_site(data / "site", lambda n: b"\x07" * n)
     tls = certificate.load_or_make(data, "127.0.0.1", int(time.time() * 1000))
     front = kind(tls, [PATH], decoy.Decoy(data / "site"), relay.accept)
     port = await front.listen("127.0.0.1", 0)
+    stack.push_async_callback(front.close)
     return front, Home("127.0.0.1", port, PATH, hashlib.sha256(relay.public).digest())
 
 
@@ -88,13 +92,17 @@ async def exchange(port: int, sent: bytes) -> bytes:
         while b"101 " not in answer[:16] and (more := await reader.read(65_536)):
             answer += more
     writer.close()
+    with suppress(OSError, ssl.SSLError):  # the other side may have hung up first
+        await writer.wait_closed()
     return re.sub(rb"(?i)date: [^\r]*\r\n", b"", answer)
 
 
-async def through_the_middle(tmp_path: Path) -> tuple[Home, Home, Middle, Relay]:
+async def through_the_middle(
+    stack: AsyncExitStack, tmp_path: Path
+) -> tuple[Home, Home, Middle, Relay]:
     true, impostor = Relay(1), Relay(2)
-    _, home = await serve(Front, tmp_path / "true", true)
-    middle, there = await serve(Middle, tmp_path / "middle", impostor)
+    _, home = await serve(stack, Front, tmp_path / "true", true)
+    middle, there = await serve(stack, Middle, tmp_path / "middle", impostor)
     assert isinstance(middle, Middle)
     return home, Home(there.host, there.port, PATH, home.pin), middle, impostor
 
@@ -102,33 +110,36 @@ async def through_the_middle(tmp_path: Path) -> tuple[Home, Home, Middle, Relay]
 async def test_another_key_is_refused_whatever_its_certificate(tmp_path: Path) -> None:
     """No authority is asked, so one that is believed everywhere helps nobody: the
     impostor's own key vouches for its TLS key and is not the pin."""
-    _, diverted, _, impostor = await through_the_middle(tmp_path)
-    for _ in range(2):  # and no second attempt is laxer
-        with pytest.raises(Unreachable) as caught:
-            await websocket.connect(diverted, Quiet())
-        assert caught.value.kind == "pin"
-    assert all(heard.frames == [] for heard in impostor.heard)
+    async with AsyncExitStack() as stack:
+        _, diverted, _, impostor = await through_the_middle(stack, tmp_path)
+        for _ in range(2):  # and no second attempt is laxer
+            with pytest.raises(Unreachable) as caught:
+                await websocket.connect(diverted, Quiet())
+            assert caught.value.kind == "pin"
+        assert all(heard.frames == [] for heard in impostor.heard)
 
 
 async def test_twin_without_the_pin_the_impostor_is_spoken_to(tmp_path: Path) -> None:
-    _, diverted, _, impostor = await through_the_middle(tmp_path)
-    with patch.object(websocket, "is_pinned", lambda pin, key: True):
-        channel = await websocket.connect(diverted, Quiet())
-    channel.send(b"words")
-    async with asyncio.timeout(20):
-        while not impostor.heard[0].frames:
-            await asyncio.sleep(0)
-    assert impostor.heard[0].frames == [b"words"]
-    channel.close()
+    async with AsyncExitStack() as stack:
+        _, diverted, _, impostor = await through_the_middle(stack, tmp_path)
+        with patch.object(websocket, "is_pinned", lambda pin, key: True):
+            channel = await websocket.connect(diverted, Quiet())
+        channel.send(b"words")
+        async with asyncio.timeout(20):
+            while not impostor.heard[0].frames:
+                await asyncio.sleep(0)
+        assert impostor.heard[0].frames == [b"words"]
+        channel.close()
 
 
 async def learned_path_opens(tmp_path: Path) -> bool:
     """Whether the path that the middle was shown opens the true relay."""
-    home, diverted, middle, _ = await through_the_middle(tmp_path)
-    with pytest.raises(Unreachable):
-        await websocket.connect(diverted, Quiet())
-    asked = UPGRADE.format(method="GET", path=middle.asked).encode()
-    return (await exchange(home.port, asked)).startswith(b"HTTP/1.1 101")
+    async with AsyncExitStack() as stack:
+        home, diverted, middle, _ = await through_the_middle(stack, tmp_path)
+        with pytest.raises(Unreachable):
+            await websocket.connect(diverted, Quiet())
+        asked = UPGRADE.format(method="GET", path=middle.asked).encode()
+        return (await exchange(home.port, asked)).startswith(b"HTTP/1.1 101")
 
 
 async def test_the_middle_learns_no_path_of_use(tmp_path: Path) -> None:
@@ -151,7 +162,10 @@ def probes(secret: str) -> list[bytes]:
     asked += [UPGRADE.format(method="POST", path=secret)]
     right = UPGRADE.format(method="GET", path=secret)
     asked += [right.replace("Version: 13", "Version: 8"), right.replace("AAAA==", "AA==")]
-    asked += [right.replace("websocket", "h2c"), right.replace("/1.1", "/1.0", 1)[:-2] + "X:\0\r\n\r\n"]
+    asked += [
+        right.replace("websocket", "h2c"),
+        right.replace("/1.1", "/1.0", 1)[:-2] + "X:\0\r\n\r\n",
+    ]
     return [text.encode() for text in asked] + [
         b"\0" * 64 + b"\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000,
@@ -160,16 +174,18 @@ def probes(secret: str) -> list[bytes]:
 
 async def told_apart(tmp_path: Path, kind: type[Front]) -> int:
     """How many probes a relay answers otherwise than a server that has the site alone."""
-    front, home = await serve(kind, tmp_path / "relay", Relay(1))
-    site = Front(front._certificate, [], front._decoy, Relay(3).accept)
-    port = await site.listen("127.0.0.1", 0)
-    secret = caps.request_path(home, front._certificate.key_hash)
-    count = 0
-    for probe in probes(secret):
-        answer = await exchange(home.port, probe)
-        assert answer.startswith(b"HTTP/1.1 ")
-        count += answer != await exchange(port, probe)
-    return count
+    async with AsyncExitStack() as stack:
+        front, home = await serve(stack, kind, tmp_path / "relay", Relay(1))
+        site = Front(front._certificate, [], front._decoy, Relay(3).accept)
+        port = await site.listen("127.0.0.1", 0)
+        stack.push_async_callback(site.close)
+        secret = caps.request_path(home, front._certificate.key_hash)
+        count = 0
+        for probe in probes(secret):
+            answer = await exchange(home.port, probe)
+            assert answer.startswith(b"HTTP/1.1 ")
+            count += answer != await exchange(port, probe)
+        return count
 
 
 async def test_a_probe_sees_only_the_decoy(tmp_path: Path) -> None:

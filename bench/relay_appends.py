@@ -196,7 +196,9 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, default=None, help="where the databases are made")
     options = parser.parse_args()
     print(f"records of {BODY} bytes, {LOGS} logs, {os.cpu_count()} cores")
-    print(f"{'':28}{'durable':>10}{'a second':>12}{'a core-second':>16}  {'p50 ms':>8}{'p99 ms':>8}")
+    print(
+        f"{'':28}{'durable':>10}{'a second':>12}{'a core-second':>16}  {'p50 ms':>8}{'p99 ms':>8}"
+    )
     with (
         tempfile.TemporaryDirectory(dir=options.dir) as directory,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

@@ -22,6 +22,7 @@ from pathlib import Path
 import setup
 
 COUNTS = re.compile(r"(\d+) (passed|failed|error|errors)\b")
+PLACE = re.compile(r'(?:\burl = |registry = |"resolved": )"((?:https?|file):/*[^/"]*)')
 PUBLIC = {"https://pypi.org", "https://files.pythonhosted.org", "https://registry.npmjs.org"}
 
 
@@ -111,9 +112,7 @@ def foreign() -> list[str]:
     for name in ("uv.lock", "web/package-lock.json"):
         path = setup.ROOT / name
         text = path.read_text() if path.exists() else ""
-        for host in re.findall(r'(?:url|registry|"resolved")\W+"?((?:https?|file):/*[^/"]*)', text):
-            if host not in PUBLIC:
-                found.add(f"{name}: {host}")
+        found.update(f"{name}: {host}" for host in PLACE.findall(text) if host not in PUBLIC)
     return sorted(found)
 
 

@@ -151,8 +151,11 @@ def run(name: str, seed: int, count: int, at: str) -> bool:
         RECORDS.mkdir(parents=True, exist_ok=True)
         with (RECORDS / f"{name}.jsonl").open("a") as file:
             file.write(json.dumps(record) + "\n")
-        print(f"  {name}: {start + number:,} of {count:,} {proof.what}, {result}"
-              f" in {record['seconds']} s (seed {chunk_seed})", flush=True)
+        print(
+            f"  {name}: {start + number:,} of {count:,} {proof.what}, {result}"
+            f" in {record['seconds']} s (seed {chunk_seed})",
+            flush=True,
+        )
         if error:
             print(error, file=sys.stderr)
             return False
@@ -167,8 +170,10 @@ def summary(names: list[str], at: str) -> None:
         passed = {r["seed"]: r["count"] for r in mine if r["result"] == "passed"}
         failed = [record for record in mine if record["result"] == "failed"]
         seconds = sum(record["seconds"] for record in mine)
-        print(f"  {name}: {sum(passed.values()):,} {PROOFS[name].what} passed in"
-              f" {seconds:,.0f} s, {len(failed)} chunks failed: {PROOFS[name].says}")
+        print(
+            f"  {name}: {sum(passed.values()):,} {PROOFS[name].what} passed in"
+            f" {seconds:,.0f} s, {len(failed)} chunks failed: {PROOFS[name].says}"
+        )
 
 
 def main() -> int:

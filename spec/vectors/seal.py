@@ -49,11 +49,11 @@ def key_vectors() -> Vectors:
     secret = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
     return {
         "refused curve25519": [
-            n.to_bytes(32, "little") for n in sorted(keys.LOW_CURVE25519) + [keys.P, keys.P + 9]
+            n.to_bytes(32, "little") for n in [*sorted(keys.LOW_CURVE25519), keys.P, keys.P + 9]
         ],
         "refused ed25519": [
             (n | top).to_bytes(32, "little")
-            for n in sorted(keys.LOW_ED25519) + [keys.P, keys.P + 3]
+            for n in [*sorted(keys.LOW_ED25519), keys.P, keys.P + 3]
             for top in (0, 1 << 255)
         ],
         "signatures": [

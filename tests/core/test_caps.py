@@ -37,9 +37,7 @@ def changed(home: Home, at: int, to: str) -> str:
     return text[:at] + to + text[at + 1 :]
 
 
-@given(
-    st.text(max_size=120) | st.builds(changed, homes, st.integers(0, 80), st.characters())
-)
+@given(st.text(max_size=120) | st.builds(changed, homes, st.integers(0, 80), st.characters()))
 def test_garbage_is_a_bad_address_or_has_one_form(text: str) -> None:
     try:
         home = Home.parse(text)

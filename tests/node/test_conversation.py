@@ -96,7 +96,7 @@ async def test_emoji_verify_both(world) -> None:
 
 async def test_typing_passes_live(world) -> None:
     async with world:
-        anna, boris, at_anna, at_boris = await world.pair()
+        anna, boris, at_anna, _at_boris = await world.pair()
 
         async def heard() -> bool:
             await anna.node.set_typing(at_anna, True)

@@ -25,9 +25,7 @@ def test_made_once_and_kept(tmp_path: Path) -> None:
 def test_renewed_in_its_last_month_on_the_same_key(tmp_path: Path) -> None:
     first = certificate.load_or_make(tmp_path, "relay.example", NOW)
     before = (tmp_path / "tls.crt").read_bytes()
-    again = certificate.load_or_make(
-        tmp_path, "relay.example", NOW + (certificate.DAYS - 29) * DAY
-    )
+    again = certificate.load_or_make(tmp_path, "relay.example", NOW + (certificate.DAYS - 29) * DAY)
     assert (tmp_path / "tls.crt").read_bytes() != before
     assert again.key_hash == first.key_hash
 

@@ -104,9 +104,7 @@ def test_the_ways_of_losing() -> None:
     seen = {crash.files["d/j"] for crash in crash_states(ops, 3, 400, since=len(ops))}
     head = b"a" * 512
     assert seen == {
-        head + second + third
-        for second in (b"a" * 512, b"b" * 512)
-        for third in (b"", b"c" * 512)
+        head + second + third for second in (b"a" * 512, b"b" * 512) for third in (b"", b"c" * 512)
     }
     before = {tuple(crash.files) for crash in crash_states(ops[:2], 3, 50, since=2)}
     assert before == {(), ("d/j",)}

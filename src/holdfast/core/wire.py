@@ -71,8 +71,9 @@ class Create(_Frame, frozen=True, tag=2):
 class Attach(_Frame, frozen=True, tag=3):
     """Bind `handle`, chosen by the node, to a log with the roles whose tokens are given.
 
-    All given tokens must be right. A handle in use is bound anew. `since` with a read token asks for every stored record with a greater sequence
-    number; with `follow` also for those that come later, live frames included.
+    All given tokens must be right. A handle in use is bound anew. `since` with a read token
+    asks for every stored record with a greater sequence number; with `follow` also for those
+    that come later, live frames included.
     A `since` beyond the log's end reads from its start: the log was made anew.
     """
 

@@ -185,7 +185,7 @@ class Node:
         engine = self._engine
         if engine is None:
             return Status(version=__version__, phase="new" if self._is_new else "locked")
-        return await self._do(lambda desk, work: engine.relays.status(desk, work))
+        return await self._do(engine.relays.status)
 
     async def set_up(self, name: str, passphrase: str | None = None) -> Status:
         """Make the identity."""
@@ -236,7 +236,7 @@ class Node:
 
     async def settings(self) -> Settings:
         """What was chosen."""
-        return await self._do(lambda desk, work: self._settings(desk, work))
+        return await self._do(self._settings)
 
     def _settings(self, desk: Desk, work: Work) -> Settings:
         locked = self._vault.kept == "passphrase"

@@ -98,7 +98,7 @@ class Keeper:
     def _keep(self) -> None:
         try:
             db = self._connect()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  told to who waits for the database
             self._tell(self._opened.set_exception, error)
             return
         self._tell(self._opened.set_result, None)
@@ -141,7 +141,7 @@ class Keeper:
             job.result = job.run(job.work)
         except (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.ReadOnlyError):
             raise  # the disk, not the job: the whole batch falls
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  told to who gave the job
             job.error = error
             _undo(job)
             db.execute("ROLLBACK TO job")

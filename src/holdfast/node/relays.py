@@ -61,9 +61,9 @@ class Relays:
         if address in self._mine and self._off_since is not None:
             self._last = (self._off_since, now)
             self._off_since = None
-        if self._last is not None and self._last[1] - self._last[0] >= OFF:
-            if before is not None and before.state != "connected" and before.since <= self._last[1]:
-                self._held[address] = self._last
+        off = self._last if self._last and self._last[1] - self._last[0] >= OFF else None
+        if off and before and before.state != "connected" and before.since <= off[1]:
+            self._held[address] = off
 
     def down(self, home: Home, why: str) -> None:
         """A connection was lost, or an attempt failed."""

@@ -153,7 +153,7 @@ class Session(Socket):
                 result = await getattr(self._node, method.name)(**arguments)
         except ApiError as error:
             self._fail(id, REFUSED, error.code, str(error))
-        except Exception:
+        except Exception:  # noqa: BLE001  one call failed, the others go on
             _log.exception("the call %s failed", method.name)
             self._fail(
                 id,

@@ -50,8 +50,10 @@ CREATE INDEX records_expires ON records(expires);
 
 def connect(path: Path, *, vfs: str | None, readonly: bool) -> apsw.Connection:
     """Open the database so that a commit returns after its bytes are on the disk."""
-    mode = apsw.SQLITE_OPEN_READONLY if readonly else (
-        apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    mode = (
+        apsw.SQLITE_OPEN_READONLY
+        if readonly
+        else (apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     )
     db = apsw.Connection(str(path), flags=mode, vfs=vfs)
     db.set_busy_timeout(5_000)
@@ -288,9 +290,7 @@ class Views:
         seq = coming if first is None else first[0] - (key << SEQ_BITS)
         return Found(key, append, read, owner, seq, coming)
 
-    def read(
-        self, key: int, since: int, now: int
-    ) -> tuple[Sequence[tuple[int, bytes]], bool]:
+    def read(self, key: int, since: int, now: int) -> tuple[Sequence[tuple[int, bytes]], bool]:
         """See `Store.read`."""
         base = key << SEQ_BITS
         records: list[tuple[int, bytes]] = []

@@ -118,9 +118,7 @@ def trace(write: Callable[[Line], object]) -> Callable[[], None]:
 
         return seal
 
-    def appending(
-        self: Logs, caps: Any, home: Any, rid: bytes, body: bytes, lifetime: int
-    ) -> None:
+    def appending(self: Logs, caps: Any, home: Any, rid: bytes, body: bytes, lifetime: int) -> None:
         write({"handed": _hash(body), "rid": _hash(rid), "live": lifetime == 0})
         append(self, caps, home, rid, body, lifetime)
 

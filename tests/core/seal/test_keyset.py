@@ -71,5 +71,5 @@ def test_garbage_is_refused(data: bytes) -> None:
         SignedKeys(data, bytes(64), ANNA.devices.encode()),
         SignedKeys(data, keys.sign(ANNA.root, "invite/1", data), ANNA.devices.encode()),
     ):
-        with pytest.raises(ValueError):  # noqa: PT011, either a key or a shape
+        with pytest.raises(ValueError):
             keyset.verify(body, "invite/1", CONV_ID)

@@ -185,9 +185,7 @@ class Client:
             elif not log.wanted:
                 self._forget(log)
 
-    def append(
-        self, caps: Caps, rid: bytes, body: bytes, lifetime: int, room: bool = True
-    ) -> None:
+    def append(self, caps: Caps, rid: bytes, body: bytes, lifetime: int, room: bool = True) -> None:
         """Add a record that is kept `lifetime` seconds; 0 is live: sent now or never.
 
         `room` is whether the connection has little unsent; live frames need it.

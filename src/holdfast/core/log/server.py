@@ -381,9 +381,7 @@ class Session:
             return None
         return _Binding(log.key, append, read, owner)
 
-    def _bind(
-        self, frame: wire.Attach, log: Found, binding: _Binding, out: list[Command]
-    ) -> None:
+    def _bind(self, frame: wire.Attach, log: Found, binding: _Binding, out: list[Command]) -> None:
         out += [Stop(frame.handle), Touch(log.key)]
         self._bound[frame.handle] = binding
         out.append(Send(wire.Attached(frame.handle, log.first, log.next)))

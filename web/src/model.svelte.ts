@@ -83,6 +83,21 @@ class Model {
     this.wordTimer = setTimeout(() => (this.word = null), undo ? 6000 : 3000);
   }
 
+  /** Do something that cannot be undone, unless it is taken back within five seconds. */
+  later(text: string, act: () => void): void {
+    const done = () => {
+      removeEventListener("pagehide", done);
+      clearTimeout(timer);
+      act();
+    };
+    const timer = setTimeout(done, 5000);
+    addEventListener("pagehide", done);
+    this.say(text, () => {
+      removeEventListener("pagehide", done);
+      clearTimeout(timer);
+    });
+  }
+
   // The connection.
 
   async begin(): Promise<void> {

@@ -189,6 +189,21 @@ def row(name: str, count: int, took: float, used: float, delays: list[float] | N
     print(f"{name:28}{count:10,}{count / took:12,.0f}{count / used:16,.0f}  {p50}{p99}", flush=True)
 
 
+def figures(seconds: float = 5.0) -> list[tuple[str, str]]:
+    """What `make bench` prints."""
+    with (
+        tempfile.TemporaryDirectory(prefix="holdfast-bench-") as directory,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        base = Path(directory)
+        kept, _, cpu = runner.run(store(base, seconds))
+        appended, _, used, _ = runner.run(relay(base / "relay", seconds, WINDOW))
+    return [
+        (f"Durable appends of {BODY:,} bytes, store alone", f"{kept / cpu:,.0f} a core-second"),
+        (f"Durable appends of {BODY:,} bytes, whole relay", f"{appended / used:,.0f} a core-second"),
+    ]
+
+
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -198,9 +198,10 @@ def figures(seconds: float = 5.0) -> list[tuple[str, str]]:
         base = Path(directory)
         kept, _, cpu = runner.run(store(base, seconds))
         appended, _, used, _ = runner.run(relay(base / "relay", seconds, WINDOW))
+    what = f"Durable appends of {BODY:,} bytes"
     return [
-        (f"Durable appends of {BODY:,} bytes, store alone", f"{kept / cpu:,.0f} a core-second"),
-        (f"Durable appends of {BODY:,} bytes, whole relay", f"{appended / used:,.0f} a core-second"),
+        (f"{what}, store alone", f"{kept / cpu:,.0f} a core-second"),
+        (f"{what}, whole relay", f"{appended / used:,.0f} a core-second"),
     ]
 
 

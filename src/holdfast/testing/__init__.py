@@ -3,5 +3,5 @@
 `clock` and `entropy` make runs repeatable, `playbook` tests a pure machine like a script,
 `memory` is a path without a network, `pairs` gives two people who have met, `disk` makes
 the states in which a power cut may leave files, `processes` starts real relays and nodes
-on loopback, `doomed` ends a program at a named point.
+on loopback, `tap` keeps what passes between them, `doomed` ends a program at a named point.
 """

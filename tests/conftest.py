@@ -4,6 +4,9 @@ import asyncio
 import inspect
 
 import pytest
+from browser import browser, town
+
+__all__ = ["browser", "town"]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -20,7 +20,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-DIST = Path(__file__).resolve().parents[2] / "web" / "dist" / "index.html"
+DIST = Path(__file__).resolve().parents[1] / "web" / "dist" / "index.html"
 
 
 class FreshNode(Program):

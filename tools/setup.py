@@ -27,8 +27,8 @@ NODE = (20, 19)
 """The oldest Node that builds the web interface (Vite's requirement)."""
 NOT_WEB_SOURCE = {"node_modules", "dist", "test-results"}
 OFFLINE = re.compile(
-    r"resolve|name resolution|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|Network is unreachable"
-    r"|Connection refused|connect error|timed out",
+    r"name resolution|resolve host|dns error|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT"
+    r"|Network is unreachable|Connection refused|error sending request|Temporary failure resolving",
     re.IGNORECASE,
 )
 
@@ -69,7 +69,6 @@ def run(
         ) from None
     if done.returncode == 0:
         return
-    print("\n".join(done.stdout.splitlines()[-30:]), file=sys.stderr)
     if "No space left" in done.stdout:
         raise CannotSetUp(f"{what} failed: the disk is full. Free some space and try again.")
     if OFFLINE.search(done.stdout):
@@ -77,6 +76,7 @@ def run(
             f"{what} failed: the network cannot be reached. The first set-up downloads packages;"
             " connect, then run the same command again."
         )
+    print("\n".join(done.stdout.splitlines()[-30:]), file=sys.stderr)
     raise CannotSetUp(f"{what} failed; the lines above say why.")
 
 
@@ -127,7 +127,14 @@ def uv() -> Path:
         debian(["python3-venv"], "Making a Python environment")
     say("Installing uv ...")
     run("Making .tools", [sys.executable, "-m", "venv", "--clear", TOOLS], 120)
-    pip = [TOOLS / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    pip: list[str | Path] = [
+        TOOLS / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+    ]
     run("Installing uv", [*pip, f"uv=={UV}"], 300)
     stamp.write_text(UV)
     return binary
@@ -142,7 +149,15 @@ def packages(groups: Sequence[str] = ()) -> None:
         return
     wanted = sorted({*had[1:], *groups})
     say("Installing the Python packages ...")
-    command = [uv(), "sync", "--locked", "--quiet", "--inexact", "--python", sys.executable]
+    command: list[str | Path] = [
+        uv(),
+        "sync",
+        "--locked",
+        "--quiet",
+        "--inexact",
+        "--python",
+        sys.executable,
+    ]
     for group in wanted:
         command += ["--group", group]
     run("Installing the Python packages", command, 600, {"UV_PYTHON_DOWNLOADS": "never"})

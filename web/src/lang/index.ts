@@ -8,14 +8,16 @@ export type Filling = Record<string, string | number>;
 
 /** The language asked for, or the first of the browser's that there is. */
 export function pick(asked: string, browser: readonly string[]): string {
-  if (asked in languages) return asked;
+  if (Object.hasOwn(languages, asked)) return asked;
   for (const tag of browser) {
     const short = tag.split("-")[0]!.toLowerCase();
-    if (short in languages) return short;
+    if (Object.hasOwn(languages, short)) return short;
   }
   return "en";
 }
 
+/** Filled in by this program, not by people. */
+const OURS = new Set(["n", "time", "from", "to"]);
 const FSI = "\u2068";
 const PDI = "\u2069";
 
@@ -24,9 +26,7 @@ export function fill(sentence: string, values: Filling = {}): string {
   return sentence.replace(/\{(\w+)\}/g, (whole, key: string) => {
     const value = values[key];
     if (value === undefined) return whole;
-    return typeof value === "number" || key === "time" || key === "from" || key === "to"
-      ? String(value)
-      : FSI + value + PDI;
+    return typeof value === "number" || OURS.has(key) ? String(value) : FSI + value + PDI;
   });
 }
 

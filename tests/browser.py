@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from holdfast.testing.processes import Processes, Program
 
@@ -90,7 +90,7 @@ class Person:
         box.press("Enter")
         expect(self.message(text).first).to_be_visible()
 
-    def message(self, text: str) -> object:
+    def message(self, text: str) -> Locator:
         """The bubbles that hold a text."""
         return self.page.locator("article.msg").filter(has_text=text)
 

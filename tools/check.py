@@ -40,7 +40,7 @@ class Stage:
 def python_stages() -> list[Stage]:
     """What checks the Python without running it."""
     tools = setup.VENV / "bin"
-    generate = [setup.PYTHON, "-m", "holdfast.node.generate", "--check"]
+    generate: list[str | Path] = [setup.PYTHON, "-m", "holdfast.node.generate", "--check"]
     return [
         Stage("public registries in locks", [setup.PYTHON, __file__, "--locks"], 30),
         Stage("ruff check", [tools / "ruff", "check", "-q"], 60),
@@ -108,7 +108,7 @@ def run(stage: Stage) -> tuple[bool, list[str]]:
 
 def foreign() -> list[str]:
     """Places in the lock files that are not public registries."""
-    found = set()
+    found: set[str] = set()
     for name in ("uv.lock", "web/package-lock.json"):
         path = setup.ROOT / name
         text = path.read_text() if path.exists() else ""
@@ -131,8 +131,16 @@ def main() -> int:
             stages = python_stages()
         else:
             setup.set_up()
-            setup.chromium()
-            tests = [setup.PYTHON, "-m", "pytest", "-q", "-m", "not prove", "--color=no"]
+            setup.browser()
+            tests: list[str | Path] = [
+                setup.PYTHON,
+                "-m",
+                "pytest",
+                "-q",
+                "-m",
+                "not prove",
+                "--color=no",
+            ]
             stages = [*python_stages(), *web_stages(), Stage("pytest", tests, 900)]
     except setup.CannotSetUp as error:
         print(error, file=sys.stderr)

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from ctypes.util import find_library
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -211,10 +212,15 @@ def web() -> None:
         stamp.write_text(inputs)
 
 
-def chromium() -> None:
-    """The browser that tests drive."""
+def browser() -> None:
+    """The browser that tests drive, and what Playwright's driver is linked to."""
+    missing = []
     if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
-        debian(["chromium"], "Testing the web interface")
+        missing.append("chromium")
+    if find_library("atomic") is None:
+        missing.append("libatomic1")
+    if missing:
+        debian(missing, "Testing the web interface")
 
 
 def set_up(groups: Sequence[str] = ()) -> None:

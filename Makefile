@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin/python
 
-.PHONY: setup run test prove bench lint fuzz vectors generate clean
+.PHONY: setup run test prove bench lint fuzz vectors generate pictures clean
 
 setup: ; @$(PYTHON) tools/setup.py
 run: ; @$(PYTHON) tools/run.py
@@ -13,6 +13,7 @@ bench: setup ; @$(VENV) bench/run.py
 fuzz: ; @$(PYTHON) tools/setup.py --group fuzz && $(VENV) tools/fuzz.py
 vectors: setup ; @for file in spec/vectors/*.py; do $(VENV) $$file || exit 1; done
 generate: setup ; @$(VENV) -m holdfast.node.generate
+pictures: setup ; @$(VENV) tools/pictures.py
 
 clean:
 	rm -rf .venv .tools web/node_modules web/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -71,6 +71,28 @@ class Model {
     return this.n("minutes", Math.max(1, Math.round(seconds / 60)));
   }
 
+  /** What a note of the node says. */
+  note(message: Message): string {
+    switch (message.note) {
+      case "added": return this.t("noteAdded");
+      case "verified": return this.t("noteVerified");
+      case "unverified": return this.t("noteUnverified");
+      case "renamed": return this.t("noteRenamed", { name: message.text });
+      case "timer":
+        return message.count
+          ? this.t("noteTimer", { time: this.span(message.count) })
+          : this.t("noteTimerOff");
+      case "gap":
+        return this.n("noteGap", message.count, {
+          from: this.times.time(message.at),
+          to: this.times.time(message.until),
+        });
+      case "lost": return this.t("noteLost");
+      case "key-changed": return this.t("noteKeyChanged");
+      default: return "";
+    }
+  }
+
   speak(language: string): void {
     this.early = language;
     localStorage.setItem("language", language);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fill, languages, pick, plural } from "../src/lang";
+import { emojiIn, emojiWord, emojiWords, fill, languages, pick, plural } from "../src/lang";
 import { en, type Plural } from "../src/lang/en";
 
 const names = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort();
@@ -37,4 +37,12 @@ test("the language is the chosen one, else the browser's, else English", () => {
   expect(pick("auto", ["fr-FR", "ru-RU"])).toBe("ru");
   expect(pick("auto", ["fr"])).toBe("en");
   expect(pick("toString", [])).toBe("en");
+});
+
+test("every emoji of a comparison has a name of its own in every language", () => {
+  expect(new Set(emojiWords).size).toBe(64);
+  for (const words of Object.values(emojiIn)) expect(new Set(words).size).toBe(64);
+  expect(emojiWord("ru", "Light Bulb")).toBe("Лампочка");
+  expect(emojiWord("ru", "Pin")).toBe("Булавка");
+  expect(emojiWord("en", "Pin")).toBe("Pin");
 });

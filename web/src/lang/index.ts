@@ -1,7 +1,7 @@
 // Choosing a language and filling sentences. Adding one: a file beside en.ts, a line here.
 
 import { en, type Plural, type Words } from "./en";
-import { ru } from "./ru";
+import { ru, ruEmoji } from "./ru";
 
 export const languages: Record<string, Words> = { en, ru };
 export type Filling = Record<string, string | number>;
@@ -35,4 +35,20 @@ export function plural(language: string, forms: Plural, n: number, values: Filli
   const rule = new Intl.PluralRules(language).select(n);
   const form = forms[rule as keyof Plural] ?? forms.other;
   return fill(form, { n: new Intl.NumberFormat(language).format(n), ...values });
+}
+
+const EMOJI =
+  "Dog|Cat|Lion|Horse|Unicorn|Pig|Elephant|Rabbit|Panda|Rooster|Penguin|Turtle|Fish|Octopus|" +
+  "Butterfly|Flower|Tree|Cactus|Mushroom|Globe|Moon|Cloud|Fire|Banana|Apple|Strawberry|Corn|Pizza|" +
+  "Cake|Heart|Smiley|Robot|Hat|Glasses|Spanner|Santa|Thumbs Up|Umbrella|Hourglass|Clock|Gift|" +
+  "Light Bulb|Book|Pencil|Paperclip|Scissors|Lock|Key|Hammer|Telephone|Flag|Train|Bicycle|" +
+  "Aeroplane|Rocket|Trophy|Ball|Guitar|Trumpet|Bell|Anchor|Headphones|Folder|Pin";
+export const emojiWords: readonly string[] = EMOJI.split("|");
+export const emojiIn: Record<string, readonly string[]> = {
+  ru: ruEmoji.split(" ").map((word) => word.replace("-", " ")),
+};
+
+/** An emoji's name as it is said aloud; the node gives the English one. */
+export function emojiWord(language: string, english: string): string {
+  return emojiIn[language]?.[emojiWords.indexOf(english)] ?? english;
 }

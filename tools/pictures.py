@@ -1,0 +1,175 @@
+"""The README's pictures: a new person's first minutes, in real Chromium, on a fresh `make run`.
+
+Everything in them is what the product did: a name, Echo, an invitation that a second home
+accepts, emoji compared on both sides, a search. Run it with `make pictures`.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "docs" / "pictures"
+sys.path.insert(0, str(ROOT / "tests"))
+
+from browser import CHROMIUM, FLAGS, Person  # noqa: E402
+
+from holdfast.testing.processes import Program  # noqa: E402
+
+SMALL = {"width": 360, "height": 740}
+TALK = (
+    ("amina", "Did the pharmacy open in the end?"),
+    ("lena", "Yes, until six. I’ll pass by after work."),
+    ("amina", "The bridge is closed again, so take the ferry. It leaves every half hour."),
+    ("lena", "Good to know. Shall I bring the chargers?"),
+    ("amina", "Both, please. And bread, if the bakery has any left."),
+    ("lena", "On my way. Bringing both chargers."),
+)
+
+
+class Given(Program):
+    """A node that somebody else started, by its address."""
+
+    def __init__(self, name: str, address: str) -> None:
+        super().__init__(name, Path(name), [])
+        self.address = address
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        data = Path(folder) / "run"
+        command = [sys.executable, "-u", ROOT / "tools" / "run.py", "--data", data, "--port", "0"]
+        run = subprocess.Popen(
+            [*map(str, command), "--no-browser"], stdout=subprocess.PIPE, text=True
+        )
+        second: Program | None = None
+        try:
+            address = first_address(run)
+            port = (data / "relay.port").read_text().strip()
+            second = second_home(Path(folder) / "second", relay_address(data, port))
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            lena = Person(browser, Given("lena", address), device_scale_factor=2)
+            amina = Person(browser, second)
+            tour(lena, amina)
+            browser.close()
+        finally:
+            if second is not None:
+                second.stop()
+            run.terminate()
+            run.wait(20)
+    print(f"Pictures are in {OUT.relative_to(ROOT)}.")
+    return 0
+
+
+def first_address(run: subprocess.Popen[str]) -> str:
+    """The launch link that `make run` prints."""
+    assert run.stdout is not None
+    for line in run.stdout:
+        found = re.search(r"http://127\S+", line)
+        if found:
+            return found[0]
+    raise SystemExit("make run did not start")
+
+
+def relay_address(data: Path, port: str) -> str:
+    """The running relay's address, out of its own log of this run."""
+    from holdfast.relay.program import Secrets
+
+    return str(Secrets(data / "relay").home("127.0.0.1", int(port)))
+
+
+def second_home(home: Path, relay: str) -> Program:
+    """Another person's node."""
+    arguments = ["node", "--home", str(home), "--relay", relay, "--port", "0", "--no-browser"]
+    return Program("amina", home, arguments).start()
+
+
+def tour(lena: Person, amina: Person) -> None:
+    """What a new person does, with a picture of each step."""
+    page = lena.page
+    page.set_viewport_size(SMALL)
+    page.get_by_label("Your name").fill("Lena")
+    take(page, "onboarding")
+    lena.onboard("Lena")
+    page.get_by_role("button", name="Talk to Echo", exact=True).click()
+    expect(page.get_by_role("log").get_by_text("I am Echo")).to_be_visible()
+    lena.write("Hello, Echo!")
+    expect(page.get_by_role("log").get_by_text("You wrote")).to_be_visible()
+    page.get_by_role("button", name="Back", exact=True).click()
+
+    amina.onboard("Amina Rahal")
+    link = lena.invite()
+    take(page, "invite")
+    amina.accept(link)
+    expect(page.get_by_role("log")).to_be_visible()
+    people = {"lena": lena, "amina": amina}
+    for who, text in TALK:
+        people[who].write(text)
+        other = amina if who == "lena" else lena
+        expect(other.message(text).first).to_be_visible()
+    reply(lena, amina)
+
+    for person in (lena, amina):
+        person.page.get_by_role("button", name="About").last.click()
+        person.page.get_by_role("button", name="Compare emoji").click()
+        ask = person.page.get_by_role("button", name="Compare emoji")
+        ask.or_(person.page.get_by_role("button", name="Compare now")).click()
+    expect(page.locator(".emoji li")).to_have_count(7)
+    take(page, "verify")
+    for person in (lena, amina):
+        person.page.get_by_role("button", name="They are the same").click()
+    expect(page.get_by_text("is verified.")).to_be_visible()
+    page.get_by_role("button", name="Back", exact=True).first.click()
+
+    page.set_viewport_size({"width": 1200, "height": 780})
+    expect(page.get_by_role("main").get_by_text("Verified", exact=True)).to_be_visible()
+    page.get_by_label("Message", exact=True).blur()
+    take(page, "conversation")
+    page.get_by_label("Search everything").fill("ferry")
+    expect(page.locator("mark")).to_have_text("ferry")
+    page.set_viewport_size(SMALL)
+    page.get_by_role("button", name="Back", exact=True).click()
+    take(page, "search")
+    page.get_by_label("Search everything").fill("")
+    page.get_by_role("button", name="Clear line").click()
+    page.get_by_text("Details").click()
+    take(page, "status")
+    page.get_by_role("button", name="Back", exact=True).click()
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("Colours").select_option("dark")
+    page.get_by_label("Language").select_option("ru")
+    page.get_by_role("button", name="Назад", exact=True).click()
+    page.get_by_role("navigation").get_by_role("button", name="Amina").click()
+    take(page, "phone")
+
+
+def reply(lena: Person, amina: Person) -> None:
+    """A reaction, and an answer to one message."""
+    bubble = lena.message("And bread")
+    bubble.focus()
+    bubble.press("e")
+    lena.page.get_by_role("menuitem", name="👍").click()
+    expect(amina.page.locator(".react")).to_be_visible()
+    chosen = amina.message("Bringing both")
+    chosen.focus()
+    chosen.press("r")
+    amina.write("You are the best.")
+    expect(lena.message("You are the best.")).to_be_visible()
+
+
+def take(page: Page, name: str) -> None:
+    """One picture."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    time.sleep(0.4)
+    page.screenshot(path=OUT / f"{name}.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

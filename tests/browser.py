@@ -99,8 +99,9 @@ class Person:
         self.context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Chromium for one file of tests: Playwright's loop must end before coroutine tests run."""
     assert Path(CHROMIUM).exists(), "Chromium is missing; `make test` installs it"
     assert DIST.exists(), "the web interface is not built; `make setup` builds it"
     with sync_playwright() as playwright:

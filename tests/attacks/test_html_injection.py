@@ -36,7 +36,9 @@ def fill_every_field(writer, contact_of_writer: str) -> None:
             node = client.node
             last = None
             for payload in PAYLOADS:
-                last = await node.send(contact_of_writer, payload, reply_to=last.id if last else None)
+                last = await node.send(
+                    contact_of_writer, payload, reply_to=last.id if last else None
+                )
             assert last is not None
             await node.edit(last.id, PAYLOADS[0] + " edited")
             await node.react(last.id, "<b>x</b>")

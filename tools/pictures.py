@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "pictures"
@@ -23,7 +23,7 @@ from browser import CHROMIUM, FLAGS, Person  # noqa: E402
 
 from holdfast.testing.processes import Program  # noqa: E402
 
-SMALL = {"width": 360, "height": 740}
+SMALL: ViewportSize = {"width": 360, "height": 740}
 TALK = (
     ("amina", "Did the pharmacy open in the end?"),
     ("lena", "Yes, until six. I’ll pass by after work."),

@@ -255,3 +255,21 @@ async def test_names_rename_block_delete(world) -> None:
         await boris.message_when(at_boris, lambda m: m.text == "can you hear me")
         await boris.node.delete_contact(at_boris)
         assert await boris.node.contacts() == []
+
+
+async def test_a_relay_that_is_away_is_not_called_a_missing_internet(world) -> None:
+    async with world:
+        relay = await world.relay()
+        anna = await world.person("Anna", relay)
+
+        async def verdict() -> str:
+            return (await anna.node.status()).verdict
+
+        await anna.wait(lambda: _equal(verdict, "clear"))
+        world.leave(relay)
+        await relay.stop()
+        await anna.wait(lambda: _equal(verdict, "relay-away"))
+
+
+async def _equal(verdict, value: str) -> bool:
+    return await verdict() == value

@@ -131,7 +131,7 @@ def test_ml_kem_is_negotiated_between_ourselves(tmp_path: Path) -> None:
     [
         ({"pin": b"w" * 32}, "pin"),
         ({"path_secret": b"w" * 16}, "upgrade"),
-        ({"port": 1}, "connect"),
+        ({"port": 1}, "refused"),
         ({"host": "no-such-host.invalid"}, "dns"),
     ],
 )

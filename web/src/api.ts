@@ -16,7 +16,8 @@ export interface Status {
   phase: "new" | "locked" | "ready";
   name: string;
   line: "whole" | "thin" | "dotted" | "pieces" | "double" | "broken";
-  verdict: "clear" | "connecting" | "offline" | "no-relay";
+  /** offline: no relay can be reached at all. relay-away: the machine of one answers, but not as the relay, so it is not the internet that is missing. */
+  verdict: "clear" | "connecting" | "offline" | "relay-away" | "no-relay";
   relays: Relay[];
   /** Messages of mine that no relay has yet. */
   waiting: number;

@@ -25,6 +25,7 @@ from holdfast.core.log.client import (
     Received,
     Refused,
 )
+from holdfast.paths.base import Unreachable
 
 if TYPE_CHECKING:
     from holdfast.paths.base import Channel, Handler
@@ -60,10 +61,12 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """The relay is not connected; it is tried again by itself. `why` is for people."""
+    """The relay is not connected; it is tried again by itself. `why` is for people, `kind`
+    says how far it came, see `paths.base.Kind`."""
 
     home: Home
     why: str
+    kind: str = "closed"
 
 
 LogEvent = Event | Up | Down
@@ -228,7 +231,8 @@ class _Line:
                 try:
                     self._channel = await self._connect(self._home, self)
                 except OSError as error:
-                    self._tell(Down(self._home, str(error) or type(error).__name__))
+                    kind = error.kind if isinstance(error, Unreachable) else "connect"
+                    self._tell(Down(self._home, str(error) or type(error).__name__, kind))
                 else:
                     began = self._clock()
                     self._client.connected(began)

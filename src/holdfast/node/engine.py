@@ -174,8 +174,8 @@ class Engine:
             case Up(home):
                 self.relays.up(home)
                 self._tell_status()
-            case Down(home, why):
-                self.relays.down(home, why)
+            case Down(home, why, kind):
+                self.relays.down(home, why, kind)
                 self._tell_status()
                 for fetch in self._fetches.values():
                     fetch.put_nowait(event)

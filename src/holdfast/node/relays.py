@@ -17,6 +17,8 @@ from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
 from holdfast.node.schema import Relay, Status
 
+ANSWERED: Final = frozenset({"refused", "tls", "pin", "upgrade"})
+"""Kinds of failure in which somebody answered at the relay's address."""
 OFF: Final = 60_000
 """Milliseconds without any own relay that are worth a word."""
 
@@ -27,6 +29,8 @@ class _Known:
     state: Literal["connecting", "connected", "waiting"]
     since: int
     why: str = ""
+    answered: bool = False
+    """Its machine answered, so the way there is open."""
 
 
 class Relays:
@@ -65,12 +69,12 @@ class Relays:
         if off and before and before.state != "connected" and before.since <= off[1]:
             self._held[address] = off
 
-    def down(self, home: Home, why: str) -> None:
+    def down(self, home: Home, why: str, kind: str = "connect") -> None:
         """A connection was lost, or an attempt failed."""
         now, address = self._clock(), str(home)
         before = self._known.get(address)
         since = before.since if before is not None and before.state != "connected" else now
-        self._known[address] = _Known(home, "waiting", since, why)
+        self._known[address] = _Known(home, "waiting", since, why, kind in ANSWERED)
         self._held.pop(address, None)
         self._caught = {place for place in self._caught if place[1] != address}
         if address in self._mine and self._off_since is None and not self.online:
@@ -107,11 +111,15 @@ class Relays:
         """What works now."""
         mine = [known for address, known in list(self._known.items()) if address in self._mine]
         if not mine:
-            verdict: Literal["clear", "connecting", "offline", "no-relay"] = "no-relay"
+            verdict: Literal["clear", "connecting", "offline", "relay-away", "no-relay"] = (
+                "no-relay"
+            )
         elif self.online:
             verdict = "clear"
         elif any(known.state == "connecting" for known in mine):
             verdict = "connecting"
+        elif any(known.answered for known in mine):
+            verdict = "relay-away"
         else:
             verdict = "offline"
         (waiting,) = row(work.db, "SELECT count(*) FROM message WHERE state = 'waiting'")

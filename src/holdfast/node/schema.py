@@ -49,7 +49,9 @@ class Status(Struct, frozen=True, kw_only=True):
     phase: Phase
     name: str = ""
     line: Line = "broken"
-    verdict: Literal["clear", "connecting", "offline", "no-relay"] = "offline"
+    verdict: Literal["clear", "connecting", "offline", "relay-away", "no-relay"] = "offline"
+    """offline: no relay can be reached at all. relay-away: the machine of one answers, but
+    not as the relay, so it is not the internet that is missing."""
     relays: list[Relay] = []
     waiting: int = 0
     """Messages of mine that no relay has yet."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-Kind = Literal["dns", "connect", "tls", "pin", "upgrade", "closed", "timeout"]
-"""How far a connection came: the name, the socket, the handshake, the relay's key, the
-relay's protocol, and afterwards."""
+Kind = Literal["dns", "connect", "refused", "tls", "pin", "upgrade", "closed", "timeout"]
+"""How far a connection came: the name, the way to the machine, its answer that nobody
+listens there, the handshake, the relay's key, the relay's protocol, and afterwards."""
 
 
 class Unreachable(ConnectionError):

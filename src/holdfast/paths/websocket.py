@@ -286,6 +286,10 @@ async def _dial(home: Home, layer: tls.TlsLayer) -> asyncio.Transport:
         raw, _ = await loop.create_connection(lambda: layer, home.host, home.port)
     except socket.gaierror:
         raise Unreachable("dns", f"the name {home.host} was not found") from None
+    except ConnectionRefusedError:
+        raise Unreachable(
+            "refused", f"{home.label} answers, but no relay is running there now"
+        ) from None
     except OSError as error:
         why = error.strerror or "no answer"
         raise Unreachable("connect", f"{home.label} cannot be reached: {why.lower()}") from None

@@ -101,6 +101,7 @@ def run(stage: Stage) -> tuple[bool, list[str]]:
         raise
     finally:
         timer.cancel()
+        process.stdout.close()
     how = "passed" if good else f"over its limit of {stage.limit} s" if late.is_set() else "FAILED"
     print(f"== {stage.name}: {how} in {time.monotonic() - began:.1f} s", flush=True)
     return good, lines

@@ -132,12 +132,12 @@ def test_language_theme_and_a_small_window(town) -> None:
 def test_what_is_written_without_a_relay_says_so_and_goes_out(town) -> None:
     anna, boris = town.pair()
     town.relay.stop()
-    expect(anna.page.get_by_text("No internet. Write on").first).to_be_visible()
+    expect(anna.page.get_by_text("The relay does not answer.").first).to_be_visible()
     anna.write("Written in the dark")
     expect(anna.page.get_by_text("Waits for the network. Sends by itself.")).to_be_visible()
     town.relay.start()
     expect(boris.message("Written in the dark")).to_be_visible(timeout=60_000)
-    expect(anna.page.get_by_text("No internet. Write on")).to_have_count(0)
+    expect(anna.page.get_by_text("The relay does not answer.")).to_have_count(0)
 
 
 def test_a_draft_stays_and_typing_shows(town) -> None:

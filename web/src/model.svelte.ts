@@ -17,7 +17,8 @@ export type Screen =
   | { at: "settings" }
   | { at: "status" };
 
-type Talk = { messages: Message[]; more: boolean; loaded: boolean };
+/** Messages without a hole; `newest`: they reach to the end, so that news can be added. */
+type Talk = { messages: Message[]; more: boolean; newest: boolean };
 type Sentence = { [K in keyof Words]: Words[K] extends string ? K : never }[keyof Words];
 type Counted = { [K in keyof Words]: Words[K] extends Plural ? K : never }[keyof Words];
 
@@ -43,6 +44,7 @@ class Model {
   private cursor: number | null = null;
   private wordTimer: ReturnType<typeof setTimeout> | undefined;
   private everOpen = false;
+  private refused = 0;
 
   language = $derived(pick(this.settings?.language ?? this.early, navigator.languages));
   words = $derived<Words>(languages[this.language]!);
@@ -93,6 +95,18 @@ class Model {
     }
   }
 
+  /** What works now, in one sentence; `clear` is the one for when everything does. */
+  works(clear: "lineClear" | "statusClear"): string {
+    if (this.stage === "away") return this.t("away");
+    switch (this.status?.verdict) {
+      case "clear": return this.t(clear);
+      case "connecting": return this.t("statusConnecting");
+      case "relay-away": return this.t("statusRelayAway");
+      case "no-relay": return this.t("statusNoRelay");
+      default: return this.t("statusOffline");
+    }
+  }
+
   speak(language: string): void {
     this.early = language;
     localStorage.setItem("language", language);
@@ -140,17 +154,34 @@ class Model {
       void this.load();
       return;
     }
-    // A page that never got through has no session; one that had it waits for its node.
+    // A page that never got through has no session; one that had it waits for its node,
+    // and shows meanwhile what it knows.
     if (!this.everOpen) this.stage = "no-session";
     else {
+      if (this.stage === "away") void this.lookForNode();
       this.stage = "away";
       setTimeout(() => this.rpc.connect(), 1000);
     }
   }
 
+  /** A node that serves this page and refuses the session was started anew. */
+  private async lookForNode(): Promise<void> {
+    try {
+      const answer = await fetch("/", { cache: "no-store" });
+      if (!answer.ok || this.rpc.connected) return;
+      this.refused += 1;
+      if (this.refused > 2) this.stage = "no-session";
+    } catch {
+      this.refused = 0;
+    }
+  }
+
   private async load(): Promise<void> {
-    this.status = await this.call("status");
-    if (this.status?.phase === "ready") await this.enter();
+    this.refused = 0;
+    const status = await this.call("status");
+    if (!status) return;
+    this.status = status;
+    if (status.phase === "ready") await this.enter();
     this.stage = "open";
   }
 
@@ -166,8 +197,8 @@ class Model {
     }
     // Asked again: it may have changed before anybody listened.
     this.status = (await this.call("status")) ?? this.status;
-    this.contacts = (await this.call("contacts")) ?? [];
-    this.invitations = (await this.call("invitations")) ?? [];
+    this.contacts = (await this.call("contacts")) ?? this.contacts;
+    this.invitations = (await this.call("invitations")) ?? this.invitations;
   }
 
   /** Call the node; null if it could not, and then a sentence says why. */
@@ -178,6 +209,7 @@ class Model {
       return await this.rpc.call(method, params);
     } catch (error) {
       if (error instanceof ApiError && error.code !== "gone") this.say(error.message);
+      else if (this.stage === "away") this.say(this.t("away"));
       return null;
     }
   }
@@ -228,13 +260,20 @@ class Model {
     else this.invitations[at] = invitation;
   }
 
+  /** Events may overtake the answer with a conversation's page: by contact, what came since. */
+  private came = new Map<string, Message[]>();
+
   private put(message: Message): void {
     this.cursor = Math.max(this.cursor ?? 0, message.cursor);
     if (!message.mine && message.kind === "text") this.writing[message.contact] = false;
+    this.came.get(message.contact)?.push(message);
     const talk = this.talks[message.contact];
-    if (!talk?.loaded) return;
+    if (!talk) return;
     const at = talk.messages.findIndex((m) => m.id === message.id);
-    if (at >= 0) talk.messages[at] = message;
+    if (at >= 0) {
+      if (message.cursor >= talk.messages[at]!.cursor) talk.messages[at] = message;
+    }
+    else if (!talk.newest) return;
     else if (!talk.messages.length || message.order > talk.messages[0]!.order) {
       talk.messages = [...talk.messages, message].sort((a, b) => a.order - b.order);
     }
@@ -266,15 +305,17 @@ class Model {
     if (settings) this.settings = settings;
   }
 
+  /** Have a conversation at hand: its end, or the neighbourhood of one message. */
   async openTalk(id: string, around?: string): Promise<void> {
-    if (around) {
-      const page = await this.call("messages_around", { contact: id, id: around, limit: PAGE });
-      if (page) this.talks[id] = { messages: page.messages, more: page.more, loaded: true };
-      return;
-    }
-    if (this.talks[id]?.loaded) return;
-    const page = await this.call("messages", { contact: id, limit: PAGE });
-    if (page) this.talks[id] = { messages: page.messages, more: page.more, loaded: true };
+    const talk = this.talks[id];
+    if (around ? talk?.messages.some((m) => m.id === around) : talk?.newest) return;
+    const page = around
+      ? await this.call("messages_around", { contact: id, id: around, limit: PAGE })
+      : await this.call("messages", { contact: id, limit: PAGE });
+    if (!page) return;
+    const last = this.contact(id)?.last;
+    const newest = !around || !last || page.messages.some((m) => m.order >= last.order);
+    this.talks[id] = { messages: page.messages, more: page.more, newest };
   }
 
   async earlier(id: string): Promise<void> {

@@ -30,6 +30,10 @@ export class Rpc {
     private readonly changed: (connected: boolean) => void,
   ) {}
 
+  get connected(): boolean {
+    return this.wire !== null;
+  }
+
   /** Connect once; `changed` tells how it went, now and later. */
   connect(): void {
     const wire = this.open();

@@ -67,6 +67,9 @@ function day(at: number): string {
   return new Date(at).toDateString();
 }
 
+// A time stands in every message: twenty-four hours are shorter than "AM" and "PM".
+const HOURS = { hour: "numeric", minute: "2-digit", hourCycle: "h23" } as const;
+
 export class Times {
   private readonly clock: Intl.DateTimeFormat;
   private readonly weekday: Intl.DateTimeFormat;
@@ -74,11 +77,11 @@ export class Times {
   private readonly until: Intl.DateTimeFormat;
 
   constructor(language: string) {
-    this.clock = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
+    this.clock = new Intl.DateTimeFormat(language, HOURS);
     this.weekday = new Intl.DateTimeFormat(language, { weekday: "short" });
     this.date = new Intl.DateTimeFormat(language, { day: "numeric", month: "long" });
     this.until = new Intl.DateTimeFormat(language, {
-      weekday: "long", hour: "numeric", minute: "2-digit",
+      weekday: "long", ...HOURS,
     });
   }
 

@@ -20,13 +20,16 @@ export function pick(asked: string, browser: readonly string[]): string {
 const OURS = new Set(["n", "time", "from", "to"]);
 const FSI = "\u2068";
 const PDI = "\u2069";
+/** What changes direction for more than itself; a text could close our isolate with it. */
+const TURNS = /[\u202a-\u202e\u2066-\u2069]/gu;
 
 /** Put values in place of `{name}`; text that people wrote stays within its own direction. */
 export function fill(sentence: string, values: Filling = {}): string {
   return sentence.replace(/\{(\w+)\}/g, (whole, key: string) => {
     const value = values[key];
     if (value === undefined) return whole;
-    return typeof value === "number" || OURS.has(key) ? String(value) : FSI + value + PDI;
+    if (typeof value === "number" || OURS.has(key)) return String(value);
+    return FSI + value.replace(TURNS, "") + PDI;
   });
 }
 

@@ -272,8 +272,7 @@ class Model {
     const at = talk.messages.findIndex((m) => m.id === message.id);
     if (at >= 0) {
       if (message.cursor >= talk.messages[at]!.cursor) talk.messages[at] = message;
-    }
-    else if (!talk.newest) return;
+    } else if (!talk.newest) return;
     else if (!talk.messages.length || message.order > talk.messages[0]!.order) {
       talk.messages = [...talk.messages, message].sort((a, b) => a.order - b.order);
     }
@@ -309,13 +308,17 @@ class Model {
   async openTalk(id: string, around?: string): Promise<void> {
     const talk = this.talks[id];
     if (around ? talk?.messages.some((m) => m.id === around) : talk?.newest) return;
+    const came: Message[] = [];
+    this.came.set(id, came);
     const page = around
       ? await this.call("messages_around", { contact: id, id: around, limit: PAGE })
       : await this.call("messages", { contact: id, limit: PAGE });
+    this.came.delete(id);
     if (!page) return;
     const last = this.contact(id)?.last;
     const newest = !around || !last || page.messages.some((m) => m.order >= last.order);
     this.talks[id] = { messages: page.messages, more: page.more, newest };
+    for (const message of came) this.put(message);
   }
 
   async earlier(id: string): Promise<void> {

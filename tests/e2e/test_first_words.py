@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from playwright.sync_api import expect
+
+from holdfast.node.client import Client
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -132,12 +136,12 @@ def test_language_theme_and_a_small_window(town) -> None:
 def test_what_is_written_without_a_relay_says_so_and_goes_out(town) -> None:
     anna, boris = town.pair()
     town.relay.stop()
-    expect(anna.page.get_by_text("The relay does not answer.").first).to_be_visible()
+    expect(anna.page.get_by_text("The server does not answer.").first).to_be_visible()
     anna.write("Written in the dark")
     expect(anna.page.get_by_text("Waits for the network. Sends by itself.")).to_be_visible()
     town.relay.start()
     expect(boris.message("Written in the dark")).to_be_visible(timeout=60_000)
-    expect(anna.page.get_by_text("The relay does not answer.")).to_have_count(0)
+    expect(anna.page.get_by_text("The server does not answer.")).to_have_count(0)
 
 
 def test_a_draft_stays_and_typing_shows(town) -> None:
@@ -163,3 +167,74 @@ def test_a_conversation_can_be_saved_and_deleted(town) -> None:
         "button", name="Delete contact and conversation"
     ).click()
     expect(anna.page.get_by_text("Nobody here yet.")).to_be_visible()
+
+
+def test_a_jump_into_a_long_conversation_leaves_no_hole(town) -> None:
+    anna, boris = town.pair()
+
+    async def talk() -> None:
+        async with Client.connect(boris.node.directory) as client:
+            await client.node.send("Anna", "The needle")
+            for number in range(150):
+                await client.node.send("Anna", f"Straw {number}")
+
+    with ThreadPoolExecutor(1) as thread:  # the browser's driver has a loop on this one
+        thread.submit(asyncio.run, talk()).result()
+    expect(anna.message("Straw 149")).to_be_visible(timeout=60_000)
+    anna.page.reload()
+    anna.page.get_by_label("Search everything").fill("needle")
+    anna.page.locator(".item").filter(has_text="needle").first.click()
+    expect(anna.message("The needle")).to_be_focused()
+    boris.write("And the thread")
+    anna.page.get_by_label("Search everything").fill("")
+    expect(anna.page.get_by_role("navigation").get_by_text("And the thread")).to_be_visible()
+    expect(anna.message("And the thread")).to_have_count(0)
+    anna.page.get_by_role("button", name="To the newest messages").click()
+    expect(anna.message("And the thread")).to_be_visible()
+    texts = anna.page.locator("article.msg .words").all_inner_texts()
+    straws = [int(text.split()[1]) for text in texts if text.startswith("Straw")]
+    assert straws == list(range(straws[0], 150)), "every message between is there, in order"
+
+
+def test_the_keyboard_alone_is_enough(town) -> None:
+    anna, boris = town.pair()
+    for text in ("One", "Two", "Three"):
+        anna.write(text)
+    page = anna.page
+    box = page.get_by_label("Message", exact=True)
+    box.fill("unfinished")
+    page.keyboard.press("Shift+Tab")
+    expect(anna.message("Three")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(anna.message("Two")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitem", name="Reply")).to_be_focused()
+    for _ in range(3):
+        page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("menuitem", name="Edit")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(box).to_have_value("Two")
+    box.fill("Two and a half")
+    box.press("Enter")
+    expect(boris.message("Two and a half")).to_contain_text("edited")
+    expect(box).to_have_value("unfinished")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("sett")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Shift+?")
+    expect(page.get_by_role("dialog")).to_contain_text("go to anything")
+
+
+def test_a_page_without_its_node_says_so_and_keeps_what_it_shows(town) -> None:
+    anna, _boris = town.pair()
+    anna.write("Still here")
+    anna.page.get_by_label("Message", exact=True).fill("not lost")
+    anna.node.stop()
+    expect(anna.page.get_by_text("does not answer. Trying again").first).to_be_visible()
+    expect(anna.message("Still here")).to_be_visible()
+    expect(anna.page.get_by_label("Message", exact=True)).to_have_value("not lost")
+    anna.page.get_by_label("Message", exact=True).press("Enter")
+    expect(anna.page.get_by_role("alert")).to_contain_text("does not answer")
+    expect(anna.page.get_by_label("Message", exact=True)).to_have_value("not lost")

@@ -173,7 +173,7 @@ export const en = {
   status: "What works now",
   statusClear: "Messages get through.",
   statusOffline: "No internet. Write on: it goes out when it returns.",
-  statusRelayAway: "The relay does not answer. Write on: it goes out when it is back.",
+  statusRelayAway: "The server does not answer. Write on: it goes out when it is back.",
   statusConnecting: "Connecting …",
   statusNoRelay: "No relay yet. Add one in the settings.",
   lineClear: "Clear line",

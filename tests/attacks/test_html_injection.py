@@ -110,3 +110,26 @@ def test_twin_shown_as_html_without_a_policy_the_payloads_run(browser) -> None:
         ran.append(page.title() == "ran")
         page.close()
     assert any(ran)
+
+
+def test_a_text_that_turns_direction_turns_nothing_around_it(town) -> None:
+    """An override in a text or a name ends with it: times and words beside it stay in place."""
+    anna, boris = town.pair()
+    boris.page.get_by_role("button", name="Settings").click()
+    boris.page.get_by_label("Your name").fill("\u05d1\u05d5\u05e8\u05d9\u05e1 x")
+    boris.page.get_by_role("button", name="Save").first.click()
+    boris.open("Anna")
+    box = boris.page.get_by_label("Message", exact=True)
+    box.fill("evil \u202etxt.exe and \u2067more")
+    box.press("Enter")
+    bubble = anna.message("evil")
+    expect(bubble).to_be_visible()
+    words, clock = bubble.locator(".words").bounding_box(), bubble.locator("time").bounding_box()
+    assert words and clock and words["x"] + words["width"] <= clock["x"] + 1
+    shown = bubble.locator("time").inner_text()
+    assert len(shown) == 5 and shown[2] == ":"
+    row = anna.page.get_by_role("navigation").locator(".item").first
+    name, at = row.locator(".name").bounding_box(), row.locator(".meta").bounding_box()
+    assert name and at and name["x"] + name["width"] <= at["x"] + 1
+    expect(row.locator(".last")).to_have_css("unicode-bidi", "isolate")
+    expect(bubble.locator(".words")).to_have_css("unicode-bidi", "isolate")

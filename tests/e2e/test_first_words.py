@@ -238,3 +238,17 @@ def test_a_page_without_its_node_says_so_and_keeps_what_it_shows(town) -> None:
     anna.page.get_by_label("Message", exact=True).press("Enter")
     expect(anna.page.get_by_role("alert")).to_contain_text("does not answer")
     expect(anna.page.get_by_label("Message", exact=True)).to_have_value("not lost")
+
+
+def test_a_page_whose_node_began_anew_says_how_to_open_it(town) -> None:
+    anna = town.person("a")
+    anna.onboard("Anna")
+    port = anna.node.address.split(":")[2].split("/")[0]
+    anna.node.stop()
+    arguments = anna.node.arguments()
+    arguments[arguments.index("--port") + 1] = port
+    anna.node.start()
+    expect(anna.page.get_by_text("Open Holdfast from its program")).to_be_visible(timeout=30_000)
+    anna.page.goto(anna.node.address)
+    anna.page.reload()
+    expect(anna.page.get_by_label("Search everything")).to_be_visible()

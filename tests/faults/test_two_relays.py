@@ -10,7 +10,7 @@ its journal or what is left of deleted records.
 import asyncio
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from holdfast.core.caps import Home, b64
 from holdfast.node.client import Client
 from holdfast.node.database import open_database
 from holdfast.node.vault import Vault
+from holdfast.testing.capture import Capture, possible
 from holdfast.testing.processes import NodeProgram, Processes, RelayProgram
 from holdfast.testing.tap import Tap
 
@@ -86,7 +87,11 @@ async def seize(directory: Path, first: Path | None) -> Seized:
         relays = [run.relay("one"), run.relay("two")]
         unused = run.relay("unused")
         homes = [Home.parse(relay.address) for relay in relays]
-        async with Tap(homes[0]) as one, Tap(homes[1]) as two:
+        async with AsyncExitStack() as stack:
+            one = await stack.enter_async_context(Tap(homes[0]))
+            two = await stack.enter_async_context(Tap(homes[1]))
+            ports = [home.port for home in (*homes, one.home, two.home)]
+            packets = stack.enter_context(Capture(ports)) if possible() else None
             addresses = [str(tap.home) for tap in (one, two)]
             anna = await asyncio.to_thread(run.node, names[0], *addresses, first=first)
             boris = await asyncio.to_thread(run.node, names[1], *addresses, first=first)
@@ -101,6 +106,9 @@ async def seize(directory: Path, first: Path | None) -> Seized:
             for program in (anna, *relays, unused):
                 program.kill()
             wires = [bytes(tap.sent + tap.received) for tap in (one, two)]
+            if packets is not None:
+                assert packets.frames, "the capture saw nothing"
+                wires.append(packets.content)
         return Seized(
             [disk(relay.directory) for relay in relays],
             [given(relay) for relay in relays],

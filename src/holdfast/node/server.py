@@ -21,7 +21,7 @@ import msgspec
 from holdfast.core.caps import b64
 from holdfast.drive.http import HttpConnection, Request, Response, plain
 from holdfast.node.rpc import Served, Session
-from holdfast.paths import websocket
+from holdfast.paths import tls, websocket
 
 HOST: Final = "127.0.0.1"
 MAX_LAUNCHES: Final = 16
@@ -135,7 +135,7 @@ class NodeServer:
         session = Session(self._node, self._sessions.discard)
         self._sessions.add(session)
         protocol = websocket.serve(session, transport, request.head)
-        websocket.feed(protocol, rest)
+        tls.feed(protocol, rest)
         return protocol
 
     # The defences, one function each.

@@ -65,6 +65,17 @@ def _choose_http1(connection: SSL.Connection, offered: list[bytes]) -> Any:
     return b"http/1.1" if b"http/1.1" in offered else SSL.NO_OVERLAPPING_PROTOCOLS
 
 
+def feed(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
+    """Give a buffered protocol bytes that somebody else has read."""
+    view = memoryview(data)
+    while view:
+        room = memoryview(protocol.get_buffer(len(view)))
+        taken = min(len(room), len(view))
+        room[:taken] = view[:taken]
+        protocol.buffer_updated(taken)
+        view = view[taken:]
+
+
 def key_hash(connection: SSL.Connection) -> bytes:
     """SHA-256 of the peer's TLS key (its SubjectPublicKeyInfo in DER), 32 bytes."""
     certificate = connection.get_peer_certificate(as_cryptography=True)
@@ -272,18 +283,8 @@ class TlsLayer(asyncio.Protocol):
             if self._buffered is None:
                 self.inner.data_received(data)  # type: ignore[attr-defined]
             else:
-                self._fill(self._buffered, data)
+                feed(self._buffered, data)
         self._flush()
-
-    @staticmethod
-    def _fill(inner: asyncio.BufferedProtocol, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            room = memoryview(inner.get_buffer(len(view)))
-            taken = min(len(room), len(view))
-            room[:taken] = view[:taken]
-            inner.buffer_updated(taken)
-            view = view[taken:]
 
     def _flush(self) -> None:
         """Give the socket what the engine has produced."""

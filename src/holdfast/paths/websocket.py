@@ -317,7 +317,7 @@ def accept(
     protocol = serve(listener, transport, head)
     peer = transport.get_extra_info("peername")
     listener.handler = program(listener, tls_key_hash, str(peer[0]) if peer else "")
-    feed(protocol, rest)
+    tls.feed(protocol, rest)
     return protocol
 
 
@@ -325,19 +325,8 @@ def serve(listener: Socket, transport: asyncio.Transport, head: bytes) -> asynci
     """Answer a checked upgrade request, `head`, and give `listener` what follows it."""
     protocol: asyncio.BufferedProtocol = _protocol(listener, client=None)
     protocol.connection_made(transport)
-    feed(protocol, head)
+    tls.feed(protocol, head)
     return protocol
-
-
-def feed(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
-    """Give a buffered protocol bytes that were read before it took over."""
-    view = memoryview(data)
-    while view:
-        room = memoryview(protocol.get_buffer(len(view)))
-        taken = min(len(room), len(view))
-        room[:taken] = view[:taken]
-        protocol.buffer_updated(taken)
-        view = view[taken:]
 
 
 def _protocol(listener: Socket, client: tuple[str, str] | None) -> WSProtocol:

@@ -66,3 +66,14 @@ def test_a_gap_is_asked_for_when_every_reachable_home_was_read() -> None:
 def test_a_relay_that_is_used_no_longer_is_let_go() -> None:
     w = World()
     assert w.relays.use(frozenset({str(ONE)}), {str(ONE): ONE}) == [TWO]
+
+
+def test_a_relay_that_refuses_is_no_missing_internet() -> None:
+    w = World()
+    w.at(0).up(ONE)
+    w.at(0).up(TWO)
+    w.at(1_000).down(ONE, "gone", "closed")
+    w.at(1_000).down(TWO, "gone", "closed")
+    w.at(2_000).down(ONE, "no relay there", "refused")
+    w.at(90_000).up(ONE)
+    assert w.relays.outage(LOG, ONE) is None

@@ -77,7 +77,9 @@ class Relays:
         self._known[address] = _Known(home, "waiting", since, why, kind in ANSWERED)
         self._held.pop(address, None)
         self._caught = {place for place in self._caught if place[1] != address}
-        if address in self._mine and self._off_since is None and not self.online:
+        if address in self._mine and kind in ANSWERED:
+            self._off_since = None  # somebody answered there: the internet is not off
+        elif address in self._mine and self._off_since is None and not self.online:
             self._off_since = now
 
     def caught_up(self, locator: bytes, home: Home) -> None:

@@ -273,3 +273,24 @@ async def test_a_relay_that_is_away_is_not_called_a_missing_internet(world) -> N
 
 async def _equal(verdict, value: str) -> bool:
     return await verdict() == value
+
+
+async def test_whoever_came_second_learns_it_even_if_nobody_was_awake(world, monkeypatch) -> None:
+    monkeypatch.setattr("holdfast.node.engine.TICK_SECONDS", 0.3)
+    monkeypatch.setattr("holdfast.node.engine.LOOK_TICKS", 2)
+    async with world:
+        relay = await world.relay()
+        anna, boris = await world.person("Anna", relay), await world.person("Boris", relay)
+        clara = await world.person("Clara", relay)
+        invitation = await anna.node.create_invitation()
+        await anna.wait(lambda: anna.has_open_invitation(invitation.id))
+        await anna.stop()
+        for person in (boris, clara):
+            await person.node.accept_invitation(invitation.link)
+            await person.contact_when(lambda c: c.state == "joining")
+        await anna.start()
+        won = await anna.contact_when(lambda c: c.state == "active")
+        winner, loser = (boris, clara) if won.name == "Boris" else (clara, boris)
+        await winner.contact_when(lambda c: c.state == "active")
+        await loser.contact_when(lambda c: c.state == "used")
+        assert [c.name for c in await anna.node.contacts()] == [won.name]

@@ -8,7 +8,7 @@ from typing import Literal
 from holdfast.core.caps import Caps, Home
 from holdfast.node.schema import Event
 
-Route = tuple[Literal["inbox", "accept", "bundle"], str]
+Route = tuple[Literal["inbox", "accept", "answer"], str]
 """What a followed log is, and the id of its contact or invitation."""
 
 

@@ -35,6 +35,8 @@ from holdfast.node.relays import Relays
 from holdfast.node.schema import Event, StatusChanged, TypingChanged
 
 TICK_SECONDS: Final = 60.0
+LOOK_TICKS: Final = 15
+"""Ticks between two looks at whether an answered invitation still stands."""
 AGAIN_SECONDS: Final = 5.0
 """Before a log is read again that was not there, or whose record the disk did not take."""
 LATER: Final = 10_000
@@ -68,6 +70,7 @@ class Engine:
         self._fetches: dict[bytes, asyncio.Queue[LogEvent]] = {}
         self._ticking: asyncio.Task[None] | None = None
         self._stopped = False
+        self._ticks = 0
 
     async def start(self, keeper: Keeper) -> None:
         """Go on with everything that was under way."""
@@ -166,6 +169,9 @@ class Engine:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self._submit(lambda work: tick(self.desk, work))
+            self._ticks += 1
+            if self._ticks % LOOK_TICKS == 1:
+                self._submit(lambda work: inviting.look_again(self.desk, work))
 
     # What relays tell.
 
@@ -210,6 +216,8 @@ class Engine:
                     self._submit(lambda work: receiving.caught_up(self.desk, work, id))
             case Live(_, _, _, body) if kind == "inbox":
                 self._live(id, body)
+            case Refused(locator, _, "attach", "denied") if kind == "answer":
+                self._submit(lambda work: inviting.answer_refused(self.desk, work, locator))
             case Refused(locator, home, "attach") if kind == "inbox":
                 self._again(locator, home, make=True)
             case Refused(_, _, "append", "later"):

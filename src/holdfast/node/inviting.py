@@ -323,27 +323,56 @@ def answer(desk: Desk, work: Work, cid: str) -> None:
         lacking = rows(work.db, "SELECT home FROM wanted WHERE locator = ?", log.caps.locator)
         if len(lacking) >= len(log.homes):
             return
+    if _is_there(packed):
+        return
     caps, homes, record = _unpack_answer(packed)
     for home in homes:
         work.after.append(effects.Append(caps, home, _answer_rid(record), record, LIFETIME))
 
 
 def answer_is_there(desk: Desk, work: Work, rid: bytes) -> None:
-    """A relay has this record; if it is an answer, it need not be repeated."""
+    """A relay has this record; if it is an answer, it need not be repeated. It is kept
+    until the inviter has replied, so that `look_again` knows where to look."""
     for cid, packed in rows(work.db, "SELECT id, accept FROM contact WHERE accept IS NOT NULL"):
         if _answer_rid(_unpack_answer(packed)[2]) == rid:
-            work.db.execute("UPDATE contact SET accept = NULL WHERE id = ?", (cid,))
+            there = bytes([packed[0] | _THERE]) + packed[1:]
+            work.db.execute("UPDATE contact SET accept = ? WHERE id = ?", (there, cid))
+
+
+def look_again(desk: Desk, work: Work) -> None:
+    """Who has answered and hears nothing asks whether the accept log still exists: the
+    inviter drops it with the first valid answer, and that may have been somebody else's."""
+    for cid, packed in rows(
+        work.db, "SELECT id, accept FROM contact WHERE accept IS NOT NULL AND state = 'joining'"
+    ):
+        if _is_there(packed):
+            caps, homes, _ = _unpack_answer(packed)
+            for home in homes:
+                work.after.append(effects.Unfollow(caps, home))
+                work.after.append(Follow(caps, home, 0, ("answer", cid)))
 
 
 def answer_refused(desk: Desk, work: Work, locator: bytes) -> None:
-    """The accept log is gone or full: somebody else has used the link."""
+    """The accept log is gone or full: somebody else has used the link. If it was our own
+    answer after all, the inviter's reply makes the contact active."""
     for cid, packed in rows(
         work.db,
         "SELECT id, accept FROM contact WHERE accept IS NOT NULL AND state = 'joining'",
     ):
-        if _unpack_answer(packed)[0].locator == locator:
+        caps, homes, _ = _unpack_answer(packed)
+        if caps.locator == locator:
             work.db.execute("UPDATE contact SET state = 'used', accept = NULL WHERE id = ?", (cid,))
+            for home in homes:
+                work.after.append(effects.Unfollow(caps, home))
             desk.touch_contact(work, cid)
+
+
+_THERE: Final = 0x80
+"""Set in a packed answer's first byte, which its length leaves free: a relay has it."""
+
+
+def _is_there(packed: bytes) -> bool:
+    return bool(packed[0] & _THERE)
 
 
 def _pack_answer(caps: Caps, homes: tuple[Home, ...], record: bytes) -> bytes:
@@ -352,7 +381,7 @@ def _pack_answer(caps: Caps, homes: tuple[Home, ...], record: bytes) -> bytes:
 
 
 def _unpack_answer(data: bytes) -> tuple[Caps, tuple[Home, ...], bytes]:
-    end = 4 + int.from_bytes(data[:4], "big")
+    end = 4 + int.from_bytes(bytes([data[0] & ~_THERE]) + data[1:4], "big")
     inbox = unpack_inbox(data[4:end])
     return inbox.caps, inbox.homes, data[end:]
 

@@ -88,12 +88,14 @@ def answer(text: str) -> str:
 
 
 async def invitation(client: Client) -> str:
-    """The link that is open already, or a new one."""
-    for one in await client.node.invitations():
-        if one.many and one.state == "open":
-            return one.link
-    made = await client.node.create_invitation(many=True, hours=YEAR_HOURS, label="Echo")
-    return made.link
+    """The link that is open already, or a new one as soon as a relay has it."""
+    made = None
+    while True:
+        for one in await client.node.invitations():
+            if one.many and one.state == "open":
+                return one.link
+        made = made or await client.node.create_invitation(True, YEAR_HOURS, "Echo")
+        await asyncio.sleep(0.05)
 
 
 async def reply(client: Client, message: Message) -> None:

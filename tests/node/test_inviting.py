@@ -58,3 +58,26 @@ def test_twin_without_the_check_it_is_sealed_for_the_other(
     monkeypatch.setattr(inviting, "require_same_device", lambda old, new: None)
     _, state, appended, _ = renewed(tmp_path / "db", other_device=True)
     assert state == "waiting" and appended
+
+
+def test_one_relay_alone_cannot_say_that_a_link_was_used(tmp_path: Path) -> None:
+    draw = seeded("two homes")
+    desk = Desk(bytes(32), draw)
+    work = Work(open_database(tmp_path / "db", bytes(32)), NOW)
+    desk.make_identity(work, "Boris")
+    work.db.execute("INSERT INTO relay VALUES (?, 1, 1)", (str(home()),))
+    anna, _ = Identity.create(draw)
+    homes = (home("10.0.0.1"), home("10.0.0.2"))
+    made = Invitation.create(anna, homes, NOW + DAY, b"Anna", NOW, draw)
+    cid = inviting.accept(desk, work, made.link, made.record, False)
+    locator = made.accept_caps.locator
+
+    def state() -> str:
+        return views.contact(work.db, cid).state
+
+    inviting.answer_refused(desk, work, locator, str(homes[0]))
+    assert state() == "joining"
+    inviting.answer_refused(desk, work, locator, str(homes[0]))
+    assert state() == "joining"
+    inviting.answer_refused(desk, work, locator, str(homes[1]))
+    assert state() == "used"

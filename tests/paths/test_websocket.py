@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from OpenSSL import SSL
 
 from holdfast.core import caps, wire
 from holdfast.core.caps import Home
-from holdfast.paths import websocket
+from holdfast.paths import tls, websocket
 from holdfast.paths.base import Channel, Unreachable
 from holdfast.relay import certificate, decoy
 from holdfast.relay.front import Front
@@ -173,5 +174,28 @@ def test_a_port_that_does_not_speak_tls(tmp_path: Path) -> None:
             await websocket.connect(Home("127.0.0.1", port, PATH, b"p" * 32), Heard())
         assert caught.value.kind == "tls"
         server.close()
+
+    asyncio.run(run())
+
+
+def test_a_node_does_not_go_down_to_tls_1_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Certificate and path would be easier to see; a relay always has 1.3."""
+    real = tls.server_context
+
+    def old(*files: Path) -> SSL.Context:
+        context = real(*files)
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        return context
+
+    monkeypatch.setattr(tls, "server_context", old)
+
+    async def run() -> None:
+        front, home = await serve(tmp_path, EchoRelay(key()))
+        with pytest.raises(Unreachable) as caught:
+            await websocket.connect(home, Heard())
+        assert caught.value.kind == "tls"
+        await front.close()
 
     asyncio.run(run())

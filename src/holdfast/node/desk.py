@@ -80,6 +80,8 @@ class Desk:
         """Whether Echo's link was given."""
         self.seen: dict[tuple[bytes, str], int] = {}
         """Highest sequence number that came, by log and home."""
+        self.denied: dict[bytes, set[str]] = {}
+        """Homes that say of an accept log we have answered into that it is not there."""
         self._sessions: dict[str, Pairwise] = {}
         self._identity: Identity | None = None
 

@@ -216,15 +216,18 @@ class Engine:
                     self._submit(lambda work: receiving.caught_up(self.desk, work, id))
             case Live(_, _, _, body) if kind == "inbox":
                 self._live(id, body)
-            case Refused(locator, _, "attach", "denied") if kind == "answer":
-                self._submit(lambda work: inviting.answer_refused(self.desk, work, locator))
+            case Refused(locator, home, "attach", "denied") if kind == "answer":
+                self._answer_refused(locator, home)
             case Refused(locator, home, "attach") if kind == "inbox":
                 self._again(locator, home, make=True)
             case Refused(_, _, "append", "later"):
                 at = self._clock() + LATER
                 self._at("unsent", at, append_unsent, soonest=True)
-            case Refused(locator, _, "append", "denied" | "closed"):
-                self._submit(lambda work: inviting.answer_refused(self.desk, work, locator))
+            case Refused(locator, home, "append", "denied" | "closed"):
+                self._answer_refused(locator, home)
+
+    def _answer_refused(self, locator: bytes, home: Home) -> None:
+        self._submit(lambda work: inviting.answer_refused(self.desk, work, locator, str(home)))
 
     def _received(self, cid: str, event: Received) -> None:
         outage = self.relays.outage(event.locator, event.home)

@@ -347,20 +347,26 @@ def look_again(desk: Desk, work: Work) -> None:
     ):
         if _is_there(packed):
             caps, homes, _ = _unpack_answer(packed)
+            desk.denied.pop(caps.locator, None)
             for home in homes:
                 work.after.append(effects.Unfollow(caps, home))
                 work.after.append(Follow(caps, home, 0, ("answer", cid)))
 
 
-def answer_refused(desk: Desk, work: Work, locator: bytes) -> None:
-    """The accept log is gone or full: somebody else has used the link. If it was our own
-    answer after all, the inviter's reply makes the contact active."""
+def answer_refused(desk: Desk, work: Work, locator: bytes, denied_by: str) -> None:
+    """The accept log is gone or full at a home; once at all of them, somebody else has used
+    the link. If it was our own answer after all, the inviter's reply makes the contact
+    active."""
     for cid, packed in rows(
         work.db,
         "SELECT id, accept FROM contact WHERE accept IS NOT NULL AND state = 'joining'",
     ):
         caps, homes, _ = _unpack_answer(packed)
-        if caps.locator == locator:
+        if caps.locator != locator:
+            continue
+        denied = desk.denied.setdefault(locator, set())
+        denied.add(denied_by)
+        if denied >= {str(home) for home in homes}:
             work.db.execute("UPDATE contact SET state = 'used', accept = NULL WHERE id = ?", (cid,))
             for home in homes:
                 work.after.append(effects.Unfollow(caps, home))

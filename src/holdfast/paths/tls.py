@@ -48,6 +48,7 @@ def client_context() -> SSL.Context:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     _common(context)
     context.set_verify(SSL.VERIFY_NONE)
+    context.set_min_proto_version(SSL.TLS1_3_VERSION)  # every relay has it: no way down
     context.set_alpn_protos([b"http/1.1"])
     return context
 

@@ -1,7 +1,7 @@
 // What the page knows of its node: kept current by events, read by every screen.
 
 import type {
-  Calls, Contact, Event, Invitation, Message, Settings, Status, Verification,
+  Call, Calls, Contact, Event, Invitation, Message, Settings, Status, Verification,
 } from "./api";
 import { fill, languages, pick, plural, type Filling } from "./lang";
 import type { Plural, Words } from "./lang/en";
@@ -13,6 +13,7 @@ export type Screen =
   | { at: "talk"; contact: string; message?: string }
   | { at: "about"; contact: string }
   | { at: "verify"; contact: string }
+  | { at: "call"; contact: string }
   | { at: "invite" }
   | { at: "settings" }
   | { at: "status" };
@@ -33,6 +34,8 @@ class Model {
   talks = $state<Record<string, Talk>>({});
   writing = $state<Record<string, boolean>>({});
   verifications = $state<Record<string, Verification>>({});
+  /** The call that is going on, or the last one until its end was seen. */
+  ongoing = $state<Call | null>(null);
   drafts = $state<Record<string, string>>({});
   screen = $state<Screen>({ at: "list" });
   palette = $state(false);
@@ -64,6 +67,10 @@ class Model {
 
   n(key: Counted, count: number, values?: Filling): string {
     return plural(this.language, this.words[key] as Plural, count, values);
+  }
+
+  number(n: number): string {
+    return new Intl.NumberFormat(this.language).format(n);
   }
 
   span(seconds: number): string {
@@ -199,6 +206,14 @@ class Model {
     this.status = (await this.call("status")) ?? this.status;
     this.contacts = (await this.call("contacts")) ?? this.contacts;
     this.invitations = (await this.call("invitations")) ?? this.invitations;
+    const calls = await this.call("calls");
+    if (calls) this.ongoing = calls[0] ?? this.ended();
+  }
+
+  /** A call that went on when the node was last heard of, and of which it knows no more. */
+  private ended(): Call | null {
+    const call = this.ongoing;
+    return call && { ...call, state: "ended", reason: call.reason || "failed" };
   }
 
   /** Call the node; null if it could not, and then a sentence says why. */
@@ -244,7 +259,13 @@ class Model {
       case "verification":
         this.verifications[event.verification.contact] = event.verification;
         break;
+      case "call": this.called(event.call); break;
     }
+  }
+
+  /** News of a call; of one that is over only if it is the one that is shown. */
+  called(call: Call): void {
+    if (call.state !== "ended" || this.ongoing?.id === call.id) this.ongoing = call;
   }
 
   private place(contact: Contact): void {

@@ -22,6 +22,8 @@ export class Engine {
   private stream: MediaStream | null = null;
   private source: MediaStreamAudioSourceNode | null = null;
   private mic: AudioWorkletNode | null = null;
+  /** The threads are connected; only then a call can be opened. */
+  ready = false;
   private off = false;
   private closed = false;
   private readonly replug = () => void this.plugged();
@@ -61,6 +63,7 @@ export class Engine {
     this.source?.connect(this.mic);
     await through(this.context as Sinking);
     navigator.mediaDevices.addEventListener("devicechange", this.replug);
+    this.ready = true;
   }
 
   /** Whether the browser lets this page sound; it may wait for a press first. */

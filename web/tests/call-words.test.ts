@@ -1,0 +1,106 @@
+import { expect, test } from "vitest";
+import type { Call, CallEntry } from "../src/api";
+import {
+  clock, ending, entry, live, ringsHere, shape, situation, Steady, step, Turn,
+} from "../src/calls/words";
+import { en } from "../src/lang/en";
+
+const call = (change: Partial<Call> = {}): Call => ({
+  id: "c", contact: "a", outgoing: true, state: "talking", reason: "", since: 1, muted: false,
+  their_muted: false, line: "whole", delay: 0, lost: 0, away: 0, offline: false, ...change,
+});
+
+test("a clock counts minutes, and hours when there are any", () => {
+  expect([-5, 0, 8_999, 188_000, 3_723_000].map(clock)).toEqual(["0:00", "0:00", "0:08", "3:08", "1:02:03"]);
+});
+
+test("a delay is said in steps", () => {
+  expect([0, 250, 300, 700, 800, 1300, 1900, 2400, 2600].map(step)).toEqual([0, 0, 0.5, 0.5, 1, 1.5, 2, 2, 3]);
+});
+
+test("every state is a sentence, and only what needs a card asks for one", () => {
+  const said = (change: Partial<Call>, line: Call["line"] = "whole") => situation(call(change), line);
+  expect(said({ state: "calling" })).toEqual({ key: "callCalling", grave: false });
+  expect(said({ state: "ringing" }).key).toBe("callRings");
+  expect(said({ state: "ringing", outgoing: false }).key).toBe("callsYou");
+  expect(said({ state: "connecting" }).key).toBe("callConnecting");
+  expect(said({})).toEqual({ key: "lineClear", grave: false });
+  expect(said({}, "thin")).toEqual({ key: "callThin", grave: true });
+  expect(said({ away: 5 })).toEqual({ key: "callAway", grave: true });
+  expect(said({ away: 5, offline: true })).toEqual({ key: "callOffline", grave: true });
+  expect(said({ state: "calling", offline: true }).key).toBe("callOffline");
+  for (const line of ["whole", "thin", "dotted", "pieces", "double", "broken"] as const) {
+    expect(en[said({}, line).key]).toBeTruthy();
+  }
+});
+
+test("the end says why", () => {
+  const why = (reason: Call["reason"], change: Partial<Call> = {}) =>
+    en[ending(call({ state: "ended", reason, ...change }))];
+  expect(why("declined")).toBe("They declined.");
+  expect(why("declined", { outgoing: false })).toBe("You declined.");
+  expect(why("unanswered")).toBe("Nobody answered.");
+  expect(why("busy")).toBe("Busy in another call.");
+  expect(why("lost")).toMatch(/their side/);
+  expect(why("lost", { offline: true })).toMatch(/gone here/);
+  expect(why("hung-up")).toBe("The call has ended.");
+});
+
+test("a conversation tells a missed call from one that nobody answered", () => {
+  const kept = (outcome: CallEntry["outcome"], mine: boolean) => en[entry({ outcome, duration: 0 }, mine)];
+  expect(kept("missed", false)).toBe("Missed call");
+  expect(kept("unanswered", true)).toBe("Nobody answered.");
+  expect(kept("declined", true)).toBe("They declined.");
+  expect(kept("declined", false)).toBe("You declined.");
+});
+
+test("the line is broken where nothing comes, whoever's network it is", () => {
+  expect(shape(call({ away: 1 }), "whole")).toBe("broken");
+  expect(shape(call({ offline: true }), "whole")).toBe("broken");
+  expect(shape(call(), "thin")).toBe("thin");
+  expect(shape(call({ state: "ringing" }), "whole")).toBe("dotted");
+});
+
+test("only a call that comes and was not answered rings here", () => {
+  expect(ringsHere(call({ outgoing: false, state: "ringing" }))).toBe(true);
+  expect(ringsHere(call({ state: "ringing" }))).toBe(false);
+  expect(ringsHere(call({ outgoing: false }))).toBe(false);
+  expect(live(call({ state: "ended" }))).toBe(false);
+  expect(live(null)).toBe(false);
+});
+
+test("worse is shown at once, better after five seconds", () => {
+  const steady = new Steady();
+  expect(steady.see(call({ line: "thin" }), 0)).toBe(0);
+  expect(steady.line).toBe("thin");
+  expect(steady.see(call(), 1000)).toBe(5000);
+  expect(steady.see(call(), 5999)).toBe(1);
+  expect(steady.line).toBe("thin");
+  steady.see(call({ line: "broken" }), 6000);
+  expect(steady.line).toBe("broken");
+  expect(steady.see(call(), 7000)).toBe(5000);
+  expect(steady.see(call(), 12_000)).toBe(0);
+  expect(steady.line).toBe("whole");
+});
+
+test("the delay changes at most every ten seconds", () => {
+  const steady = new Steady();
+  steady.see(call({ delay: 600 }), 0);
+  expect(steady.delay).toBe(0.5);
+  expect(steady.see(call({ delay: 1600 }), 4000)).toBe(6000);
+  expect(steady.delay).toBe(0.5);
+  steady.see(call({ delay: 1600 }), 10_000);
+  expect(steady.delay).toBe(1.5);
+});
+
+test("whoever is louder speaks, and a breath does not end it", () => {
+  const turn = new Turn();
+  turn.hear(0.1, 0.6, 0);
+  expect(turn.who).toBe("them");
+  turn.hear(0, 0, 500);
+  expect(turn.who).toBe("them");
+  turn.hear(0, 0, 800);
+  expect(turn.who).toBe("");
+  turn.hear(0.7, 0.6, 900);
+  expect(turn.who).toBe("me");
+});

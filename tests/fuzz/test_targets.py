@@ -259,6 +259,9 @@ class _Site:
     def respond(self, request: http.Request) -> http.Response:
         return http.plain(200, f"{len(request.body)} {request.is_websocket} {request.path!r}")
 
+    def take(self, request: http.Request) -> None:
+        """Long bodies are refused."""
+
     def error(self, status: int) -> http.Response:
         return http.plain(status)
 

@@ -19,7 +19,7 @@ def renewed(path: Path, other_device: bool) -> tuple[str, str, list[Any], list[s
     and the message's state, what is appended to the new inbox, and the notes."""
     draw = seeded("renewed")
     met = meet("renewed")
-    desk = Desk(bytes(32), draw)
+    desk = Desk(bytes(32), draw, path)
     work = Work(open_database(path, bytes(32)), NOW)
     cid = inviting.add(desk, work, met.at_anna, "active", None)
     sent = talking.send(desk, work, cid, "for Boris alone", None, None)
@@ -62,7 +62,7 @@ def test_twin_without_the_check_it_is_sealed_for_the_other(
 
 def test_one_relay_alone_cannot_say_that_a_link_was_used(tmp_path: Path) -> None:
     draw = seeded("two homes")
-    desk = Desk(bytes(32), draw)
+    desk = Desk(bytes(32), draw, tmp_path)
     work = Work(open_database(tmp_path / "db", bytes(32)), NOW)
     desk.make_identity(work, "Boris")
     work.db.execute("INSERT INTO relay VALUES (?, 1, 1)", (str(home()),))

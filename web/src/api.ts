@@ -51,6 +51,34 @@ export interface Quote {
   text: string;
 }
 
+export interface Attachment {
+  kind: "file" | "picture" | "voice";
+  /** Made harmless: no path, nothing invisible, nothing that reorders. */
+  name: string;
+  /** A media type that the interface can show or play, else application/octet-stream. */
+  type: string;
+  /** Bytes. */
+  size: number;
+  /** Mine: sending, sent (a relay has all of it), whole (they have it), cancelled. Theirs: offered (waits to be asked for), fetching, whole, gone (no relay has it any more). */
+  state: "sending" | "sent" | "offered" | "fetching" | "whole" | "cancelled" | "gone";
+  /** Bytes that a relay has (mine) or that are here (theirs). */
+  done: number;
+  /** Bytes a second lately, 0 while nothing moves. */
+  rate: number;
+  /** A small picture made by the sender, as a data: URL. */
+  thumb: string;
+  width: number;
+  height: number;
+  duration: number;
+  /** Loudness along a voice note, 0 to 31, at most 64 values. */
+  wave: number[];
+}
+
+export interface CallEntry {
+  outcome: "talked" | "missed" | "unanswered" | "declined" | "busy" | "lost" | "failed";
+  duration: number;
+}
+
 export interface Message {
   id: string;
   contact: string;
@@ -60,7 +88,7 @@ export interface Message {
   cursor: number;
   mine: boolean;
   /** A note is what the node has to say: see `note`. */
-  kind: "text" | "note";
+  kind: "text" | "file" | "call" | "note";
   /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. */
   note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed";
   text: string;
@@ -72,6 +100,8 @@ export interface Message {
   edited: number;
   deleted: boolean;
   reply_to: Quote | null;
+  file: Attachment | null;
+  call: CallEntry | null;
   reactions: Reaction[];
   /** waiting: no relay has it. sent: a relay keeps it. unsent: it never arrived and is not sent again by itself, since the contact's key is another. The rest is what they said. */
   state: "waiting" | "sent" | "delivered" | "read" | "received" | "unsent";
@@ -129,6 +159,29 @@ export interface Hit {
   after: string;
 }
 
+export interface Call {
+  id: string;
+  contact: string;
+  outgoing: boolean;
+  /** calling: their node has not answered. ringing: it rings there, or (not outgoing) here. connecting: accepted, nothing was heard yet. */
+  state: "calling" | "ringing" | "connecting" | "talking" | "ended";
+  /** Why it ended. */
+  reason: "" | "hung-up" | "declined" | "busy" | "missed" | "unanswered" | "lost" | "failed";
+  /** When talking began. */
+  since: number;
+  muted: boolean;
+  their_muted: boolean;
+  line: "whole" | "thin" | "dotted" | "pieces" | "double" | "broken";
+  /** From mouth to ear, estimated, without the devices. */
+  delay: number;
+  /** Of a hundred frames, how many did not come in time lately. */
+  lost: number;
+  /** Since when nothing comes from them, 0 while it does. */
+  away: number;
+  /** It is this side that has no network. */
+  offline: boolean;
+}
+
 export interface Page {
   /** Ascending by `order`. */
   messages: Message[];
@@ -184,7 +237,20 @@ export interface VerificationChanged {
   verification: Verification;
 }
 
-export type Event = StatusChanged | SettingsChanged | ContactChanged | ContactRemoved | MessageChanged | MessageGone | TypingChanged | InvitationChanged | VerificationChanged;
+export interface FileMoved {
+  type: "file";
+  contact: string;
+  message: string;
+  done: number;
+  rate: number;
+}
+
+export interface CallChanged {
+  type: "call";
+  call: Call;
+}
+
+export type Event = StatusChanged | SettingsChanged | ContactChanged | ContactRemoved | MessageChanged | MessageGone | TypingChanged | InvitationChanged | VerificationChanged | FileMoved | CallChanged;
 
 /** Parameters and result of every call. */
 export interface Calls {
@@ -252,6 +318,26 @@ export interface Calls {
   listen: { params: { since?: number | null }; result: number };
   /** A whole conversation. */
   export: { params: { contact: string }; result: Message[] };
+  /** Send what was uploaded. `thumb` is a JPEG, PNG or WebP in base64. */
+  send_file: { params: { contact: string; upload: string; name: string; kind?: "file" | "picture" | "voice"; type?: string; thumb?: string; width?: number; height?: number; duration?: number; wave?: number[] | null; reply_to?: string | null; key?: string | null }; result: Message };
+  /** Delete an upload that is not to be sent after all. */
+  discard_upload: { params: { upload: string }; result: null };
+  /** Get a file that was offered; goes on by itself from where it was. */
+  fetch_file: { params: { id: string }; result: Message };
+  /** Stop sending, for both, or stop getting it; the latter can be asked for again. */
+  cancel_file: { params: { id: string }; result: Message };
+  /** The call that is going on, if any. */
+  calls: { params: Record<string, never>; result: Call[] };
+  /** Ring them. */
+  start_call: { params: { contact: string }; result: Call };
+  /** Answer; from now on, and no earlier, sound leaves. */
+  accept_call: { params: { id: string }; result: Call };
+  /** Do not answer; they learn it. */
+  decline_call: { params: { id: string }; result: Call };
+  /** End it, or stop ringing them. */
+  hang_up: { params: { id: string }; result: Call };
+  /** Send silence, or sound again. */
+  mute_call: { params: { id: string; muted: boolean }; result: Call };
   /** Ask to compare emoji, or join the other's asking. */
   start_verification: { params: { contact: string }; result: Verification };
   /** The comparison in progress. */

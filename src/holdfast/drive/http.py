@@ -10,12 +10,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import logging
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final, Protocol, cast
 
 import h11
+
+_log = logging.getLogger(__name__)
 
 MAX_HEAD: Final = 16 * 1024
 MAX_BODY: Final = 64 * 1024
@@ -80,18 +84,38 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One whole answer; length, date and connection headers are added."""
+    """One whole answer; length, date and connection headers are added. A long body comes in
+    pieces from `source`, as fast as the client takes them, `length` bytes in all."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    source: Iterator[bytes] | None = None
+    length: int = 0
+
+
+class Intake(Protocol):
+    """Takes a long request body piece by piece."""
+
+    def write(self, data: bytes) -> Response | None:
+        """More of it; an answer ends the request and the connection early."""
+
+    async def end(self) -> Response:
+        """All came."""
+
+    def abort(self) -> None:
+        """The rest will not come."""
 
 
 class Site(Protocol):
     """What is served."""
 
-    def respond(self, request: Request) -> Response:
+    def respond(self, request: Request) -> Response | Awaitable[Response]:
         """Answer a request. HEAD is asked as HEAD; its body is left out by the server."""
+
+    def take(self, request: Request) -> Intake | Response | None:
+        """A request whose body is longer than `MAX_BODY`: what takes it in, or the answer why
+        not. None: it is gathered as any other, and refused when it is too long."""
 
     def error(self, status: int) -> Response:
         """Answer what was no whole request, before the connection is closed."""
@@ -123,6 +147,9 @@ class HttpConnection(asyncio.Protocol):
         self._paused = False
         self._unsent = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._intake: Intake | None = None
+        self._answering: asyncio.Task[None] | None = None
+        self._source: Iterator[bytes] | None = None
 
     # From the transport.
 
@@ -152,6 +179,12 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone."""
         self._stop_waiting()
+        if self._answering is not None:
+            self._answering.cancel()
+        if self._intake is not None:
+            self._intake.abort()
+            self._intake = None
+        self._source = None
         self._open.discard(self)
 
     def pause_writing(self) -> None:
@@ -162,8 +195,11 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client reads again: answer what it asked meanwhile."""
         self._paused = False
-        self.transport.resume_reading()
-        self.data_received(b"")
+        if self._source is not None:
+            self._pour()
+        else:
+            self.transport.resume_reading()
+            self.data_received(b"")
 
     def close(self) -> None:
         """End the connection after what was sent."""
@@ -171,21 +207,28 @@ class HttpConnection(asyncio.Protocol):
 
     # Within.
 
+    @property
+    def _busy(self) -> bool:
+        """An answer is being made or poured out."""
+        return self._answering is not None or self._source is not None
+
     def _go_on(self) -> None:
-        while not self._paused and not self.transport.is_closing():
+        while not self._paused and not self._busy and not self.transport.is_closing():
             event = self._h11.next_event()
             if event is h11.NEED_DATA or event is h11.PAUSED:
                 if event is h11.PAUSED:
                     self._refuse(400)  # an upgrade that is none of ours, behind an answer
+                elif self._h11.they_are_waiting_for_100_continue:
+                    go_on = h11.InformationalResponse(status_code=100, headers=[])
+                    self.transport.write(self._h11.send(go_on) or b"")
                 return
             if isinstance(event, h11.Request):
                 self._request, self._body, self._size = event, [], 0
-            elif isinstance(event, h11.Data):
-                self._size += len(event.data)
-                if self._size > MAX_BODY:
-                    self._refuse(413)
+                if not self._begin():
                     return
-                self._body.append(bytes(event.data))
+            elif isinstance(event, h11.Data):
+                if not self._more(bytes(event.data)):
+                    return
             elif isinstance(event, h11.EndOfMessage):
                 if self._answer():
                     return
@@ -193,15 +236,49 @@ class HttpConnection(asyncio.Protocol):
                 self.transport.close()
                 return
 
-    def _answer(self) -> bool:
-        """Answer what has come in whole; true when the connection is no longer ours."""
+    def _head(self) -> Request:
         assert self._request is not None
-        request = Request(
+        return Request(
             self._request.method.decode("ascii"),
             self._request.target.decode("latin-1"),
             tuple((bytes(name), bytes(value)) for name, value in self._request.headers),
             b"".join(self._body),
         )
+
+    def _begin(self) -> bool:
+        """A request's head is here; whether its body is to come."""
+        assert self._request is not None
+        if self._request.method not in (b"POST", b"PUT"):
+            return True
+        taken = self._site.take(self._head())
+        if isinstance(taken, Response):
+            self._send(taken)
+            self.transport.close()
+            return False
+        self._intake = taken
+        return True
+
+    def _more(self, data: bytes) -> bool:
+        """A piece of a body; whether more may come."""
+        if self._intake is not None:
+            self._wait(IDLE_SECONDS)
+            answer = self._intake.write(data)
+            if answer is None:
+                return True
+            self._intake = None
+            self._send(answer)
+            self.transport.close()
+            return False
+        self._size += len(data)
+        if self._size > MAX_BODY:
+            self._refuse(413)
+            return False
+        self._body.append(data)
+        return True
+
+    def _answer(self) -> bool:
+        """Answer what has come in whole; true when the loop is not to go on now."""
+        request = self._head()
         if request.is_websocket:
             taken = self._site.upgrade(request, self.transport, self._h11.trailing_data[0])
             if taken is not None:
@@ -209,8 +286,42 @@ class HttpConnection(asyncio.Protocol):
                 self.transport.set_protocol(taken)
                 self._open.discard(self)
                 return True
-        self._send(self._site.respond(request), request.method == "HEAD")
+        head_only = request.method == "HEAD"
+        intake, self._intake = self._intake, None
+        found = self._site.respond(request) if intake is None else intake.end()
+        if isinstance(found, Response):
+            return self._finish(found, head_only)
+        self._stop_waiting()
+        self.transport.pause_reading()
+        self._answering = asyncio.create_task(self._later(found, head_only))
+        return True
+
+    async def _later(self, found: Awaitable[Response], head_only: bool) -> None:
+        try:
+            response = await found
+        except Exception:  # noqa: BLE001  whoever asked is told, the log says more
+            _log.exception("a request failed")
+            response = self._site.error(500)
+        self._answering = None
+        if self.transport.is_closing():
+            return
+        if not self._paused:
+            self.transport.resume_reading()
+        if not self._finish(response, head_only):
+            self.data_received(b"")
+
+    def _finish(self, response: Response, head_only: bool) -> bool:
+        """Send an answer; true when the loop is not to go on now."""
         self._request = None
+        self._send(response, head_only)
+        if self._source is None:
+            return self._next()
+        self.transport.pause_reading()
+        self._pour()
+        return True
+
+    def _next(self) -> bool:
+        """An answer has left; true when the connection ends with it."""
         self._answered += 1
         if self._h11.our_state is h11.MUST_CLOSE or self._answered >= MAX_REQUESTS:
             self.transport.close()
@@ -219,11 +330,30 @@ class HttpConnection(asyncio.Protocol):
         self._wait(IDLE_SECONDS)
         return False
 
+    def _pour(self) -> None:
+        """As much of a long body as the client takes now."""
+        source = self._source
+        self._wait(IDLE_SECONDS)
+        while source is not None and not self._paused:
+            try:
+                piece = next(source, None)
+            except (OSError, ValueError):
+                self.transport.abort()  # less than was announced: the client sees it
+                return
+            if piece is None:
+                self._source = None
+                self.transport.write(self._h11.send(h11.EndOfMessage()) or b"")
+                self.transport.resume_reading()
+                if not self._next():
+                    self.data_received(b"")
+                return
+            self.transport.write(self._h11.send(h11.Data(data=piece)) or b"")
+
     def _send(self, response: Response, head_only: bool = False) -> None:
         headers = [
             ("date", formatdate(usegmt=True)),
             *response.headers,
-            ("content-length", str(len(response.body))),
+            ("content-length", str(response.length if response.source else len(response.body))),
         ]
         if self._answered + 1 >= MAX_REQUESTS:
             headers.append(("connection", "close"))
@@ -232,6 +362,10 @@ class HttpConnection(asyncio.Protocol):
             headers.pop()
         event = h11.Response(status_code=response.status, headers=headers, reason=reason)
         data = self._h11.send(event) or b""
+        if response.source is not None and not head_only:
+            self.transport.write(data)
+            self._source = response.source
+            return
         if not head_only and response.body:
             data += self._h11.send(h11.Data(data=response.body)) or b""
         data += self._h11.send(h11.EndOfMessage()) or b""

@@ -120,10 +120,23 @@ class Logs:
         with self._line(home) as client:
             client.create(caps, limit)
 
-    def follow(self, caps: Caps, home: Home, since: int) -> None:
-        """Deliver stored records after `since`, then all that come; across reconnections."""
+    def is_up(self, home: Home) -> bool:
+        """Whether this relay is connected."""
+        line = self._lines.get(home.pin)
+        return line is not None and line.is_up
+
+    def forget(self, caps: Caps, home: Home) -> None:
+        """Nothing more of this log is wanted, appends that wait included."""
+        line = self._lines.get(home.pin)
+        if line is not None:
+            with line as client:
+                client.forget(caps)
+
+    def follow(self, caps: Caps, home: Home, since: int, bare: bool = False) -> None:
+        """Deliver stored records after `since`, then all that come; across reconnections.
+        `bare`: live frames are those of `pass_on`."""
         with self._line(home) as client:
-            client.follow(caps, since)
+            client.follow(caps, since, bare)
 
     def unfollow(self, caps: Caps, home: Home) -> None:
         """Deliver nothing more of this log."""
@@ -135,7 +148,14 @@ class Logs:
         acknowledged it; with 0, pass a live frame on now or never."""
         line = self._line(home)
         with line as client:
-            client.append(caps, rid, body, lifetime, room=line.room)
+            client.append(caps, rid, body, lifetime, room=line.has_room())
+
+    def pass_on(self, caps: Caps, home: Home, frame: bytes, unsent: int) -> bool:
+        """A live frame without outer envelope, now or never; whether it went. It does not if
+        more than `unsent` bytes wait in the connection."""
+        line = self._line(home)
+        with line as client:
+            return client.pass_on(caps, frame, room=line.has_room(unsent))
 
     def trim(self, caps: Caps, home: Home, upto: int) -> None:
         """Delete stored records up to and including `upto`."""
@@ -195,9 +215,13 @@ class _Line:
             self._hurried.set()
 
     @property
-    def room(self) -> bool:
+    def is_up(self) -> bool:
+        """Whether the relay is connected."""
+        return self._channel is not None
+
+    def has_room(self, unsent: int = LIVE_UNSENT) -> bool:
         """Whether a live frame would leave soon."""
-        return self._channel is not None and self._channel.buffered < LIVE_UNSENT
+        return self._channel is not None and self._channel.buffered < unsent
 
     def __enter__(self) -> Client:
         return self._client

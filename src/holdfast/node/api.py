@@ -15,7 +15,8 @@ from holdfast.core.caps import BadAddress, Home
 from holdfast.core.seal import rest
 from holdfast.core.seal.link import BadLink, Link
 from holdfast.drive.logs import CaughtUp, Connect, Down, Received, Refused
-from holdfast.node import comparing, effects, inviting, talking, views
+from holdfast.node import comparing, effects, files, inviting, messages, talking, views
+from holdfast.node.calls import Calls
 from holdfast.node.database import (
     TooNew,
     WrongKey,
@@ -24,13 +25,16 @@ from holdfast.node.database import (
     row,
     rows,
 )
+from holdfast.node.depot import Depot
 from holdfast.node.desk import Desk
 from holdfast.node.engine import Engine
 from holdfast.node.keeper import Keeper, StorageFailed, Work
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import (
+    Call,
     Contact,
     Event,
+    FileKind,
     Hit,
     Invitation,
     Message,
@@ -40,6 +44,7 @@ from holdfast.node.schema import (
     StatusChanged,
     Verification,
 )
+from holdfast.node.sound import SoundSession
 from holdfast.node.vault import Vault, VaultError
 
 T = TypeVar("T")
@@ -73,6 +78,7 @@ class Node:
         self._desk: Desk | None = None
         self._engine: Engine | None = None
         self._keeper: Keeper | None = None
+        self._depot: Depot | None = None
         self.launch: Callable[[], str] | None = None
         """Makes a link to the web interface, once that is served."""
         self._heard: dict[object, Callable[[Event], None]] = {}
@@ -96,7 +102,9 @@ class Node:
         self._vault.release()
 
     async def _open(self, key: bytes, name: str | None) -> None:
-        desk = Desk(key, self._entropy)
+        folder = self._vault.home / "files"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        desk = Desk(key, self._entropy, folder)
         desk.echo = self._echo_link is not None
         engine = Engine(desk, self._connect, self._clock, self._tell)
         keeper = Keeper(
@@ -124,6 +132,7 @@ class Node:
             await keeper.stop()
             return
         self._desk, self._engine, self._keeper = desk, engine, keeper
+        self._depot = Depot(folder, self._entropy, keeper.run)
         await engine.start(keeper)
 
     @property
@@ -177,6 +186,15 @@ class Node:
     async def listen(self, since: int | None = None) -> int:
         """Answered by the connection that asks, see `rpc.Session`."""
         return (await self.changes(None))[1]
+
+    @property
+    def depot(self) -> Depot | None:
+        """Takes and gives the bytes of files."""
+        return self._depot
+
+    def join_sound(self, call: str) -> SoundSession | None:
+        """The sound of a call for an interface."""
+        return None if self._engine is None else self._engine.calls.join(call)
 
     # The node itself.
 
@@ -511,6 +529,84 @@ class Node:
             contact,
             lambda desk, work, cid: views.messages(work.db, "WHERE contact = ? ORDER BY id", cid),
         )
+
+    # Files.
+
+    async def send_file(
+        self,
+        contact: str,
+        upload: str,
+        name: str,
+        kind: FileKind = "file",
+        type: str = "",
+        thumb: str = "",
+        width: int = 0,
+        height: int = 0,
+        duration: int = 0,
+        wave: list[int] | None = None,
+        reply_to: str | None = None,
+        key: str | None = None,
+    ) -> Message:
+        """Send what was uploaded."""
+        small = files.thumb_bytes(thumb)
+        offer = files.Offer(name, kind, type, small, width, height, duration, bytes(wave or ()))
+
+        def job(desk: Desk, work: Work, cid: str) -> Message:
+            return files.send(desk, work, cid, upload, offer, reply_to, key)
+
+        return await self._of(contact, job)
+
+    async def discard_upload(self, upload: str) -> None:
+        """Delete an upload."""
+        await self._do(lambda desk, work: files.discard(work, upload))
+
+    async def fetch_file(self, id: str) -> Message:
+        """Get a file that was offered."""
+        return await self._do(lambda desk, work: files.fetch(desk, work, id))
+
+    async def cancel_file(self, id: str) -> Message:
+        """Take mine back, or stop getting theirs."""
+
+        def job(desk: Desk, work: Work) -> Message:
+            if views.message(work.db, messages.number(id)).mine:
+                taken = talking.delete(desk, work, id, True)
+                assert taken is not None
+                return taken
+            return files.cancel(desk, work, id)
+
+        return await self._do(job)
+
+    # Calls.
+
+    def _calls(self) -> Calls:
+        if self._engine is None:
+            raise ApiError("phase", "choose a name first" if self._is_new else "unlock it first")
+        return self._engine.calls
+
+    async def calls(self) -> list[Call]:
+        """The call that is going on."""
+        return self._calls().current()
+
+    async def start_call(self, contact: str) -> Call:
+        """Ring them."""
+        id = await self._of(contact, lambda desk, work, cid: cid)
+        return await self._calls().start(id, self._do)
+
+    async def accept_call(self, id: str) -> Call:
+        """Answer."""
+        return self._calls().accept(id)
+
+    async def decline_call(self, id: str) -> Call:
+        """Do not answer."""
+        return self._calls().decline(id)
+
+    async def hang_up(self, id: str) -> Call:
+        """End it."""
+        return self._calls().hang_up(id)
+
+    async def mute_call(self, id: str, muted: bool) -> Call:
+        """Send silence, or sound again."""
+        return self._calls().mute(id, muted)
 
     # Verification.
 

@@ -130,6 +130,51 @@ SCHEMA: Final = (
         INSERT INTO found(rowid, text) VALUES (new.id, new.text);
     END;
     """,
+    """
+    -- A file that a message carries, or an upload that is in no message yet. Its chunks are
+    -- in the folder `files` under its id.
+    CREATE TABLE file (
+        id TEXT PRIMARY KEY,
+        message INTEGER UNIQUE REFERENCES message(id) ON DELETE SET NULL,
+        contact TEXT,
+        mine INTEGER NOT NULL,
+        kind TEXT NOT NULL DEFAULT 'file',
+        name TEXT NOT NULL DEFAULT '',
+        media TEXT NOT NULL DEFAULT '',
+        size INTEGER NOT NULL,
+        chunk INTEGER NOT NULL,
+        secret BLOB NOT NULL,
+        root BLOB NOT NULL,
+        homes TEXT NOT NULL DEFAULT '',     -- addresses, by spaces
+        thumb BLOB NOT NULL DEFAULT x'',
+        width INTEGER NOT NULL DEFAULT 0,
+        height INTEGER NOT NULL DEFAULT 0,
+        duration INTEGER NOT NULL DEFAULT 0,
+        wave BLOB NOT NULL DEFAULT x'',
+        state TEXT NOT NULL,
+        done INTEGER NOT NULL DEFAULT 0,    -- chunks
+        have BLOB NOT NULL DEFAULT x'',     -- a bit for each chunk that came
+        added INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX file_state ON file(state);
+    -- How many chunks of a file of mine a home has for certain.
+    CREATE TABLE file_home (
+        file TEXT NOT NULL REFERENCES file(id) ON DELETE CASCADE,
+        home TEXT NOT NULL, upto INTEGER NOT NULL,
+        PRIMARY KEY (file, home)
+    ) WITHOUT ROWID;
+    -- Calls that were offered to us or by us, so that none rings twice.
+    CREATE TABLE call (
+        id BLOB PRIMARY KEY,
+        contact TEXT NOT NULL,
+        mine INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        secret BLOB NOT NULL DEFAULT x'',   -- of my call's logs, while they are there
+        homes TEXT NOT NULL DEFAULT '',
+        talked INTEGER NOT NULL DEFAULT 0,
+        outcome TEXT NOT NULL DEFAULT ''
+    ) WITHOUT ROWID;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

@@ -7,6 +7,7 @@ between jobs; a job that fails has them forgotten and read again from the databa
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -70,9 +71,11 @@ def unpack_caps(data: bytes) -> Caps:
 
 
 class Desk:
-    """`key` is the database's; it wraps what has a state of its own once more."""
+    """`key` is the database's; it wraps what has a state of its own once more. `files` is
+    the folder of spools."""
 
-    def __init__(self, key: bytes, entropy: Callable[[int], bytes]) -> None:
+    def __init__(self, key: bytes, entropy: Callable[[int], bytes], files: Path) -> None:
+        self.files = files
         self.entropy = entropy
         self.rows = Rows(key)
         self.verifications: dict[str, Verification] = {}

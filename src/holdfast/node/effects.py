@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from holdfast.core.caps import Caps, Home
+from holdfast.core.chat.content import Answer, Ring
 from holdfast.node.schema import Event
 
 Route = tuple[Literal["inbox", "accept", "answer"], str]
@@ -102,4 +103,42 @@ class Use:
     used: dict[str, Home]
 
 
-Effect = Create | Append | Follow | Unfollow | Trim | Drop | Due | Expire | Tell | Relays | Use
+@dataclass(frozen=True)
+class Move:
+    """Go on sending or getting this file, from where the database has it."""
+
+    file: str
+
+
+@dataclass(frozen=True)
+class Halt:
+    """Move it no further; with `gone` its chunks are deleted here."""
+
+    file: str
+    gone: bool
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Something about calls came from a contact."""
+
+    contact: str
+    said: Ring | Answer = field(repr=False)
+
+
+Effect = (
+    Create
+    | Append
+    | Follow
+    | Unfollow
+    | Trim
+    | Drop
+    | Due
+    | Expire
+    | Tell
+    | Relays
+    | Use
+    | Move
+    | Halt
+    | Heard
+)

@@ -27,12 +27,14 @@ from holdfast.drive.logs import (
     Refused,
     Up,
 )
-from holdfast.node import comparing, effects, inviting, receiving, talking
+from holdfast.node import calls, comparing, effects, files, inviting, receiving, talking
+from holdfast.node.calls import Calls
 from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, unpack_caps, unpack_inbox
 from holdfast.node.keeper import Keeper, StorageFailed, Work
 from holdfast.node.relays import Relays
 from holdfast.node.schema import Event, StatusChanged, TypingChanged
+from holdfast.node.transfers import Transfers
 
 TICK_SECONDS: Final = 60.0
 LOOK_TICKS: Final = 15
@@ -62,6 +64,13 @@ class Engine:
         self.logs = Logs(connect, clock, desk.entropy, self._on_event)
         self._clock = clock
         self._tell = tell
+
+        def lane(hear: Callable[[LogEvent], None]) -> Logs:
+            return Logs(connect, clock, desk.entropy, hear)
+
+        # Connections of their own: no message waits behind a file, no call behind either.
+        self.transfers = Transfers(desk, lane, self._submit, tell)
+        self.calls = Calls(desk, lane, self._submit, tell, clock)
         self._keeper: Keeper | None = None
         self._routes: dict[bytes, effects.Route] = {}
         self._homes: dict[bytes, set[str]] = {}
@@ -76,6 +85,7 @@ class Engine:
         """Go on with everything that was under way."""
         self._keeper = keeper
         await keeper.run(lambda work: resume(self.desk, work))
+        self.transfers.start()
         self._ticking = asyncio.create_task(self._tick())
 
     async def stop(self) -> None:
@@ -85,6 +95,8 @@ class Engine:
             self._ticking.cancel()
         for timer in self._timers.values():
             timer.cancel()
+        await self.calls.stop()
+        await self.transfers.stop()
         await self.logs.stop()
 
     # What follows a commit.
@@ -129,6 +141,12 @@ class Engine:
                 self._submit(self._read_relays)
             case effects.Use(mine, used):
                 self._use(mine, used)
+            case effects.Move(file):
+                self.transfers.move(file)
+            case effects.Halt(file, gone):
+                self.transfers.halt(file, gone)
+            case effects.Heard(contact, said):
+                self.calls.heard(contact, said)
 
     def _at(
         self,
@@ -361,6 +379,7 @@ def used_homes(desk: Desk, work: Work) -> dict[str, Home]:
 def tick(desk: Desk, work: Work) -> None:
     """Once a minute: what has run out, and what is still missing."""
     inviting.sweep(desk, work)
+    files.sweep(work)
     comparing.expire(desk, work)
     for cid in desk.with_gap():
         receiving.caught_up(desk, work, cid)
@@ -409,4 +428,6 @@ def resume(desk: Desk, work: Work) -> None:
     for address, stored in rows(work.db, "SELECT home, caps FROM unwanted ORDER BY locator, home"):
         work.after.append(effects.Drop(unpack_caps(stored), Home.parse(address)))
     inviting.sweep(desk, work)
+    files.resume(desk, work)
+    calls.resume(desk, work)
     talking.expire(desk, work)

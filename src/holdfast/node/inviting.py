@@ -11,7 +11,7 @@ from holdfast.core.seal.bundle import BadBundle
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.link import MAX_HOMES, Link
 from holdfast.core.seal.pairwise import KeyChanged, require_same_device
-from holdfast.node import effects, views
+from holdfast.node import effects, files, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, pack_inbox, unpack_inbox
 from holdfast.node.effects import Follow
@@ -251,8 +251,8 @@ def _renew(
         id
         for (id,) in rows(
             work.db,
-            "SELECT id FROM message WHERE contact = ? AND mine AND kind = 'text'"
-            " AND state IN ('waiting', 'sent') ORDER BY id",
+            "SELECT id FROM message WHERE contact = ? AND mine"
+            " AND kind IN ('text', 'file') AND state IN ('waiting', 'sent') ORDER BY id",
             cid,
         )
     ]
@@ -261,8 +261,8 @@ def _renew(
             _say_again(desk, work, cid, id)
     else:
         work.db.execute(
-            "UPDATE message SET state = 'unsent' WHERE contact = ? AND mine AND kind = 'text'"
-            " AND state IN ('waiting', 'sent')",
+            "UPDATE message SET state = 'unsent' WHERE contact = ? AND mine"
+            " AND kind IN ('text', 'file') AND state IN ('waiting', 'sent')",
             (cid,),
         )
         work.db.execute("UPDATE contact SET verified = NULL WHERE id = ?", (cid,))
@@ -414,6 +414,7 @@ def delete_contact(desk: Desk, work: Work, cid: str) -> None:
     inbox = unpack_inbox(found[0])
     for home in inbox.homes:
         desk.drop(work, inbox.caps, home)
+    files.forget_contact(desk, work, cid)
     work.db.execute("DELETE FROM unsent WHERE contact = ?", (cid,))
     work.db.execute("DELETE FROM contact WHERE id = ?", (cid,))
     desk.forget(cid)

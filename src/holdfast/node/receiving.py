@@ -7,7 +7,7 @@ from typing import Final
 from holdfast.core.chat import content, names
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.pairwise import Opened, Pairwise
-from holdfast.node import comparing, effects, inviting
+from holdfast.node import comparing, effects, files, inviting
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -195,7 +195,7 @@ def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) 
         case content.Text():
             _text(desk, work, cid, said, outage)
         case content.Edit():
-            rowid = _theirs(work, cid, said.mid)
+            rowid = _theirs(work, cid, said.mid, "text")
             if rowid is not None:
                 text, at = names.clean_text(said.text), min(said.at, work.now)
                 work.db.execute(
@@ -206,7 +206,7 @@ def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) 
         case content.Delete():
             rowid = _theirs(work, cid, said.mid)
             if rowid is not None:
-                wipe(work, rowid)
+                wipe(desk, work, rowid)
                 desk.touch_message(work, rowid)
                 desk.touch_contact(work, cid)
         case content.React():
@@ -223,6 +223,12 @@ def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) 
             desk.touch_contact(work, cid)
         case content.Profile():
             _renamed(desk, work, cid, names.clean(said.name))
+        case content.File():
+            _file(desk, work, cid, said, outage)
+        case content.Got():
+            files.theirs_now(desk, work, cid, said.mid)
+        case content.Ring() | content.Answer():
+            work.after.append(effects.Heard(cid, said))
         case content.Verify():
             comparing.step(desk, work, cid, said.step)
 
@@ -254,6 +260,17 @@ def _text(desk: Desk, work: Work, cid: str, said: content.Text, outage: Outage |
     desk.touch_contact(work, cid)
 
 
+def _file(desk: Desk, work: Work, cid: str, said: content.File, outage: Outage | None) -> None:
+    id = files.offered(desk, work, cid, said)
+    if id is None:
+        return
+    if outage is not None:
+        _gap(desk, work, cid, outage)
+    work.db.execute("UPDATE contact SET active = ? WHERE id = ?", (work.now, cid))
+    desk.touch_message(work, id)
+    desk.touch_contact(work, cid)
+
+
 def _gap(desk: Desk, work: Work, cid: str, outage: Outage) -> None:
     """One note for each time that the internet was off, counting what came after it."""
     since, until = outage
@@ -278,7 +295,7 @@ def _read(desk: Desk, work: Work, cid: str, said: content.Read) -> None:
     found = rows(
         work.db,
         "UPDATE message SET state = 'read', read_at = ? WHERE contact = ? AND id <= ? AND mine"
-        " AND kind = 'text' AND state IN ('waiting', 'sent', 'delivered') RETURNING id",
+        " AND kind <> 'note' AND state IN ('waiting', 'sent', 'delivered') RETURNING id",
         at,
         cid,
         upto,
@@ -296,18 +313,19 @@ def _renamed(desk: Desk, work: Work, cid: str, name: str) -> None:
         desk.touch_contact(work, cid)
 
 
-def _theirs(work: Work, cid: str, mid: bytes) -> int | None:
+def _theirs(work: Work, cid: str, mid: bytes, *kinds: str) -> int | None:
     """A message of theirs that can be changed: only its author can."""
-    return _find(work, cid, mid, mine=False)
+    return _find(work, cid, mid, False, *kinds)
 
 
-def _find(work: Work, cid: str, mid: bytes, mine: bool) -> int | None:
+def _find(work: Work, cid: str, mid: bytes, mine: bool, *kinds: str) -> int | None:
     found = row(
         work.db,
-        "SELECT id FROM message WHERE contact = ? AND mine = ? AND mid = ? AND kind = 'text'"
-        " AND NOT deleted",
+        "SELECT id, kind FROM message WHERE contact = ? AND mine = ? AND mid = ? AND NOT deleted",
         cid,
         int(mine),
         mid,
     )
-    return None if found is None else int(found[0])
+    if found is None or found[1] not in (kinds or ("text", "file")):
+        return None
+    return int(found[0])

@@ -12,7 +12,7 @@ import inspect
 import logging
 import typing
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -21,6 +21,10 @@ from picows import WSMsgType, WSTransport
 from holdfast.node import schema
 from holdfast.node.schema import Event, Message, MessageChanged, NodeApi
 from holdfast.paths.websocket import Socket
+
+if TYPE_CHECKING:
+    from holdfast.node.depot import Depot
+    from holdfast.node.sound import SoundSession
 
 MAX_REQUEST: Final = 256 * 1024
 MAX_CALLS: Final = 256
@@ -46,7 +50,14 @@ class ApiError(Exception):
 
 
 class Served(NodeApi, Protocol):
-    """What is served: the calls, and the two halves of `listen`."""
+    """What is served: the calls, the two halves of `listen`, files and sound."""
+
+    @property
+    def depot(self) -> Depot | None:
+        """Takes and gives the bytes of files, once the database is open."""
+
+    def join_sound(self, call: str) -> SoundSession | None:
+        """The sound of a call that was accepted, for an interface; None if there is none."""
 
     def subscribe(self, hear: Callable[[Event], None]) -> Callable[[], None]:
         """Tell `hear` every event from now on; the answer ends that."""

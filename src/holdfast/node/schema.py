@@ -22,6 +22,12 @@ Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Words = Annotated[str, Meta(min_length=1, max_length=16_000)]
 Passphrase = Annotated[str, Meta(min_length=1, max_length=1024)]
 Emoji = Annotated[str, Meta(min_length=1, max_length=32)]
+FileName = Annotated[str, Meta(min_length=1, max_length=255)]
+MediaType = Annotated[str, Meta(max_length=100)]
+Thumb = Annotated[str, Meta(max_length=16_000)]
+Side = Annotated[int, Meta(ge=0, le=100_000)]
+Duration = Annotated[int, Meta(ge=0, le=86_400_000)]
+Wave = Annotated[list[Annotated[int, Meta(ge=0, le=31)]], Meta(max_length=64)]
 
 Line = Literal["whole", "thin", "dotted", "pieces", "double", "broken"]
 """The path line's shape; see the interface's table by rung."""
@@ -89,6 +95,42 @@ class Quote(Struct, frozen=True, kw_only=True):
     text: str
 
 
+FileKind = Literal["file", "picture", "voice"]
+
+
+class Attachment(Struct, frozen=True, kw_only=True):
+    """What a message carries besides words. Its bytes are at `/files/MESSAGE-ID`."""
+
+    kind: FileKind
+    name: str
+    """Made harmless: no path, nothing invisible, nothing that reorders."""
+    type: str
+    """A media type that the interface can show or play, else application/octet-stream."""
+    size: int
+    """Bytes."""
+    state: Literal["sending", "sent", "offered", "fetching", "whole", "gone"]
+    """Mine: sending, sent (a relay has all of it), whole (they have it). Theirs:
+    offered (waits to be asked for), fetching, whole, gone (no relay has it any more)."""
+    done: int = 0
+    """Bytes that a relay has (mine) or that are here (theirs)."""
+    rate: int = 0
+    """Bytes a second lately, 0 while nothing moves."""
+    thumb: str = ""
+    """A small picture made by the sender, as a data: URL."""
+    width: int = 0
+    height: int = 0
+    duration: Millis = 0
+    wave: list[int] = []
+    """Loudness along a voice note, 0 to 31, at most 64 values."""
+
+
+class CallEntry(Struct, frozen=True, kw_only=True):
+    """A call as the conversation remembers it."""
+
+    outcome: Literal["talked", "missed", "unanswered", "declined", "busy", "lost", "failed"]
+    duration: Millis = 0
+
+
 class Message(Struct, frozen=True, kw_only=True):
     """One entry of a conversation."""
 
@@ -99,7 +141,7 @@ class Message(Struct, frozen=True, kw_only=True):
     cursor: int
     """Rises with every change of any message; `listen` goes on from it."""
     mine: bool
-    kind: Literal["text", "note"]
+    kind: Literal["text", "file", "call", "note"]
     """A note is what the node has to say: see `note`."""
     note: Literal[
         "",
@@ -124,6 +166,8 @@ class Message(Struct, frozen=True, kw_only=True):
     edited: Millis = 0
     deleted: bool = False
     reply_to: Quote | None = None
+    file: Attachment | None = None
+    call: CallEntry | None = None
     reactions: list[Reaction] = []
     state: Literal["waiting", "sent", "delivered", "read", "received", "unsent"]
     """waiting: no relay has it. sent: a relay keeps it. unsent: it never arrived and is not
@@ -189,6 +233,34 @@ class Hit(Struct, frozen=True, kw_only=True):
     after: str
 
 
+class Call(Struct, frozen=True, kw_only=True):
+    """A call that is going on, or has just ended. At most one at a time."""
+
+    id: Id
+    contact: Id
+    outgoing: bool
+    state: Literal["calling", "ringing", "connecting", "talking", "ended"]
+    """calling: their node has not answered. ringing: it rings there, or (not outgoing) here.
+    connecting: accepted, nothing was heard yet."""
+    reason: Literal["", "hung-up", "declined", "busy", "missed", "unanswered", "lost", "failed"] = (
+        ""
+    )
+    """Why it ended."""
+    since: Millis = 0
+    """When talking began."""
+    muted: bool = False
+    their_muted: bool = False
+    line: Line = "whole"
+    delay: Millis = 0
+    """From mouth to ear, estimated, without the devices."""
+    lost: int = 0
+    """Of a hundred frames, how many did not come in time lately."""
+    away: Millis = 0
+    """Since when nothing comes from them, 0 while it does."""
+    offline: bool = False
+    """It is this side that has no network."""
+
+
 class Page(Struct, frozen=True, kw_only=True):
     messages: list[Message]
     """Ascending by `order`."""
@@ -242,6 +314,19 @@ class VerificationChanged(Struct, frozen=True, tag="verification"):
     verification: Verification
 
 
+class FileMoved(Struct, frozen=True, tag="file"):
+    """How far a file has come; its message tells the rest."""
+
+    contact: Id
+    message: Id
+    done: int
+    rate: int
+
+
+class CallChanged(Struct, frozen=True, tag="call"):
+    call: Call
+
+
 Event = (
     StatusChanged
     | SettingsChanged
@@ -252,6 +337,8 @@ Event = (
     | TypingChanged
     | InvitationChanged
     | VerificationChanged
+    | FileMoved
+    | CallChanged
 )
 
 
@@ -383,6 +470,52 @@ class NodeApi(Protocol):
 
     async def export(self, contact: str) -> list[Message]:
         """A whole conversation."""
+
+    # Files and voice notes. Their bytes go over HTTP, see spec/node-api.md.
+    async def send_file(
+        self,
+        contact: str,
+        upload: Id,
+        name: FileName,
+        kind: FileKind = "file",
+        type: MediaType = "",
+        thumb: Thumb = "",
+        width: Side = 0,
+        height: Side = 0,
+        duration: Duration = 0,
+        wave: Wave | None = None,
+        reply_to: Id | None = None,
+        key: Id | None = None,
+    ) -> Message:
+        """Send what was uploaded. `thumb` is a JPEG, PNG or WebP in base64."""
+
+    async def discard_upload(self, upload: Id) -> None:
+        """Delete an upload that is not to be sent after all."""
+
+    async def fetch_file(self, id: Id) -> Message:
+        """Get a file that was offered; goes on by itself from where it was."""
+
+    async def cancel_file(self, id: Id) -> Message:
+        """Take mine back, for both; or stop getting theirs, which can be asked for again."""
+
+    # Calls. Their sound goes over a WebSocket, see spec/node-api.md.
+    async def calls(self) -> list[Call]:
+        """The call that is going on, if any."""
+
+    async def start_call(self, contact: str) -> Call:
+        """Ring them."""
+
+    async def accept_call(self, id: Id) -> Call:
+        """Answer; from now on, and no earlier, sound leaves."""
+
+    async def decline_call(self, id: Id) -> Call:
+        """Do not answer; they learn it."""
+
+    async def hang_up(self, id: Id) -> Call:
+        """End it, or stop ringing them."""
+
+    async def mute_call(self, id: Id, muted: bool) -> Call:
+        """Send silence, or sound again."""
 
     # Verification.
     async def start_verification(self, contact: str) -> Verification:

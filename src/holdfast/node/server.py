@@ -9,19 +9,23 @@ the launch link gives, once. Source: spec/node-api.md, "Reaching the node".
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import hmac
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs
 
 import msgspec
 
 from holdfast.core.caps import b64
 from holdfast.drive.http import HttpConnection, Request, Response, plain
+from holdfast.node.depot import Upload
 from holdfast.node.rpc import Served, Session
 from holdfast.paths import tls, websocket
+from holdfast.paths.websocket import Socket
 
 HOST: Final = "127.0.0.1"
 MAX_LAUNCHES: Final = 16
@@ -108,17 +112,46 @@ class NodeServer:
 
     # A Site.
 
-    def respond(self, request: Request) -> Response:
+    def respond(self, request: Request) -> Response | Awaitable[Response]:
         """Files to whoever asks by the right name, a session to whoever has the token."""
         if not self.is_our_host(request):
             return self._dressed(plain(403, f"Open http://{self._host}/ instead."))
         if request.path == "/session":
             return self._dressed(self._start_session(request))
-        if request.path == "/api":
+        if request.path.startswith("/files/"):
+            return self._give(request)
+        if request.path == "/files":
+            return self._dressed(plain(405))
+        if request.path in ("/api", "/sound"):
             return self._dressed(plain(403, "The API needs a session; open the launch link."))
         if request.method not in ("GET", "HEAD"):
             return self._dressed(plain(405))
         return self._dressed(self._file(request.path))
+
+    def take(self, request: Request) -> Upload | Response | None:
+        """A file comes in, from our own page or a program that shows the secret."""
+        if request.path != "/files" or request.method != "POST":
+            return None
+        if not self.is_our_host(request) or not self.is_our_origin(request):
+            return self._dressed(plain(403, "Only the node's own page can send files."))
+        depot = self._node.depot
+        if depot is None or not self._is_known(request):
+            return self._dressed(plain(403, "This needs a session; open the launch link."))
+        taken = depot.take(request)
+        return self._dressed(taken) if isinstance(taken, Response) else taken
+
+    def _give(self, request: Request) -> Response | Awaitable[Response]:
+        depot = self._node.depot
+        # A browser says where a request for a picture or a sound comes from.
+        foreign = request.header("sec-fetch-site") not in ("", "same-origin", "none")
+        if depot is None or foreign or not self._is_known(request):
+            return self._dressed(plain(403, "This needs a session; open the launch link."))
+        if request.method not in ("GET", "HEAD"):
+            return self._dressed(plain(405))
+        return self._dress_later(depot.give(request))
+
+    async def _dress_later(self, found: Awaitable[Response]) -> Response:
+        return self._dressed(await found)
 
     def error(self, status: int) -> Response:
         """What was no request at all."""
@@ -127,13 +160,20 @@ class NodeServer:
     def upgrade(
         self, request: Request, transport: asyncio.Transport, rest: bytes
     ) -> asyncio.BaseProtocol | None:
-        """The API's WebSocket, if Host, Origin and session are right."""
-        if request.path != "/api" or not self.is_our_host(request):
+        """The API's WebSocket or a call's sound, if Host, Origin and session are right."""
+        if request.path not in ("/api", "/sound") or not self.is_our_host(request):
             return None
         if not self.is_our_origin(request) or not self._is_known(request):
             return None
-        session = Session(self._node, self._sessions.discard)
-        self._sessions.add(session)
+        session: Socket | None
+        if request.path == "/sound":
+            asked = parse_qs(request.target.partition("?")[2]).get("call", [""])
+            session = self._node.join_sound(asked[0])
+            if session is None:
+                return None
+        else:
+            session = Session(self._node, self._sessions.discard)
+            self._sessions.add(session)
         protocol = websocket.serve(session, transport, request.head)
         tls.feed(protocol, rest)
         return protocol
@@ -221,7 +261,7 @@ class NodeServer:
             ("cross-origin-resource-policy", "same-origin"),
             ("permissions-policy", "camera=(self), microphone=(self), geolocation=()"),
         )
-        return Response(response.status, response.headers + headers, response.body)
+        return dataclasses.replace(response, headers=response.headers + headers)
 
 
 _NEVER: Final = object()

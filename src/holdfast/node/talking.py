@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.core.chat import content, names
-from holdfast.node import effects, views
+from holdfast.node import effects, files, messages, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -22,75 +22,25 @@ def send(
     desk: Desk, work: Work, cid: str, text: str, reply_to: str | None, key: str | None
 ) -> Message:
     """Write a message."""
-    if key is not None:
-        known = row(
-            work.db,
-            "SELECT id FROM message WHERE contact = ? AND client_key = ?",
-            cid,
-            key,
-        )
-        if known is not None:
-            return views.message(work.db, known[0])
+    known = messages.known(work, cid, key)
+    if known is not None:
+        return known
     state, timer = row(work.db, "SELECT state, timer FROM contact WHERE id = ?", cid)
-    may_write(state)
-    reply = None
-    if reply_to is not None:
-        target = row(
-            work.db,
-            "SELECT mid, mine FROM message WHERE id = ? AND contact = ? AND kind = 'text'",
-            number(reply_to),
-            cid,
-        )
-        if target is None:
-            raise ApiError("not-found", "the message you reply to is gone")
-        reply = content.Ref(target[0], bool(target[1]))
+    messages.may_write(state)
+    reply = messages.reply_ref(work, cid, reply_to)
     text = _text(text)
     mid = desk.entropy(16)
     seq = desk.say(work, cid, content.Text(mid, work.now, text, reply, timer))
-    expires = work.now + timer * 1000 if timer else 0
-    work.db.execute(
-        "INSERT INTO message (contact, cursor, mine, mid, kind, text, at, received, reply_mid,"
-        " reply_mine, state, seen, timer, expires, seq, client_key)"
-        " VALUES (?, 0, 1, ?, 'text', ?, ?, ?, ?, ?, 'waiting', 1, ?, ?, ?, ?)",
-        (
-            cid,
-            mid,
-            text,
-            work.now,
-            work.now,
-            reply.mid if reply else None,
-            int(reply.mine) if reply else None,
-            timer,
-            expires,
-            seq,
-            key,
-        ),
-    )
-    id = work.db.last_insert_rowid()
-    work.db.execute("UPDATE contact SET active = ? WHERE id = ?", (work.now, cid))
-    if expires:
-        work.after.append(effects.Expire(expires))
+    id = messages.insert_mine(work, cid, mid, "text", text, reply, timer, seq, key)
     desk.touch_message(work, id)
     desk.touch_contact(work, cid)
     return views.message(work.db, id)
 
 
-def may_write(state: str) -> None:
-    """Raises `ApiError` if nothing can be sent to a contact in this state."""
-    why = {
-        "frozen": "their identity has changed; compare emoji in person, then invite each other"
-        " again",
-        "used": "the invitation had been used by somebody else; ask for a new one",
-        "blocked": "you have blocked this contact; unblock them to write",
-    }.get(state)
-    if why is not None:
-        raise ApiError("not-allowed", why)
-
-
 def edit(desk: Desk, work: Work, id: str, text: str) -> Message:
     """Change a message of mine."""
-    rowid, cid, mid = _own(work, id)
-    may_write(_state(work, cid))
+    rowid, cid, mid = _own(work, id, "text")
+    messages.may_write(_state(work, cid))
     text = _text(text)
     desk.say(work, cid, content.Edit(mid, work.now, text))
     work.db.execute("UPDATE message SET text = ?, edited = ? WHERE id = ?", (text, work.now, rowid))
@@ -101,36 +51,38 @@ def edit(desk: Desk, work: Work, id: str, text: str) -> Message:
 def delete(desk: Desk, work: Work, id: str, for_both: bool) -> Message | None:
     """Take a message of mine back, or remove any one here."""
     if not for_both:
-        found = row(work.db, "SELECT contact FROM message WHERE id = ?", number(id))
+        found = row(work.db, "SELECT contact FROM message WHERE id = ?", messages.number(id))
         if found is None:
             raise ApiError("not-found", "there is no such message")
-        remove(desk, work, [(number(id), found[0])])
+        remove(desk, work, [(messages.number(id), found[0])])
         return None
-    rowid, cid, mid = _own(work, id)
-    may_write(_state(work, cid))
+    rowid, cid, mid = _own(work, id, "text", "file")
+    messages.may_write(_state(work, cid))
     desk.say(work, cid, content.Delete(mid))
-    wipe(work, rowid)
+    wipe(desk, work, rowid)
     desk.touch_message(work, rowid)
     desk.touch_contact(work, cid)
     return views.message(work.db, rowid)
 
 
-def wipe(work: Work, rowid: int) -> None:
+def wipe(desk: Desk, work: Work, rowid: int) -> None:
     """Leave the place of a message and nothing of what it said."""
+    files.forget(desk, work, rowid)
     work.db.execute("UPDATE message SET text = '', deleted = 1 WHERE id = ?", (rowid,))
     work.db.execute("DELETE FROM reaction WHERE message = ?", (rowid,))
 
 
-def remove(desk: Desk, work: Work, messages: list[tuple[int, str]]) -> None:
+def remove(desk: Desk, work: Work, gone: list[tuple[int, str]]) -> None:
     """Remove messages here, without a trace."""
-    for rowid, cid in messages:
+    for rowid, cid in gone:
+        files.forget(desk, work, rowid)
         work.db.execute("DELETE FROM message WHERE id = ?", (rowid,))
         (cursor,) = row(
             work.db,
             "SELECT coalesce((SELECT value FROM meta WHERE name = 'cursor'), 0)",
         )
         work.after.append(effects.Tell(MessageGone(cid, str(rowid), cursor)))
-    for cid in dict.fromkeys(cid for _, cid in messages):
+    for cid in dict.fromkeys(cid for _, cid in gone):
         desk.touch_contact(work, cid)
 
 
@@ -138,18 +90,19 @@ def react(desk: Desk, work: Work, id: str, emoji: str | None) -> Message:
     """Set or remove my reaction."""
     found = row(
         work.db,
-        "SELECT contact, mine, mid FROM message WHERE id = ? AND kind = 'text' AND NOT deleted",
-        number(id),
+        "SELECT contact, mine, mid FROM message WHERE id = ? AND kind IN ('text', 'file')"
+        " AND NOT deleted",
+        messages.number(id),
     )
     if found is None:
         raise ApiError("not-found", "there is no such message")
     cid, mine, mid = found
-    may_write(_state(work, cid))
+    messages.may_write(_state(work, cid))
     clean = names.clean_emoji(emoji or "")
     desk.say(work, cid, content.React(content.Ref(mid, bool(mine)), clean, work.now))
-    set_reaction(work, number(id), True, clean, work.now)
-    desk.touch_message(work, number(id))
-    return views.message(work.db, number(id))
+    set_reaction(work, messages.number(id), True, clean, work.now)
+    desk.touch_message(work, messages.number(id))
+    return views.message(work.db, messages.number(id))
 
 
 def set_reaction(work: Work, rowid: int, mine: bool, emoji: str, at: int) -> None:
@@ -166,7 +119,7 @@ def mark_read(desk: Desk, work: Work, cid: str, upto: str) -> Contact:
         "SELECT id, mid, timer FROM message WHERE contact = ? AND mine = 0 AND seen = 0"
         " AND id <= ? ORDER BY id",
         cid,
-        number(upto),
+        messages.number(upto),
     )
     for rowid, _, timer in unseen:
         expires = work.now + timer * 1000 if timer else 0
@@ -188,7 +141,7 @@ def set_timer(desk: Desk, work: Work, cid: str, seconds: int) -> Contact:
     """Lifetime of messages from now on, on both sides."""
     if not 0 <= seconds <= MAX_TIMER:
         raise ApiError("bad-params", "a message lasts at most a year, or for ever with 0")
-    may_write(_state(work, cid))
+    messages.may_write(_state(work, cid))
     desk.say(work, cid, content.SetTimer(seconds, work.now))
     work.db.execute("UPDATE contact SET timer = ? WHERE id = ?", (seconds, cid))
     desk.note(work, cid, "timer", count=seconds)
@@ -270,10 +223,10 @@ def page_around(work: Work, cid: str, id: str, limit: int) -> Page:
         work.db,
         "WHERE contact = ? AND id > ? ORDER BY id LIMIT ?",
         cid,
-        number(id),
+        messages.number(id),
         limit // 2,
     )
-    earlier = page(work, cid, number(id) + 1, limit - limit // 2)
+    earlier = page(work, cid, messages.number(id) + 1, limit - limit // 2)
     return Page(messages=earlier.messages + after, more=earlier.more)
 
 
@@ -322,23 +275,15 @@ def expire(desk: Desk, work: Work) -> None:
         work.after.append(effects.Expire(soonest))
 
 
-def number(id: str) -> int:
-    """A message's id as its row. Raises `ApiError`."""
-    if not id.isascii() or not id.isdigit() or len(id) > 18:
-        raise ApiError("not-found", "there is no such message")
-    return int(id)
-
-
-def _own(work: Work, id: str) -> tuple[int, str, bytes]:
+def _own(work: Work, id: str, *kinds: str) -> tuple[int, str, bytes]:
     found = row(
         work.db,
-        "SELECT id, contact, mid FROM message WHERE id = ? AND mine AND kind = 'text'"
-        " AND NOT deleted",
-        number(id),
+        "SELECT id, contact, mid, kind FROM message WHERE id = ? AND mine AND NOT deleted",
+        messages.number(id),
     )
-    if found is None:
+    if found is None or found[3] not in kinds:
         raise ApiError("not-allowed", "only a message of your own can be changed or taken back")
-    rowid, cid, mid = found
+    rowid, cid, mid, _ = found
     return rowid, cid, mid
 
 

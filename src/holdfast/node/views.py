@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Final, cast
 
 import apsw
@@ -35,6 +36,44 @@ def messages(db: apsw.Connection, where: str, *values: Any) -> list[schema.Messa
     return [_message(db, found) for found in rows(db, _MESSAGE + where, *values)]
 
 
+def picture_type(data: bytes) -> str | None:
+    """The media type of a small picture's bytes, if it is one that is shown."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return None
+
+
+def attachment(db: apsw.Connection, message: int) -> schema.Attachment | None:
+    """The file that a message carries."""
+    found = row(
+        db,
+        "SELECT kind, name, media, size, chunk, state, done, thumb, width, height, duration, wave"
+        " FROM file WHERE message = ?",
+        message,
+    )
+    if found is None:
+        return None
+    kind, name, media, size, chunk, state, done, thumb, width, height, duration, wave = found
+    thumb_type = picture_type(thumb)
+    return schema.Attachment(
+        kind=kind,
+        name=name,
+        type=media,
+        size=size,
+        state=state,
+        done=size if state in ("sent", "whole") else min(size, done * chunk),
+        thumb=f"data:{thumb_type};base64,{base64.b64encode(thumb).decode()}" if thumb_type else "",
+        width=width,
+        height=height,
+        duration=duration,
+        wave=list(wave),
+    )
+
+
 def _message(db: apsw.Connection, found: tuple[Any, ...]) -> schema.Message:
     (
         id,
@@ -64,12 +103,14 @@ def _message(db: apsw.Connection, found: tuple[Any, ...]) -> schema.Message:
         cursor=cursor,
         mine=bool(mine),
         kind=kind,
-        note=note,
+        note="" if kind == "call" else note,
         text=text,
         at=at,
         received=received,
         until=until,
-        count=count,
+        count=0 if kind == "call" else count,
+        file=attachment(db, id) if kind == "file" else None,
+        call=schema.CallEntry(outcome=note, duration=count) if kind == "call" else None,
         edited=edited,
         deleted=bool(deleted),
         reply_to=None if reply_mid is None else _quote(db, contact, reply_mid, reply_mine),

@@ -47,6 +47,9 @@ class Front:
         """Anything that is not an upgrade on a secret path."""
         return self._decoy.respond(request)
 
+    def take(self, request: Request) -> None:
+        """Long bodies are refused."""
+
     def error(self, status: int) -> Response:
         """What was no request at all."""
         return self._decoy.error(status)

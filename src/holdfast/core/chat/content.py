@@ -7,6 +7,7 @@ survives a newer one. Everything is bounded. Source: spec/chat.md.
 
 from __future__ import annotations
 
+import typing
 from typing import Annotated, Final
 
 import msgspec
@@ -27,6 +28,16 @@ Symbol = Annotated[str, Meta(max_length=32)]
 
 class Malformed(ValueError):
     """The bytes are no content; nothing of them is in the message."""
+
+
+MAX_HOMES: Final = 3
+MAX_THUMB: Final = 12_000
+Secret = Annotated[bytes, Meta(min_length=32, max_length=32)]
+CallId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Homes = Annotated[
+    tuple[Annotated[str, Meta(max_length=400)], ...], Meta(min_length=1, max_length=MAX_HOMES)
+]
+"""Addresses of relays."""
 
 
 class Content(Struct, frozen=True, array_like=True):
@@ -98,7 +109,60 @@ class Verify(Content, frozen=True, tag="verify"):
     step: Annotated[bytes, Meta(max_length=512)]
 
 
-Known = Text | Edit | Delete | React | Read | SetTimer | Profile | Verify
+class File(Content, frozen=True, tag="file"):
+    """A message that is a file. Its chunks are at `homes`, see `core.seal.chunks`; `root` is
+    the hash of them all. A kind that is not known is a plain file."""
+
+    mid: Mid
+    at: Millis
+    kind: Annotated[str, Meta(max_length=16)]
+    name: Annotated[str, Meta(max_length=1024)]
+    media: Annotated[str, Meta(max_length=100)]
+    size: Annotated[int, Meta(ge=0, le=64 * 1024**3)]
+    chunk: Annotated[int, Meta(ge=256, le=64_512)]
+    secret: Secret
+    root: Secret
+    homes: Homes
+    thumb: Annotated[bytes, Meta(max_length=MAX_THUMB)] = b""
+    width: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    height: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    duration: Annotated[int, Meta(ge=0, le=86_400_000)] = 0
+    wave: Annotated[bytes, Meta(max_length=64)] = b""
+    reply: Ref | None = None
+    timer: Timer = 0
+
+
+class Got(Content, frozen=True, tag="got"):
+    """The sender of this has a whole file of the receiver's: no relay need keep it."""
+
+    mid: Mid
+
+
+class Ring(Content, frozen=True, tag="ring"):
+    """A call begins. The live logs follow from `secret`, see spec/call.md; nobody attaches
+    them before the call is accepted."""
+
+    call: CallId
+    at: Millis
+    random: Secret
+    nonce: CallId
+    secret: Secret
+    homes: Homes
+
+
+class Answer(Content, frozen=True, tag="answer"):
+    """What becomes of a call: ringing, accept, decline, busy, end. Random and nonce come
+    with accept alone."""
+
+    call: CallId
+    step: Annotated[str, Meta(max_length=16)]
+    random: Annotated[bytes, Meta(max_length=32)] = b""
+    nonce: Annotated[bytes, Meta(max_length=16)] = b""
+
+
+Known = (
+    Text | Edit | Delete | React | Read | SetTimer | Profile | Verify | File | Got | Ring | Answer
+)
 
 
 class Unknown(Struct, frozen=True):
@@ -113,10 +177,7 @@ class _Kind(Struct, array_like=True, frozen=True):
 
 _known: Final[msgspec.msgpack.Decoder[Known]] = msgspec.msgpack.Decoder(Known)
 _kind: Final = msgspec.msgpack.Decoder(_Kind)
-_kinds: Final = frozenset(
-    str(kind.__struct_config__.tag)
-    for kind in (Text, Edit, Delete, React, Read, SetTimer, Profile, Verify)
-)
+_kinds: Final = frozenset(str(kind.__struct_config__.tag) for kind in typing.get_args(Known))
 
 
 def encode(content: Known) -> bytes:

@@ -106,6 +106,8 @@ class _Append:
     rid: bytes
     stored: bytes
     lifetime: int
+    order: int
+    """Rises with every append of the client."""
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +119,8 @@ class _Log:
     create: int | None = None
     """The limit to create it with, until that is done."""
     following: bool = False
+    bare: bool = False
+    """Its live frames have no outer envelope."""
     cursor: int = 0
     unsent: deque[_Append] = field(default_factory=deque)
     queued: set[bytes] = field(default_factory=set)
@@ -144,6 +148,7 @@ class Client:
         self._up = False
         self._handle = 0
         self._n = 0
+        self._order = 0
         self._flight: dict[int, tuple[_Log, _Append]] = {}
         self._flight_bytes = 0
         self._queued_bytes = 0
@@ -167,10 +172,12 @@ class Client:
                 if log.wanted:
                     self._attach(log)
 
-    def follow(self, caps: Caps, since: int) -> None:
-        """Deliver stored records after `since`, then what comes. Needs the read role."""
+    def follow(self, caps: Caps, since: int, bare: bool = False) -> None:
+        """Deliver stored records after `since`, then what comes. Needs the read role. `bare`:
+        live frames come without the outer envelope, see `pass_on`."""
         log = self._log(caps, "attach")
         if log is not None and not log.following:
+            log.bare = bare
             log.following, log.cursor = True, since
             if self._up:
                 self._attach(log)
@@ -184,6 +191,14 @@ class Client:
                 self._attach(log)
             elif not log.wanted:
                 self._forget(log)
+
+    def forget(self, caps: Caps) -> None:
+        """Nothing more of this log is wanted, appends that wait included."""
+        log = self._logs.get(caps.locator)
+        if log is not None:
+            for append in self._withdraw(log):
+                self._settle(log, append)
+            self._forget(log)
 
     def append(self, caps: Caps, rid: bytes, body: bytes, lifetime: int, room: bool = True) -> None:
         """Add a record that is kept `lifetime` seconds; 0 is live: sent now or never.
@@ -210,12 +225,27 @@ class Client:
             self._send(wire.Append(log.handle, self._n, 0, stored))
             return
         log.queued.add(rid)
-        log.unsent.append(_Append(rid, stored, lifetime))
+        self._order += 1
+        log.unsent.append(_Append(rid, stored, lifetime, self._order))
         self._queued_bytes += len(stored)
         if self._up:
             if log.state == "detached" and not log.paused_until:
                 self._attach(log)
             self._pump(log)
+
+    def pass_on(self, caps: Caps, frame: bytes, room: bool = True) -> bool:
+        """A live frame that is sealed already and changes with every one, as a call's are:
+        it goes without the outer envelope, now or never. Whether it went."""
+        log = self._log(caps, "append")
+        if log is None or not self._up:
+            return False
+        if log.state == "detached" and not log.paused_until:
+            self._attach(log)
+        if log.state != "attached" or not room:
+            return False
+        self._n += 1
+        self._send(wire.Append(log.handle, self._n, 0, frame))
+        return True
 
     def trim(self, caps: Caps, upto: int) -> None:
         """Delete records up to and including `upto`. Needs the owner role."""
@@ -403,16 +433,23 @@ class Client:
             return
         self._flight_bytes -= len(append.stored)
         if frame.code in RETRY_MS:
-            log.unsent.appendleft(append)
+            self._back(log, append)
             if not log.paused_until and frame.code == "full":
                 self._refused(log, "append", frame.code, frame.text, append.rid)
             self._pause(log, frame.code)
         elif log.state != "attached" and frame.code == "unknown-handle":
-            log.unsent.appendleft(append)
+            self._back(log, append)
         else:
             self._settle(log, append)
             self._refused(log, "append", frame.code, frame.text, append.rid)
         self._pump_all()
+
+    def _back(self, log: _Log, append: _Append) -> None:
+        """Into the queue again, where it was: the order of appends stays."""
+        place = 0
+        while place < len(log.unsent) and log.unsent[place].order < append.order:
+            place += 1
+        log.unsent.insert(place, append)
 
     def _settle(self, log: _Log, append: _Append) -> None:
         log.queued.discard(append.rid)
@@ -456,6 +493,9 @@ class Client:
         if not log.following or (seq and seq <= log.cursor):
             return
         log.cursor = max(log.cursor, seq)
+        if log.bare and not seq:
+            self._out.append(Live(log.caps.locator, self.home, b"", stored))
+            return
         try:
             rid, body = log.envelope.open(stored)
         except BadRecord:
@@ -503,14 +543,18 @@ class Client:
 
     def _fail(self, log: _Log, code: str, text: str) -> None:
         """Nothing can be appended: every record that waits is refused."""
-        flight = [n for n, (owner, _) in self._flight.items() if owner is log]
-        failed = [self._flight.pop(n)[1] for n in flight]
-        self._flight_bytes -= sum(len(append.stored) for append in failed)
-        failed += log.unsent
-        log.unsent.clear()
-        for append in failed:
+        for append in self._withdraw(log):
             self._settle(log, append)
             self._refused(log, "append", code, text, append.rid)
+
+    def _withdraw(self, log: _Log) -> list[_Append]:
+        """All appends that are not settled, taken out of flight and queue."""
+        flight = [n for n, (owner, _) in self._flight.items() if owner is log]
+        found = [self._flight.pop(n)[1] for n in flight]
+        self._flight_bytes -= sum(len(append.stored) for append in found)
+        found += log.unsent
+        log.unsent.clear()
+        return found
 
     def _refused(
         self, log: _Log, what: What, code: str, text: str, rid: bytes | None = None

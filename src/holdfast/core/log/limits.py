@@ -14,7 +14,7 @@ class Limits:
     creates: int = 1_000
     """Logs made over the connection's life."""
     appends_per_second: int = 2_000
-    bytes_per_second: int = 4 * 1024 * 1024
+    bytes_per_second: int = 128 * 1024 * 1024
     burst_seconds: int = 4
     """Both rates may be used up to so many seconds ahead."""
     held_bytes: int = 4 * 1024 * 1024

@@ -1,0 +1,91 @@
+"""What every kind of message has in common when it is written."""
+
+from __future__ import annotations
+
+from holdfast.core.chat import content
+from holdfast.node import effects, views
+from holdfast.node.database import row
+from holdfast.node.keeper import Work
+from holdfast.node.rpc import ApiError
+from holdfast.node.schema import Message
+
+
+def number(id: str) -> int:
+    """A message's id as its row. Raises `ApiError`."""
+    if not id.isascii() or not id.isdigit() or len(id) > 18:
+        raise ApiError("not-found", "there is no such message")
+    return int(id)
+
+
+def may_write(state: str) -> None:
+    """Raises `ApiError` if nothing can be sent to a contact in this state."""
+    why = {
+        "frozen": "their identity has changed; compare emoji in person, then invite each other"
+        " again",
+        "used": "the invitation had been used by somebody else; ask for a new one",
+        "blocked": "you have blocked this contact; unblock them to write",
+    }.get(state)
+    if why is not None:
+        raise ApiError("not-allowed", why)
+
+
+def known(work: Work, cid: str, key: str | None) -> Message | None:
+    """The message that was written with this key before."""
+    if key is None:
+        return None
+    found = row(work.db, "SELECT id FROM message WHERE contact = ? AND client_key = ?", cid, key)
+    return None if found is None else views.message(work.db, found[0])
+
+
+def reply_ref(work: Work, cid: str, reply_to: str | None) -> content.Ref | None:
+    """The message replied to, as its author's and its id. Raises `ApiError`."""
+    if reply_to is None:
+        return None
+    target = row(
+        work.db,
+        "SELECT mid, mine FROM message WHERE id = ? AND contact = ? AND kind IN ('text', 'file')",
+        number(reply_to),
+        cid,
+    )
+    if target is None:
+        raise ApiError("not-found", "the message you reply to is gone")
+    return content.Ref(target[0], bool(target[1]))
+
+
+def insert_mine(
+    work: Work,
+    cid: str,
+    mid: bytes,
+    kind: str,
+    text: str,
+    reply: content.Ref | None,
+    timer: int,
+    seq: int,
+    key: str | None,
+) -> int:
+    """A message of mine that record `seq` carries; its row."""
+    expires = work.now + timer * 1000 if timer else 0
+    work.db.execute(
+        "INSERT INTO message (contact, cursor, mine, mid, kind, text, at, received, reply_mid,"
+        " reply_mine, state, seen, timer, expires, seq, client_key)"
+        " VALUES (?, 0, 1, ?, ?, ?, ?, ?, ?, ?, 'waiting', 1, ?, ?, ?, ?)",
+        (
+            cid,
+            mid,
+            kind,
+            text,
+            work.now,
+            work.now,
+            reply.mid if reply else None,
+            int(reply.mine) if reply else None,
+            timer,
+            expires,
+            seq,
+            key,
+        ),
+    )
+    id = work.db.last_insert_rowid()
+    work.db.execute("UPDATE contact SET active = ? WHERE id = ?", (work.now, cid))
+    if expires:
+        work.after.append(effects.Expire(expires))
+    return id

@@ -14,6 +14,8 @@ type Opus = OpusEncoderConfig & { application: "voip"; signal: "voice" };
 
 /** A node that does not read is not given more than this, in bytes. */
 const UNREAD = 8000;
+/** The head of an Opus packet of 20 ms without anything in it. */
+const QUIET = new Uint8Array([0x48]);
 const AGAIN = 300;
 const TELL = 66;
 
@@ -69,6 +71,7 @@ class Sound {
     switch (message[0]) {
       case HOW:
         this.code(JSON.parse(new TextDecoder().decode(body)) as How);
+        this.decoder ??= this.newDecoder();
         tell({ link: "up" });
         return;
       case PACKET:
@@ -164,6 +167,9 @@ class Sound {
       },
     });
     decoder.configure({ codec: "opus", sampleRate: RATE, numberOfChannels: 1 });
+    // The first frame takes longer than the sound card waits: one of silence, that nobody
+    // awaits, goes before it.
+    decoder.decode(new EncodedAudioChunk({ type: "key", timestamp: -1, data: QUIET }));
     return decoder;
   }
 

@@ -13,10 +13,8 @@ export const PACKET = 3;
 export const MISSING = 4;
 export const SILENCE = 5;
 
-/** A /sound connection that another page took over is closed with this code. */
-export const TAKEN = 4001;
-/** ... and with this one when there is no such call any more. */
-export const OVER = 4004;
+/** The node closed the connection on purpose: another page has the sound, or the call is over. */
+export const TAKEN = 1000;
 
 export type Ports = { mic: MessagePort; ear: MessagePort };
 export type ToWorker = ({ act: "begin" } & Ports) | { act: "open"; url: string } | { act: "close" };

@@ -2,7 +2,7 @@
 // is busy with something else costs the call nothing.
 
 import {
-  FRAME, HOW, loudness, MISSING, OVER, PACKET, RATE, SILENCE, SPOKEN, TAKEN, WANTED,
+  FRAME, HOW, loudness, MISSING, PACKET, RATE, SILENCE, SPOKEN, TAKEN, WANTED,
   type FromWorker, type ToWorker,
 } from "./frames";
 import { Order } from "./order";
@@ -53,9 +53,8 @@ class Sound {
       this.encoder = shut(this.encoder);
       for (; this.owed > 0; this.owed--) this.order.silence();
       tell({ link: code === TAKEN ? "taken" : "down" });
-      if (code !== TAKEN && code !== OVER) {
-        setTimeout(() => this.url === url && !this.socket && this.open(url), AGAIN);
-      }
+      if (code === TAKEN) this.url = "";
+      else setTimeout(() => this.url === url && !this.socket && this.open(url), AGAIN);
     };
   }
 

@@ -1,4 +1,5 @@
-"""Echo, a bot in one page: says hello, helps with first steps, says back the rest.
+"""Echo, a bot: says hello, helps with first steps, says back the rest: words, voice notes,
+files, and in a call what it hears, a second later.
 
     python examples/echo.py HOME
 
@@ -11,13 +12,18 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+import tempfile
+from collections import deque
 from pathlib import Path
 
 from holdfast.node.client import Client
 from holdfast.node.rpc import ApiError
-from holdfast.node.schema import ContactChanged, Message, MessageChanged
+from holdfast.node.schema import Call, CallChanged, ContactChanged, Message, MessageChanged
 
 YEAR_HOURS = 24 * 365
+DELAY_MS = 1000
+FRAME_MS = 20
+CONFIG, PLAY = 0, 3
 HELLO = (
     "Hello! I am Echo, a program on this machine. Write anything and I answer;"
     " “help” lists what I can tell you.\n\n"
@@ -28,12 +34,24 @@ TOPICS = (
     (
         r"\bhelp\b|помо[гщ]",
         (
-            "Ask me about: inviting, verifying, privacy, disappearing messages. React to a message"
-            " of mine, edit or delete one of yours: I notice."
+            "Ask me about: calls, inviting, verifying, privacy, disappearing messages. React to a"
+            " message of mine, edit or delete one of yours: I notice. Call me to hear yourself."
         ),
         (
-            "Спросите меня о приглашениях, проверке, защите, исчезающих сообщениях. Поставьте"
-            " реакцию, измените или удалите своё сообщение: я замечу."
+            "Спросите меня о звонках, приглашениях, проверке, защите, исчезающих сообщениях."
+            " Поставьте реакцию, измените или удалите своё сообщение: я замечу. Позвоните, чтобы"
+            " услышать себя."
+        ),
+    ),
+    (
+        r"\bcalls?\b|\bsound\b|\bvoice\b|звон|звук|голос",
+        (
+            "Call me to test your sound: I say back what you say, a second later. A voice note or"
+            " a file comes back too."
+        ),
+        (
+            "Позвоните мне, чтобы проверить звук: я повторю ваши слова через секунду. Голосовое"
+            " сообщение или файл я тоже пришлю обратно."
         ),
     ),
     (
@@ -98,9 +116,60 @@ async def invitation(client: Client) -> str:
         await asyncio.sleep(0.05)
 
 
+async def give_back(client: Client, message: Message) -> None:
+    """Send a file that came back, as a file of one's own."""
+    file = message.file
+    if file is None or message.mine or message.deleted:
+        return
+    if file.state == "offered":
+        await client.node.fetch_file(message.id)
+    elif file.state == "whole":
+        await client.node.mark_read(message.contact, message.id)
+        with tempfile.TemporaryFile() as kept:
+            size = await client.download(message.id, kept)
+            kept.seek(0)
+            upload = await client.upload(kept, size)
+        await client.node.send_file(
+            message.contact,
+            upload,
+            file.name,
+            file.kind,
+            file.type,
+            file.thumb.partition(",")[2],
+            file.width,
+            file.height,
+            file.duration,
+            file.wave,
+            key=f"f-{message.id}",
+        )
+
+
+async def talk(client: Client, call: Call) -> None:
+    """Pick up, and say back what is heard, `DELAY` later."""
+    await client.node.accept_call(call.id)
+    said: deque[bytes] = deque([b""] * (DELAY_MS // FRAME_MS))
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    async with client.sound(call.id) as sound:
+        while True:
+            sound.want()
+            heard = await sound.heard()
+            while heard is not None and heard[0] == CONFIG:
+                heard = await sound.heard()
+            if heard is None:
+                return
+            said.append(heard[1:] if heard[0] == PLAY else b"")
+            if packet := said.popleft():
+                sound.say(packet)
+            due += FRAME_MS / 1000
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+
 async def reply(client: Client, message: Message) -> None:
     """Answer once: the key makes a repeated answer the same message."""
     node = client.node
+    if message.kind == "file":
+        await give_back(client, message)
     if message.kind != "text" or message.deleted:
         return
     if not message.mine:
@@ -116,6 +185,7 @@ async def reply(client: Client, message: Message) -> None:
 
 async def main(home: Path) -> None:
     """Answer until the node ends."""
+    talks: set[asyncio.Task[None]] = set()
     async with Client.connect(home) as client:
         print(await invitation(client), flush=True)
         kept = home / "echo.cursor"
@@ -127,6 +197,10 @@ async def main(home: Path) -> None:
                     one = event.contact
                     if one.state == "active" and (one.last is None or one.last.kind == "note"):
                         await client.node.send(one.id, HELLO, key=f"hello-{one.id}"[:64])
+                elif isinstance(event, CallChanged):
+                    if event.call.state == "ringing" and not event.call.outgoing:
+                        talks.add(task := asyncio.create_task(talk(client, event.call)))
+                        task.add_done_callback(talks.discard)
                 elif isinstance(event, MessageChanged):
                     await reply(client, event.message)
                     kept.write_text(str(event.message.cursor))

@@ -59,7 +59,7 @@ def test_twin_without_the_cipher_it_is_found(
     def plain(path: Path, key: bytes, vfs: str | None = None) -> apsw.Connection:
         connection = apsw.Connection(str(path))
         connection.pragma("journal_mode", "wal")
-        connection.execute(database.SCHEMA[0])
+        connection.execute("".join(database.SCHEMA))
         return connection
 
     monkeypatch.setattr(api, "open_database", plain)

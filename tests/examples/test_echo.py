@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from holdfast.node.client import Client
-from holdfast.node.schema import Contact, Message
+from holdfast.node.schema import Contact, FileKind, Message
 from holdfast.testing.processes import Processes
 
 ECHO = Path(__file__).parents[2] / "examples" / "echo.py"
 PATIENCE = 40
+PLAY = 3
 
 
 async def said(client: Client, contact: Contact, check: Callable[[Message], bool]) -> Message:
@@ -23,6 +27,92 @@ async def said(client: Client, contact: Contact, check: Callable[[Message], bool
                 if not one.mine and one.kind == "text" and check(one):
                     return one
             await asyncio.sleep(0.05)
+
+
+async def until(check: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not await check():
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def beside_echo(tmp_path: Path) -> AsyncIterator[tuple[Client, Contact]]:
+    """Anna's node, with Echo among her contacts."""
+    with Processes(tmp_path) as run:
+        relay = run.relay("relay").address
+        echo, anna = run.node("Echo", relay), run.node("Anna", relay)
+        bot = await asyncio.create_subprocess_exec(
+            sys.executable, ECHO, echo.directory, stdout=asyncio.subprocess.PIPE
+        )
+        assert bot.stdout is not None
+        try:
+            link = (await bot.stdout.readline()).decode().strip()
+            async with Client.connect(anna.directory) as client:
+                contact = await client.node.accept_invitation(link)
+                await said(client, contact, lambda one: "Привет" in one.text)
+                yield client, contact
+        finally:
+            bot.terminate()
+            await bot.communicate()
+
+
+async def test_echo_gives_a_file_and_a_voice_note_back(tmp_path: Path) -> None:
+    async with beside_echo(tmp_path) as (client, contact):
+        kinds: list[tuple[FileKind, str, int]] = [
+            ("file", "", 3_000_000),
+            ("voice", "audio/ogg", 40_000),
+        ]
+        for kind, media, size in kinds:
+            data = b"OggS" + os.urandom(size - 4)
+            upload = await client.upload(io.BytesIO(data), size)
+            await client.node.send_file(
+                contact.id, upload, f"{kind}.bin", kind, media, duration=900, wave=[1, 31, 7]
+            )
+            back: list[Message] = []
+
+            async def came(kind: str = kind, back: list[Message] = back) -> bool:
+                for one in (await client.node.messages(contact.id)).messages:
+                    if one.file and not one.mine and one.file.kind == kind:
+                        if one.file.state == "offered":
+                            await client.node.fetch_file(one.id)
+                        if one.file.state == "whole":
+                            back.append(one)
+                return bool(back)
+
+            await until(came)
+            got = io.BytesIO()
+            await client.download(back[0].id, got)
+            assert got.getvalue() == data
+            file = back[0].file
+            assert file is not None
+            assert (file.name, file.wave) == (f"{kind}.bin", [1, 31, 7])
+
+
+async def test_echo_picks_up_and_says_back_what_it_hears(tmp_path: Path) -> None:
+    async with beside_echo(tmp_path) as (client, contact):
+        call = await client.node.start_call(contact.id)
+        spoken = [bytes((number,)) * 40 for number in range(100)]
+        heard = []
+        async with client.sound(call.id) as sound:
+            for packet in [b""] * 100 + spoken + [b""] * 150:
+                if packet:
+                    sound.say(packet)
+                sound.want()
+                answer = await asyncio.wait_for(sound.heard(), PATIENCE)
+                assert answer is not None
+                if answer[0] == PLAY:
+                    heard.append(answer[1:])
+                await asyncio.sleep(0.02)
+        order = [packet for packet in heard if packet in spoken]
+        assert len(order) >= 80  # this machine is busy: a few may come too late
+        assert order == sorted(order)
+        await client.node.hang_up(call.id)
+
+        async def entered() -> bool:
+            last = (await client.node.messages(contact.id)).messages[-1]
+            return last.call is not None and last.call.outcome == "talked"
+
+        await until(entered)
 
 
 async def test_echo_greets_and_answers_in_the_language_of_the_question(tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ async with Client.connect(home) as client:
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
 import inspect
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import IO, Any, Final, cast
+from urllib.parse import quote
 
 import msgspec
 import picows
@@ -23,10 +26,16 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from holdfast.node.rpc import METHODS, ApiError
 from holdfast.node.schema import Event, NodeApi
+from holdfast.node.sound import MICROPHONE, WANTED
 
 FILE: Final = "api.json"
 """In the node's directory, for its user alone: where the API is and the secret for it."""
 MAX_EVENTS: Final = 10_000
+MAX_SOUND: Final = 256
+"""Frames of a call that nobody took yet."""
+PIECE: Final = 256 * 1024
+Progress = Callable[[int], None]
+"""Told how many bytes have gone."""
 
 
 class NotRunning(ConnectionError):
@@ -79,6 +88,7 @@ class Client(WSListener):
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(MAX_EVENTS)
         self._answers = msgspec.json.Decoder(_Answer)
         self._event = msgspec.json.Decoder(Event)
+        self.address = Address(0, "", 0)
         self.node: NodeApi = cast(NodeApi, _Calls(self))
         """The calls, with their types."""
 
@@ -98,6 +108,7 @@ class Client(WSListener):
             raise _not_running(home) from None
         if not isinstance(client, Client):  # it ended between the handshake and here
             raise _not_running(home)
+        client.address = address
         try:
             yield client
         finally:
@@ -129,6 +140,37 @@ class Client(WSListener):
         """What the node tells after `listen`, until the connection ends."""
         while (event := await self._events.get()) is not None:
             yield event
+
+    async def upload(
+        self, source: IO[bytes], size: int, progress: Progress = lambda done: None
+    ) -> str:
+        """Bring `size` bytes of a file to the node; the upload's name for `send_file`. Raises
+        `ApiError` as the node refuses, OSError. `progress` is called from another thread."""
+        return await asyncio.to_thread(_upload, self.address, source, size, progress)
+
+    async def download(
+        self, id: str, target: IO[bytes], progress: Progress = lambda done: None
+    ) -> int:
+        """Write a message's file to `target`; its bytes. Raises `ApiError`, OSError."""
+        return await asyncio.to_thread(_download, self.address, id, target, progress)
+
+    @asynccontextmanager
+    async def sound(self, call: str) -> AsyncIterator[Sound]:
+        """Be the sound of a call that was started or accepted. Raises `ApiError`."""
+        address = self.address
+        try:
+            _, line = await picows.ws_connect(
+                Sound,
+                f"ws://127.0.0.1:{address.port}/sound?call={quote(call)}",
+                extra_headers={"Authorization": f"Bearer {address.secret}"},
+            )
+        except (OSError, picows.WSError):
+            raise ApiError("not-found", "this call is over, or was not accepted yet") from None
+        assert isinstance(line, Sound)
+        try:
+            yield line
+        finally:
+            line.close()
 
     # From picows.
 
@@ -171,6 +213,105 @@ class Client(WSListener):
         except asyncio.QueueFull:
             self._events.get_nowait()
             self._events.put_nowait(None)
+
+
+class Sound(WSListener):
+    """The sound of one call, as the node's side of it has it: see spec/node-api.md."""
+
+    def __init__(self) -> None:
+        self._transport: WSTransport | None = None
+        self._heard: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_SOUND)
+
+    def say(self, packet: bytes) -> None:
+        """One packet of the microphone."""
+        self._send(bytes((MICROPHONE,)) + packet)
+
+    def want(self, count: int = 1) -> None:
+        """Ask for so many frames; each is answered by one of `heard`."""
+        self._send(bytes((WANTED, count)))
+
+    async def heard(self) -> bytes | None:
+        """The next answer, as it came: its first byte says what it is. None: the call is over."""
+        return await self._heard.get()
+
+    def close(self) -> None:
+        """End the connection; the call goes on."""
+        if self._transport is not None:
+            self._transport.disconnect()
+
+    def _send(self, message: bytes) -> None:
+        if self._transport is not None:
+            self._transport.send(WSMsgType.BINARY, message)
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Connected."""
+        self._transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A frame to play, or how to code."""
+        if frame.msg_type == WSMsgType.BINARY and not self._heard.full():
+            self._heard.put_nowait(frame.get_payload_as_bytes())
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The call is over, or another has its sound."""
+        self._transport = None
+        if self._heard.full():
+            self._heard.get_nowait()
+        self._heard.put_nowait(None)
+
+
+def _upload(address: Address, source: IO[bytes], size: int, progress: Progress) -> str:
+    done = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal done
+        while piece := source.read(min(PIECE, size - done)):
+            done += len(piece)
+            yield piece
+            progress(done)
+
+    headers = {"Content-Length": str(size)}
+    with _request(address, "POST", "/files", headers, pieces()) as answer:
+        return str(msgspec.json.decode(answer.read())["upload"])
+
+
+def _download(address: Address, id: str, target: IO[bytes], progress: Progress) -> int:
+    with _request(address, "GET", f"/files/{quote(id, safe='')}", {}, None) as answer:
+        done = 0
+        while piece := answer.read(PIECE):
+            target.write(piece)
+            done += len(piece)
+            progress(done)
+        if done != int(answer.headers["content-length"]):
+            raise OSError("the node ended the file early; try again")
+        return done
+
+
+_CODES: Final = {
+    404: "not-found", 409: "not-found", 411: "bad-params", 413: "too-long", 429: "rate",
+    500: "storage", 507: "storage",
+}  # fmt: skip
+
+
+@contextmanager
+def _request(
+    address: Address,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: Iterator[bytes] | None,
+) -> Iterator[http.client.HTTPResponse]:
+    connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=600)
+    headers["Authorization"] = f"Bearer {address.secret}"
+    with contextlib.closing(connection):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            # The node may refuse before it has all: its answer says why.
+            connection.request(method, path, body, headers)
+        with connection.getresponse() as answer:
+            if answer.status >= 300:
+                text = answer.read(4096).decode("utf-8", "replace")
+                raise ApiError(_CODES.get(answer.status, "internal"), text)
+            yield answer
 
 
 class _Calls:

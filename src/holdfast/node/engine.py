@@ -20,6 +20,7 @@ from holdfast.drive.logs import (
     Connect,
     Created,
     Down,
+    Dropped,
     Live,
     LogEvent,
     Logs,
@@ -206,6 +207,9 @@ class Engine:
             case Created(locator, home):
                 name = str(home)
                 self._submit(lambda work: inviting.made(self.desk, work, locator, name))
+            case Dropped(locator, home):
+                name = str(home)
+                self._submit(lambda work: dropped(work, locator, name))
             case Appended(_, home, rid):
                 name = str(home)
                 self._submit(lambda work: receiving.appended(self.desk, work, rid, name))
@@ -383,6 +387,11 @@ def tick(desk: Desk, work: Work) -> None:
     comparing.expire(desk, work)
     for cid in desk.with_gap():
         receiving.caught_up(desk, work, cid)
+
+
+def dropped(work: Work, locator: bytes, home: str) -> None:
+    """A log is gone there: nobody need ask again."""
+    work.db.execute("DELETE FROM unwanted WHERE locator = ? AND home = ?", (locator, home))
 
 
 def append_unsent(work: Work) -> None:

@@ -18,6 +18,7 @@ from holdfast.core.log.client import (
     Client,
     Close,
     Created,
+    Dropped,
     Live,
     Output,
     Received,
@@ -216,7 +217,7 @@ def test_a_drop_ends_with_the_log_gone() -> None:
     script.client.disconnected()
     assert kinds(script.up()) == [wire.Hello, wire.Attach, wire.Drop]
     script.hear(wire.Refused(2, "denied", "gone"))
-    assert script.happened == []
+    assert script.happened == [Dropped(LOG.locator, HOME)]
     script.client.disconnected()
     assert kinds(script.up()) == [wire.Hello]
 

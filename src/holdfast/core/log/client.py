@@ -36,6 +36,14 @@ class Created:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """The log is not at this home any more."""
+
+    locator: bytes = field(repr=False)
+    home: Home
+
+
+@dataclass(frozen=True, slots=True)
 class Appended:
     """The record is on this home's disk."""
 
@@ -96,7 +104,7 @@ class Close:
     reason: str
 
 
-Event = Created | Appended | Received | Live | CaughtUp | Refused
+Event = Created | Dropped | Appended | Received | Live | CaughtUp | Refused
 Output = bytes | Event | Close
 """A frame to send, or what happened."""
 
@@ -540,6 +548,7 @@ class Client:
     def _dropped(self, log: _Log) -> None:
         self._fail(log, "denied", "the log was dropped")
         self._forget(log)
+        self._out.append(Dropped(log.caps.locator, self.home))
 
     def _fail(self, log: _Log, code: str, text: str) -> None:
         """Nothing can be appended: every record that waits is refused."""

@@ -1,0 +1,216 @@
+"""Calls between two nodes, over loopback TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from chatters import hear, meet, person, relay, until
+
+from holdfast.core.call.jitter import Packet
+from holdfast.core.chat import content
+from holdfast.node import calls
+from holdfast.node.api import Node
+from holdfast.node.rpc import ApiError
+from holdfast.node.schema import Call, CallChanged, Message
+
+
+@contextlib.asynccontextmanager
+async def two(tmp_path: Path) -> AsyncIterator[tuple[Node, Node]]:
+    async with (
+        relay(tmp_path / "relay") as home,
+        person(tmp_path / "anna", "Anna", home) as anna,
+        person(tmp_path / "boris", "Boris", home) as boris,
+    ):
+        await meet(anna, boris)
+        yield anna, boris
+
+
+async def rings(node: Node) -> Call:
+    found = await until(node.calls, bool)
+    assert (found[0].state, found[0].outgoing) == ("ringing", False)
+    return found[0]
+
+
+async def in_state(node: Node, state: str) -> Call:
+    found = await until(node.calls, lambda all: bool(all) and all[0].state == state)
+    return found[0]
+
+
+async def entry(node: Node) -> Message:
+    """The last call in the conversation, once there is none going on."""
+    await until(node.calls, lambda all: not all)
+
+    async def last() -> Message | None:
+        contact = (await node.contacts())[0]
+        return contact.last
+
+    found = await until(last, lambda m: m is not None and m.kind == "call")
+    assert found is not None
+    return found
+
+
+async def test_a_call_is_rung_answered_heard_and_entered(tmp_path: Path) -> None:
+    async with two(tmp_path) as (anna, boris):
+        made = await anna.start_call("Boris")
+        assert made.state == "calling"
+        ringing = await rings(boris)
+        await in_state(anna, "ringing")
+        await boris.accept_call(ringing.id)
+        for node in (anna, boris):
+            await in_state(node, "talking")
+        engine = anna._engine
+        other = boris._engine
+        assert engine is not None
+        assert other is not None
+        heard = []
+        for number in range(60):
+            engine.calls.microphone(bytes((number,)) * 40)
+            await asyncio.sleep(0.02)
+            pulled = other.calls.pull()
+            if isinstance(pulled, Packet) and pulled.data:
+                heard.append(pulled.data[0])
+        assert len(heard) >= 40
+        assert heard == sorted(set(heard))
+        await anna.mute_call(made.id, True)
+        await until(boris.calls, lambda all: all[0].their_muted)
+        await boris.hang_up(ringing.id)
+        for node in (anna, boris):
+            found = await entry(node)
+            assert found.call is not None
+            assert found.call.outcome == "talked"
+            assert found.call.duration > 1000
+            assert not (await node.contacts())[0].unread
+
+
+async def test_declining_and_not_answering(tmp_path: Path) -> None:
+    async with two(tmp_path) as (anna, boris):
+        await anna.start_call("Boris")
+        await boris.decline_call((await rings(boris)).id)
+        for node in (anna, boris):
+            found = (await entry(node)).call
+            assert found is not None
+            assert found.outcome == "declined"
+        made = await anna.start_call("Boris")
+        await rings(boris)
+        await anna.hang_up(made.id)
+        found = (await entry(anna)).call
+        assert found is not None
+        assert found.outcome == "unanswered"
+        missed = await until(lambda: boris.contact("Anna"), lambda one: one.unread == 1)
+        assert missed.last is not None
+        assert missed.last.call is not None
+        assert missed.last.call.outcome == "missed"
+
+
+async def test_busy_and_one_call_at_a_time(tmp_path: Path) -> None:
+    async with (
+        two(tmp_path) as (anna, boris),
+        relay(tmp_path / "other") as home,
+        person(tmp_path / "clara", "Clara", home) as clara,
+    ):
+        from chatters import link
+
+        await clara.accept_invitation(await link(boris))
+        await until(clara.contacts, lambda all: all[0].state == "active")
+        await until(lambda: boris.contact("Clara"), lambda one: one.state == "active")
+        await anna.start_call("Boris")
+        await boris.accept_call((await rings(boris)).id)
+        with pytest.raises(ApiError) as refused:
+            await anna.start_call("Boris")
+        assert refused.value.code == "taken"
+        await clara.start_call("Boris")
+        found = (await entry(clara)).call
+        assert found is not None
+        assert found.outcome == "busy"
+        await until(lambda: boris.contact("Clara"), lambda one: one.unread == 1)
+        await in_state(boris, "talking")
+
+
+async def test_both_ring_each_other(tmp_path: Path) -> None:
+    async with two(tmp_path) as (anna, boris):
+        await asyncio.gather(anna.start_call("Boris"), boris.start_call("Anna"))
+        one, other = await in_state(anna, "talking"), await in_state(boris, "talking")
+        assert one.id == other.id
+        await anna.hang_up(one.id)
+        await entry(anna)
+        await entry(boris)
+
+
+async def test_no_call_without_a_contact_that_answered(tmp_path: Path) -> None:
+    async with two(tmp_path) as (anna, boris):
+        await boris.block_contact("Anna")
+        with pytest.raises(ApiError):
+            await boris.start_call("Anna")
+        heard = hear(boris)
+        made = await anna.start_call("Boris")
+        await asyncio.sleep(0.3)
+        assert await boris.calls() == []
+        assert not [event for event in heard if isinstance(event, CallChanged)]
+        await anna.hang_up(made.id)
+        for act in (anna.accept_call, anna.decline_call, anna.hang_up):
+            with pytest.raises(ApiError):
+                await act(made.id)
+
+
+async def test_an_old_ring_is_a_missed_call(tmp_path: Path) -> None:
+    async with two(tmp_path) as (_anna, boris):
+        cid = (await boris.contacts())[0].id
+        engine, keeper = boris._engine, boris._keeper
+        assert engine is not None
+        assert keeper is not None
+        home = str((await keeper.run(engine.desk.homes))[0])
+        at = (await boris.contacts())[0].added - calls.TOO_LATE - 1
+        said = content.Ring(bytes(16), at, bytes(32), bytes(16), bytes(32), (home,))
+        for _ in range(2):
+            engine.calls.heard(cid, said)
+        found = await entry(boris)
+        assert found.call is not None
+        assert found.call.outcome == "missed"
+        page = await boris.messages(cid)
+        assert len([m for m in page.messages if m.kind == "call"]) == 1
+
+
+async def test_a_node_that_ends_ends_its_call(tmp_path: Path) -> None:
+    async with relay(tmp_path / "relay") as home:
+        async with person(tmp_path / "anna", "Anna", home) as anna:
+            async with person(tmp_path / "boris", "Boris", home) as boris:
+                await meet(anna, boris)
+                await anna.start_call("Boris")
+                await boris.accept_call((await rings(boris)).id)
+                await in_state(anna, "talking")
+                await in_state(boris, "talking")
+            async with person(tmp_path / "boris", "Boris", home) as boris:
+                for node in (anna, boris):
+                    found = (await entry(node)).call
+                    assert found is not None
+                    assert found.outcome in ("talked", "lost", "missed")
+
+
+async def test_sound_joins_only_what_was_accepted(tmp_path: Path) -> None:
+    async with two(tmp_path) as (anna, boris):
+        made = await anna.start_call("Boris")
+        ringing = await rings(boris)
+        assert boris.join_sound(ringing.id) is None
+        assert boris.join_sound(os.urandom(16).hex()) is None
+        assert anna.join_sound(made.id) is not None
+        await boris.accept_call(ringing.id)
+        assert boris.join_sound(ringing.id) is not None
+
+
+async def test_homes_of_a_ring_that_are_none_do_not_ring(tmp_path: Path) -> None:
+    async with two(tmp_path) as (_, boris):
+        cid = (await boris.contacts())[0].id
+        engine = boris._engine
+        assert engine is not None
+        at = (await boris.contacts())[0].added
+        engine.calls.heard(
+            cid, content.Ring(bytes(16), at, bytes(32), bytes(16), bytes(32), ("nonsense",))
+        )
+        found = await entry(boris)
+        assert found.call is not None
+        assert found.call.outcome == "missed"

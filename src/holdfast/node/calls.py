@@ -204,7 +204,7 @@ class Calls:
         """What is to be played next."""
         if self._call is None:
             return Nothing()
-        return self._call.machine.pull(_now())
+        return self._call.machine.pull()
 
     def left(self, sound: SoundSession) -> None:
         """This interface is gone; the call goes on without it."""

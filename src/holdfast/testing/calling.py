@@ -113,7 +113,7 @@ class Side:
             return
         if self.machine.state == "talking":
             self.pulled += 1
-            played = self.machine.pull(self._world.now)
+            played = self.machine.pull()
             if isinstance(played, Packet) and played.data:
                 self.heard.append((self._world.now, int.from_bytes(played.data[:4], "big")))
             else:

@@ -1,60 +1,148 @@
-"""A plain jitter buffer (to be replaced)."""
+"""The jitter buffer: what the listener's sound card is given each time it asks.
+
+The sound card is the clock. A frame that comes later than it is needed makes the buffer one
+frame deeper, at the price of one concealed frame; when for a while every frame has been there
+a whole frame before it was needed, one is left out. So the depth is what the network of the
+last seconds asks for, and two sound cards of unequal speed never drift apart.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from typing import Final
+
+CALM_PULLS: Final = 100
+"""Frames that must all have been early before one is left out: two seconds of 20 ms."""
+MOST_CALM: Final = 800
+"""After frames came late the wait is longer, up to this."""
+CONCEALED: Final = 5
+"""Frames concealed in a row; what is missing longer is silence."""
+SETTLING: Final = 50
+"""Frames after a silence in which nothing old may pile up."""
+SETTLING_DEPTH: Final = 3
+REMEMBERED: Final = 250
+"""Frames over which losses are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
+    """Play this."""
+
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Conceal:
-    pass
+    """A frame is missing: the decoder bridges it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    pass
+    """Nothing to play: silence."""
 
 
 Pulled = Packet | Conceal | Nothing
 
 
 class Jitter:
-    def __init__(self, frame_ms: int = 20, least: int = 1, most: int = 15) -> None:
+    """Frames of `frame_ms`; at most `most` wait, older ones are left out."""
+
+    def __init__(self, frame_ms: int = 20, most: int = 15) -> None:
+        self._frame_ms = frame_ms
+        self._most = most
         self._frames: dict[int, bytes] = {}
         self._next: int | None = None
-        self.frame_ms = frame_ms
-        self.lost = 0
-        self._gap = 0
+        """The frame to play next, once one has come."""
+        self._missed = 0
+        """Frames concealed in a row while nothing was there."""
+        self._settling = 0
+        self._calm = 0
+        self._calm_needed = CALM_PULLS
+        self._recent: deque[bool] = deque(maxlen=REMEMBERED)
+        self._depth = 0.0
+        self.late = 0
+        """Frames that came after their time, or twice."""
 
     @property
     def depth_ms(self) -> int:
-        return len(self._frames) * self.frame_ms
+        """How long a frame waits here, lately."""
+        return int(self._depth * self._frame_ms) + self._frame_ms // 2
 
-    def put(self, at: int, packet: bytes, now: int) -> None:
-        if self._next is not None and at < self._next:
+    @property
+    def lost(self) -> int:
+        """Of a hundred frames asked for lately, how many were missing."""
+        return 100 * sum(self._recent) // len(self._recent) if self._recent else 0
+
+    def put(self, at: int, packet: bytes) -> None:
+        """A frame came; `at` is its place in the order."""
+        if at in self._frames or (self._next is not None and at < self._next):
+            self.late += 1
             return
         self._frames[at] = packet
-        while len(self._frames) > 6:
-            del self._frames[min(self._frames)]
+        self._keep(SETTLING_DEPTH if self._settling else self._most)
+
+    def _keep(self, most: int) -> None:
+        """Leave out the oldest beyond `most`."""
+        newest = max(self._frames)
+        if self._next is not None and newest - self._next < most:
+            return
+        first = newest - most + 1
+        for at in [at for at in self._frames if at < first]:
+            del self._frames[at]
+        if self._next is not None:
             self._next = min(self._frames)
 
-    def pull(self, now: int) -> Pulled:
+    def pull(self) -> Pulled:
+        """What to play now."""
         if self._next is None:
             if not self._frames:
                 return Nothing()
             self._next = min(self._frames)
+            self._settling = SETTLING
+        if self._missed >= CONCEALED and self._frames:
+            self._next = max(max(self._frames) - 1, min(self._frames))
+            self._forget_before(self._next)
+            self._settling, self._missed = SETTLING, 0
+        self._settling = max(0, self._settling - 1)
+        while self._missed and self._frames and self._next not in self._frames:
+            # It was concealed already while nothing was there.
+            self._next += 1
+            self._missed -= 1
         found = self._frames.pop(self._next, None)
-        if found is None:
-            self._gap += 1
-            if self._frames:
-                self._next = min(self._frames)
-                return self.pull(now) if self._gap > 3 else Conceal()
-            return Conceal() if self._gap < 5 else Nothing()
-        self._gap = 0
+        if found is None and not self._frames:
+            return self._starve()
+        self._missed = 0
         self._next += 1
-        return Packet(found)
+        self._recent.append(found is None)
+        self._depth += (len(self._frames) - self._depth) / 16
+        self._shrink()
+        return Conceal() if found is None else Packet(found)
+
+    def _starve(self) -> Pulled:
+        """Nothing is there: wait for it, and be deeper from then on."""
+        self._missed += 1
+        self._calm = 0
+        self._recent.append(True)
+        if self._missed > CONCEALED:
+            return Nothing()
+        self._calm_needed = min(MOST_CALM, self._calm_needed * 2)
+        return Conceal()
+
+    def _shrink(self) -> None:
+        """Leave a frame out if all were early for long."""
+        assert self._next is not None
+        if not self._frames:
+            self._calm = 0
+            return
+        self._calm += 1
+        if self._calm < self._calm_needed:
+            return
+        self._calm = 0
+        self._calm_needed = max(CALM_PULLS, self._calm_needed * 3 // 4)
+        self._frames.pop(self._next, None)
+        self._next += 1
+
+    def _forget_before(self, first: int) -> None:
+        for at in [at for at in self._frames if at < first]:
+            del self._frames[at]

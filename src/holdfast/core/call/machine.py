@@ -198,7 +198,7 @@ class Machine:
         if self.state == "connecting":
             self.state, self.since = "talking", now
         self.away = 0
-        self._jitter.put(counter, frame.packet, now)
+        self._jitter.put(counter, frame.packet)
         return out + self._show()
 
     def _measure(self, seen: int, held: int, now: int) -> None:
@@ -207,9 +207,9 @@ class Machine:
             trip = max(0, now - sent - held)
             self._round = trip if not self._round else self._round + (trip - self._round) / 16
 
-    def pull(self, now: int) -> Pulled:
+    def pull(self) -> Pulled:
         """What the sound card is to play next."""
-        return self._jitter.pull(now)
+        return self._jitter.pull()
 
     # Time.
 

@@ -176,19 +176,21 @@ async def test_an_old_ring_is_a_missed_call(tmp_path: Path) -> None:
 
 
 async def test_a_node_that_ends_ends_its_call(tmp_path: Path) -> None:
-    async with relay(tmp_path / "relay") as home:
-        async with person(tmp_path / "anna", "Anna", home) as anna:
-            async with person(tmp_path / "boris", "Boris", home) as boris:
-                await meet(anna, boris)
-                await anna.start_call("Boris")
-                await boris.accept_call((await rings(boris)).id)
-                await in_state(anna, "talking")
-                await in_state(boris, "talking")
-            async with person(tmp_path / "boris", "Boris", home) as boris:
-                for node in (anna, boris):
-                    found = (await entry(node)).call
-                    assert found is not None
-                    assert found.outcome in ("talked", "lost", "missed")
+    async with (
+        relay(tmp_path / "relay") as home,
+        person(tmp_path / "anna", "Anna", home) as anna,
+    ):
+        async with person(tmp_path / "boris", "Boris", home) as boris:
+            await meet(anna, boris)
+            await anna.start_call("Boris")
+            await boris.accept_call((await rings(boris)).id)
+            await in_state(anna, "talking")
+            await in_state(boris, "talking")
+        async with person(tmp_path / "boris", "Boris", home) as boris:
+            for node in (anna, boris):
+                found = (await entry(node)).call
+                assert found is not None
+                assert found.outcome in ("talked", "lost", "missed")
 
 
 async def test_sound_joins_only_what_was_accepted(tmp_path: Path) -> None:

@@ -56,8 +56,9 @@ def decode_header(frame: bytes) -> tuple[int, int, int]:
             continue
         length = (field & 7) + 1
         value = int.from_bytes(frame[at : at + length], "big")
-        if len(frame) < at + length:
-            raise FrameError
+        least = 8 if length == 1 else 1 << 8 * (length - 1)
+        if len(frame) < at + length or value < least:
+            raise FrameError  # cut short, or not the one form of this number
         found.append(value)
         at += length
     return found[0], found[1], at
@@ -78,6 +79,7 @@ class Sealer:
         self._cipher, self._salt = _derive(base_key, kid)
         self._kid = kid
         self.counter = 0
+        """Of the next frame."""
 
     def seal(self, plaintext: bytes, metadata: bytes = b"") -> bytes:
         """A sealed frame."""

@@ -16,10 +16,10 @@ RATE: Final = 48_000
 """Samples a second, everywhere here."""
 SAMPLE: Final = 2
 """Bytes of one."""
-LONGEST_MS: Final = 120
-"""Of sound in one packet (RFC 6716, 3.2)."""
 MOST: Final = 1275 * 6
 """Bytes of a packet; more is none."""
+ONE_FRAME: Final = 0xFC
+"""Of a packet's first byte: its kind, without how many frames are in it."""
 
 
 class BadSound(Exception):
@@ -67,6 +67,7 @@ class Decoder:
     def __init__(self, frame_ms: int = 20) -> None:
         self._silence = bytes(RATE * frame_ms // 1000 * SAMPLE)
         self._last = b""
+        """A packet of one empty frame, of the kind that came last."""
         self._codec = AudioCodecContext.create("libopus", "r")
         self._codec.sample_rate = RATE
         self._codec.layout = "mono"
@@ -76,18 +77,19 @@ class Decoder:
         if not 2 <= len(packet) <= MOST:
             raise BadSound(f"an Opus packet has 2 to {MOST} bytes, not {len(packet)}")
         pcm = self._run(packet)
-        self._last = packet[:1]
+        self._last = bytes((packet[0] & ONE_FRAME,))
+        self._silence = bytes(len(pcm))
         return pcm
 
     def conceal(self) -> bytes:
         """What bridges a missing packet: as long as the last one, silence before any.
 
-        A packet of nothing but its first byte is a lost frame to libopus (RFC 6716, 4.4)."""
-        if not self._last:
-            return self._silence
+        An empty frame is a lost one to libopus (RFC 6716, 3.2.1 and 4.4)."""
+        pcm = b""
         with contextlib.suppress(BadSound):
-            return self._run(self._last)
-        return self._silence
+            while self._last and len(pcm) < len(self._silence):
+                pcm += self._run(self._last)
+        return (pcm + self._silence)[: len(self._silence)]
 
     def _run(self, packet: bytes) -> bytes:
         try:

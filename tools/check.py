@@ -133,6 +133,7 @@ def main() -> int:
         else:
             setup.set_up()
             setup.browser()
+            setup.speech()
             tests: list[str | Path] = [
                 setup.PYTHON,
                 "-m",

@@ -223,6 +223,12 @@ def browser() -> None:
         debian(missing, "Testing the web interface")
 
 
+def speech() -> None:
+    """Recorded speech, by which tests tell how well a call is understood."""
+    if not any(Path("/usr/share/asterisk/sounds/en").glob("*.g722")):
+        debian(["asterisk-core-sounds-en-g722"], "Testing how calls sound")
+
+
 def set_up(groups: Sequence[str] = ()) -> None:
     """Everything that running needs. Raises `CannotSetUp`."""
     if sys.version_info < (3, 11):  # noqa: UP036  this runs before anything checks it

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from holdfast.cli.parser import make_parser
-from holdfast.cli.say import Exit, Trouble, complain
+from holdfast.cli.say import Exit, Trouble, tell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Imported only now: `holdfast --help` needs no cryptography.
         return int(getattr(import_module(f"holdfast.cli.{module}"), function)(asked) or Exit.OK)
     except Trouble as trouble:
-        complain(str(trouble))
+        tell(str(trouble))
         return trouble.code
     except BrokenPipeError:  # `| head`: enough was read
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,6 +10,7 @@ from pathlib import Path
 from holdfast.cli.say import CODES, Exit, Trouble
 from holdfast.node.client import Client, NotRunning
 from holdfast.node.rpc import ApiError
+from holdfast.node.schema import Message
 
 
 def home_of(asked: argparse.Namespace) -> Path:
@@ -37,3 +38,18 @@ def with_node(
         raise Trouble(str(error), CODES.get(error.code, Exit.FAILED)) from None
     except TimeoutError:
         raise Trouble("it took too long; the node goes on by itself", Exit.TIMEOUT) from None
+
+
+async def find(client: Client, id: str) -> Message:
+    """A message by id alone. Raises `Trouble`."""
+    for contact in await client.node.contacts():
+        try:
+            page = await client.node.messages_around(contact.id, id, 1)
+        except Exception as error:
+            if getattr(error, "code", "") != "not-found":
+                raise
+            continue
+        for one in page.messages:
+            if one.id == id:
+                return one
+    raise Trouble(f"there is no message {id}", Exit.NOT_FOUND)

@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 from holdfast.cli.calls import with_node
-from holdfast.cli.say import complain, show
+from holdfast.cli.say import show, tell
 from holdfast.node.client import Client
 from holdfast.node.schema import Invitation, InvitationChanged
 
@@ -30,7 +30,7 @@ def invite(asked: argparse.Namespace) -> int | None:
                     if isinstance(event, InvitationChanged) and event.invitation.id == made.id:
                         made = event.invitation
         except TimeoutError:
-            complain("no relay has it yet: the link works once this node reaches a relay")
+            tell("no relay has it yet: the link works once this node reaches a relay")
         show(made, asked.json, made.link)
 
     return with_node(asked, work)

@@ -7,8 +7,9 @@ import asyncio
 import sys
 import time
 
-from holdfast.cli.calls import with_node
-from holdfast.cli.say import Exit, Trouble, indent, show
+from holdfast.cli import files
+from holdfast.cli.calls import find, with_node
+from holdfast.cli.say import Exit, Trouble, indent, show, size_text
 from holdfast.node.client import Client
 from holdfast.node.schema import Message, MessageChanged
 
@@ -19,10 +20,19 @@ REACHED = {
 }
 
 
-def _line(one: Message, names: dict[str, str] | None = None) -> str:
+def _carried(one: Message) -> str:
+    """A file or a call, in words."""
+    if one.file is not None:
+        return f"[{one.file.kind} {one.file.name}, {size_text(one.file.size)}, {one.file.state}]"
+    if one.call is not None:
+        return f"[call {one.call.outcome}, {one.call.duration // 1000} s]"
+    return ""
+
+
+def line(one: Message, names: dict[str, str] | None = None) -> str:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.at / 1000))
     who = "me" if one.mine else (names or {}).get(one.contact, "them")
-    text = "(deleted)" if one.deleted else indent(one.text) or one.note
+    text = "(deleted)" if one.deleted else indent(one.text) or one.note or _carried(one)
     seen = "".join(f" {r.emoji}" for r in one.reactions)
     return f"{one.id}  {when}  {who}: {text}{seen}" + (f"  [{one.state}]" if one.mine else "")
 
@@ -33,12 +43,21 @@ def _text(asked: argparse.Namespace) -> str:
 
 def send(asked: argparse.Namespace) -> int | None:
     """Write; ends when it is as far as `--wait` says."""
+    attached = asked.file or asked.voice
+    if not asked.text and not attached:
+        raise Trouble("say what to send: a text, --file or --voice", Exit.USAGE)
     text = _text(asked)
+    note = files.voice_note(asked.voice) if asked.voice else None
 
     async def work(client: Client) -> None:
         enough = REACHED[asked.wait]
         if asked.wait != "durable":
             await client.node.listen()
+        if attached:
+            carrying = await files.send(client, asked, note)
+            show(carrying, asked.json, line(carrying))
+        if not text:
+            return
         one = await client.node.send(asked.contact, text, key=asked.key)
         async with asyncio.timeout(asked.timeout):
             while one.state not in enough:
@@ -49,33 +68,18 @@ def send(asked: argparse.Namespace) -> int | None:
                     one = event.message
                 if one.state == "unsent":
                     raise Trouble("it was not sent: the contact's key changed", Exit.REFUSED)
-        show(one, asked.json, _line(one))
+        show(one, asked.json, line(one))
 
     return with_node(asked, work)
-
-
-async def _find(client: Client, id: str) -> Message:
-    """A message by id alone."""
-    for contact in await client.node.contacts():
-        try:
-            page = await client.node.messages_around(contact.id, id, 1)
-        except Exception as error:
-            if getattr(error, "code", "") != "not-found":
-                raise
-            continue
-        for one in page.messages:
-            if one.id == id:
-                return one
-    raise Trouble(f"there is no message {id}", Exit.NOT_FOUND)
 
 
 def reply(asked: argparse.Namespace) -> int | None:
     """Answer one message."""
 
     async def work(client: Client) -> None:
-        to = await _find(client, asked.id)
+        to = await find(client, asked.id)
         one = await client.node.send(to.contact, _text(asked), reply_to=to.id)
-        show(one, asked.json, _line(one))
+        show(one, asked.json, line(one))
 
     return with_node(asked, work)
 
@@ -85,7 +89,7 @@ def edit(asked: argparse.Namespace) -> int | None:
 
     async def work(client: Client) -> None:
         one = await client.node.edit(asked.id, _text(asked))
-        show(one, asked.json, _line(one))
+        show(one, asked.json, line(one))
 
     return with_node(asked, work)
 
@@ -105,7 +109,7 @@ def react(asked: argparse.Namespace) -> int | None:
 
     async def work(client: Client) -> None:
         one = await client.node.react(asked.id, asked.emoji)
-        show(one, asked.json, _line(one))
+        show(one, asked.json, line(one))
 
     return with_node(asked, work)
 
@@ -121,7 +125,7 @@ def read(asked: argparse.Namespace) -> int | None:
         else:
             page = await node.messages(who.id, asked.before, asked.limit)
         for one in page.messages:
-            show(one, asked.json, _line(one, {who.id: who.name}))
+            show(one, asked.json, line(one, {who.id: who.name}))
         if asked.mark and page.messages:
             await node.mark_read(who.id, page.messages[-1].id)
 
@@ -158,7 +162,7 @@ def listen(asked: argparse.Namespace) -> int | None:
             if asked.json:
                 show(event, True, "")
             elif isinstance(event, MessageChanged):
-                show(event, False, _line(event.message, names))
+                show(event, False, line(event.message, names))
         return Exit.NOT_RUNNING
 
     return with_node(asked, work)
@@ -170,6 +174,6 @@ def export(asked: argparse.Namespace) -> int | None:
     async def work(client: Client) -> None:
         who = await client.node.contact(asked.contact)
         for one in await client.node.export(who.id):
-            show(one, asked.json, _line(one, {who.id: who.name}))
+            show(one, asked.json, line(one, {who.id: who.name}))
 
     return with_node(asked, work)

@@ -29,6 +29,8 @@ def make_parser() -> argparse.ArgumentParser:
     _invitations(commands)
     _contacts(commands)
     _messages(commands)
+    _files(commands)
+    _calls(commands)
     return parser
 
 
@@ -134,10 +136,20 @@ def _one(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def _messages(commands: Any) -> None:
     send = _one(_call(commands, "send", "messages:send", "write to a contact"))
-    send.add_argument("text", nargs="+", help="the text, or - to read it from standard input")
+    send.add_argument("text", nargs="*", help="the text, or - to read it from standard input")
+    what = send.add_mutually_exclusive_group()
+    what.add_argument("--file", type=Path, metavar="FILE", help="send it, before any text")
+    what.add_argument(
+        "--voice", type=Path, metavar="FILE", help="send a sound file as a voice note"
+    )
     send.add_argument("--key", help="the same key twice is the same message")
     send.add_argument("--wait", choices=("durable", "sent", "delivered"), default="durable")
-    send.add_argument("--timeout", type=float, default=60, help="seconds for --wait (60)")
+    send.add_argument(
+        "--timeout",
+        type=float,
+        default=60,
+        help="seconds for --wait (60); for a file: without progress",
+    )
     reply = _call(commands, "reply", "messages:reply", "answer one message")
     reply.add_argument("id")
     reply.add_argument("text", nargs="+")
@@ -165,3 +177,48 @@ def _messages(commands: Any) -> None:
     listen = _call(commands, "listen", "messages:listen", "print what happens, until stopped")
     listen.add_argument("--since", type=int, metavar="ID", help="cursor of the last one seen")
     _one(_call(commands, "export", "messages:export", "print a whole conversation"))
+
+
+def _files(commands: Any) -> None:
+    fetch = _call(commands, "fetch", "files:fetch", "get a file that a message carries")
+    fetch.add_argument("id")
+    fetch.add_argument("--to", type=Path, metavar="PATH", required=True, help="a file or a folder")
+    fetch.add_argument("--force", **FLAG, help="overwrite what is there")
+    fetch.add_argument("--timeout", type=float, default=60, help="seconds without progress (60)")
+    cancel = _call(commands, "cancel", "files:cancel", "stop getting a file, or take yours back")
+    cancel.add_argument("id")
+
+
+def _calls(commands: Any) -> None:
+    call = _one(_call(commands, "call", "sounding:call", "ring a contact and talk"))
+    _sound(call)
+    answer = _call(commands, "answer", "sounding:answer", "wait for calls and answer them")
+    _sound(answer)
+    answer.add_argument("--once", **FLAG, help="end after one call")
+    _call(commands, "calls", "sounding:calls", "show the call that is going on")
+    _call(commands, "decline", "sounding:decline", "do not answer the call that rings")
+    _call(commands, "hangup", "sounding:hang_up", "end the call, or stop ringing")
+    mute = _call(commands, "mute", "sounding:mute", "send silence in the call")
+    mute.add_argument("--undo", **FLAG)
+
+
+def _sound(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--in",
+        dest="input",
+        type=Path,
+        metavar="FILE",
+        required=True,
+        help="sound file that is spoken",
+    )
+    parser.add_argument("--format", help="of --in, if it is raw; FFmpeg's name, such as g722")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", required=True, help="WAV file of what is heard"
+    )
+    parser.add_argument("--force", **FLAG, help="overwrite --out")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=float("inf"),
+        help="to talk at most; else until --in was over for a second",
+    )

@@ -25,6 +25,9 @@ class Exit(enum.IntEnum):
     NETWORK = 6
     LOCKED = 7
     TIMEOUT = 8
+    DECLINED = 9
+    BUSY = 10
+    UNANSWERED = 11
     STOPPED = 130
 
 
@@ -64,8 +67,8 @@ def indent(text: str) -> str:
     return text.replace("\n", "\n    ")
 
 
-def complain(text: str) -> None:
-    """One plain sentence on stderr."""
+def tell(text: str) -> None:
+    """One plain sentence on stderr: what goes on, or went wrong."""
     sentence = safe(text).strip() or "It failed without saying why."
     if sentence[-1] not in ".!?":
         sentence += "."
@@ -82,3 +85,12 @@ def show(value: Any, json: bool, text: str) -> None:
         print(UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line), flush=True)
     else:
         print(safe(text), flush=True)
+
+
+def size_text(size: float) -> str:
+    """Bytes for people."""
+    power = 0
+    while size >= 999.5 and power < 4:
+        size, power = size / 1000, power + 1
+    digits = 1 if power and size < 99.95 else 0
+    return f"{size:.{digits}f} {('bytes', 'KB', 'MB', 'GB', 'TB')[power]}"

@@ -116,29 +116,36 @@ class Talk:
                     continue
                 if not self.heard.started:
                     late = loop.time() - deadline
-                    self.heard.started = time.time_ns() - int(late * 1e9)
+                    self.heard = Heard(started=time.time_ns() - int(late * 1e9))
                 else:
                     self._sound.say(self._encoder.encode(self._source.take(self._encoder.samples)))
                     quiet = quiet + period if self._source.over else 0.0
                 self._sink(pcm)
                 self.heard.frames += 1
                 self.heard.seconds += period
+            if receiving.done():
+                receiving.result()
             return self.heard
         finally:
             receiving.cancel()
 
     async def _receive(self) -> None:
         loop = asyncio.get_running_loop()
-        while (message := await self._sound.heard()) is not None:
-            if message[:1] == bytes((CONFIG,)):
-                self._code(message[1:])
-            else:
-                self._owed -= 1
-                self._answers.append((loop.time(), message))
-        self._over = True
+        try:
+            while (message := await self._sound.heard()) is not None:
+                if message[:1] == bytes((CONFIG,)):
+                    self._code(message[1:])
+                else:
+                    self._owed -= 1
+                    self._answers.append((loop.time(), message))
+        finally:
+            self._over = True
 
     def _code(self, said: bytes) -> None:
-        coding = msgspec.json.decode(said, type=Coding)
+        try:
+            coding = msgspec.json.decode(said, type=Coding)
+        except msgspec.MsgspecError:
+            raise BadSound("the node and this program are of different versions") from None
         if coding != self._coding:
             self._coding = coding
             self._encoder = Encoder(coding.rate, coding.frame)

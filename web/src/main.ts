@@ -3,6 +3,7 @@ import App from "./App.svelte";
 import "./tokens.css";
 import "./app.css";
 import "./calls.css";
+import "./files.css";
 
 const target = document.getElementById("app");
 if (target) mount(App, { target });

@@ -6,7 +6,7 @@ import type {
 import { fill, languages, pick, plural, type Filling } from "./lang";
 import type { Plural, Words } from "./lang/en";
 import { ApiError, Rpc, socket, startSession } from "./rpc";
-import { Times } from "./text";
+import { said, Times } from "./text";
 
 export type Screen =
   | { at: "list" }
@@ -259,6 +259,11 @@ class Model {
       case "verification":
         this.verifications[event.verification.contact] = event.verification;
         break;
+      case "file": {
+        const file = this.talks[event.contact]?.messages.find((m) => m.id === event.message)?.file;
+        if (file) Object.assign(file, { done: event.done, rate: event.rate });
+        break;
+      }
       case "call": this.called(event.call); break;
     }
   }
@@ -286,7 +291,7 @@ class Model {
 
   private put(message: Message): void {
     this.cursor = Math.max(this.cursor ?? 0, message.cursor);
-    if (!message.mine && message.kind === "text") this.writing[message.contact] = false;
+    if (!message.mine && said(message)) this.writing[message.contact] = false;
     this.came.get(message.contact)?.push(message);
     const talk = this.talks[message.contact];
     if (!talk) return;
@@ -355,7 +360,7 @@ class Model {
 
   async seen(id: string): Promise<void> {
     const contact = this.contact(id);
-    const last = this.talks[id]?.messages.findLast((m) => !m.mine && m.kind === "text");
+    const last = this.talks[id]?.messages.findLast((m) => !m.mine && said(m));
     if (contact?.unread && last) {
       const read = await this.call("mark_read", { contact: id, upto: last.id });
       if (read) this.place(read);

@@ -45,6 +45,11 @@ export type Entry =
   | { kind: "day"; at: number; key: string }
   | { kind: "message"; message: Message; first: boolean; key: string };
 
+/** Whether somebody wrote, spoke or sent this, rather than that it happened. */
+export function said(message: Message): boolean {
+  return message.kind === "text" || message.kind === "file";
+}
+
 const CLOSE = 5 * 60_000;
 
 /** Messages with a line between days; `first` begins a group by one person. */
@@ -55,7 +60,7 @@ export function entries(messages: readonly Message[]): Entry[] {
     const newDay = !before || day(before.received) !== day(message.received);
     if (newDay) out.push({ kind: "day", at: message.received, key: `d${message.id}` });
     const first =
-      newDay || before!.kind !== "text" || before!.mine !== message.mine
+      newDay || !said(before!) || before!.mine !== message.mine
       || message.received - before!.received > CLOSE;
     out.push({ kind: "message", message, first, key: message.id });
     before = message;

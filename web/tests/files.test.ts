@@ -3,6 +3,7 @@ import type { Attachment, Message } from "../src/api";
 import { ending, fileLine, here, left, part, preview, size, speed, thumb } from "../src/files/words";
 import { fill, languages, type Filling } from "../src/lang";
 import type { Words } from "../src/lang/en";
+import { keep, recall } from "../src/sound/places";
 import { bars, wave } from "../src/sound/wave";
 
 const say = (language: string) => (key: keyof Words, values?: Filling) =>
@@ -52,16 +53,14 @@ test("every state of a file has its words", () => {
   expect(line({ state: "offered" })).toBe("4.2_MB");
   expect(line({ state: "whole" })).toBe("4.2_MB");
   expect(line({ state: "whole" }, true)).not.toBe("4.2_MB");
-  const states = ["sending", "sent", "whole", "cancelled"] as const;
-  expect(new Set(states.map((state) => line({ state }, true))).size).toBe(4);
+  const states = ["sending", "sent", "whole"] as const;
+  expect(new Set(states.map((state) => line({ state }, true))).size).toBe(3);
   expect(line({ state: "gone" })).not.toContain("MB");
-  expect(line({ state: "cancelled" })).not.toBe(line({ state: "cancelled" }, true));
 });
 
 test("bytes are here when they are mine or all have come", () => {
   expect(here(message({ file: file({ state: "whole" }) }))).toBe(true);
   expect(here(message({ mine: true, file: file({ state: "sent" }) }))).toBe(true);
-  expect(here(message({ mine: true, file: file({ state: "cancelled" }) }))).toBe(false);
   expect(here(message({ file: file({ state: "fetching" }) }))).toBe(false);
 });
 
@@ -101,4 +100,20 @@ test("bars are as many as there is room for", () => {
   expect(bars([], 3)).toEqual([0, 0, 0]);
   expect(bars([31, 0], 4)).toEqual([1, 1, 0, 0]);
   expect(bars([0, 31, 99, 0], 2)).toEqual([1, 1]);
+});
+
+test("places in voice notes are few, and newest first", () => {
+  let places = keep([], "a", 1200.4);
+  places = keep(places, "b", 5);
+  expect(keep(places, "a", 3000)).toEqual([["a", 3000], ["b", 5]]);
+  expect(keep(places, "b", 0)).toEqual([["a", 1200]]);
+  for (let i = 0; i < 80; i++) places = keep(places, `n${i}`, 1);
+  expect(places).toHaveLength(50);
+  expect(recall(JSON.stringify(places))).toEqual(places);
+});
+
+test("places that were spoilt are forgotten", () => {
+  for (const bad of [null, "", "{", "{}", "7", "null", '[["a"],[1,2],["a","b"],null]']) {
+    expect(recall(bad)).toEqual([]);
+  }
 });

@@ -61,10 +61,9 @@ export function moving(file: Attachment): boolean {
   return file.state === "sending" || file.state === "fetching";
 }
 
-/** Whether the bytes are on this computer. */
+/** Whether all the bytes are on this computer. */
 export function here(message: Message): boolean {
-  const state = message.file?.state;
-  return state === "whole" || (message.mine && (state === "sending" || state === "sent"));
+  return !!message.file && (message.mine || message.file.state === "whole");
 }
 
 /** What became of a file, in one line. */
@@ -80,7 +79,6 @@ export function fileLine(say: Say, language: string, file: Attachment, mine: boo
     }
     case "sent": return `${all} · ${say("fileSent")}`;
     case "whole": return mine ? `${all} · ${say("fileTheirs")}` : all;
-    case "cancelled": return say(mine ? "fileStopped" : "fileStoppedThem");
     case "gone": return say("fileGone");
     default: return all;
   }

@@ -70,7 +70,7 @@ def indent(text: str) -> str:
 def tell(text: str) -> None:
     """One plain sentence on stderr: what goes on, or went wrong."""
     sentence = safe(text).strip() or "It failed without saying why."
-    if sentence[-1] not in ".!?":
+    if sentence[-1] not in ".!?…":
         sentence += "."
     print(sentence[0].upper() + sentence[1:], file=sys.stderr)
 

@@ -89,9 +89,11 @@ class Talk:
     def __init__(self, sound: Sound, source: Source, sink: Callable[[bytes], object]) -> None:
         self.heard = Heard()
         self._sound, self._source, self._sink = sound, source, sink
-        self._answers: deque[tuple[float, bytes]] = deque()
+        self._answers: deque[tuple[float, bytes]] = deque(maxlen=16)
         """When each came, by the loop's clock, and what."""
         self._owed = 0
+        self._written = 0
+        """Samples."""
         self._over = False
         self._coding: Coding | None = None
         self._encoder = Encoder()
@@ -111,18 +113,17 @@ class Talk:
                 wait = deadline - loop.time()
                 if wait > 0 or ticks % STALL == 0:
                     await asyncio.sleep(max(0.0, wait))
-                pcm = self._play(deadline)
-                if not talking.is_set():
-                    continue
-                if not self.heard.started:
+                begins = talking.is_set() and not self.heard.started
+                if begins:
                     late = loop.time() - deadline
                     self.heard = Heard(started=time.time_ns() - int(late * 1e9))
-                else:
+                pcm = self._play(deadline)
+                if not self.heard.started:
+                    continue
+                if not begins:
                     self._sound.say(self._encoder.encode(self._source.take(self._encoder.samples)))
                     quiet = quiet + period if self._source.over else 0.0
-                self._sink(pcm)
-                self.heard.frames += 1
-                self.heard.seconds += period
+                self._write(pcm)
             if receiving.done():
                 receiving.result()
             return self.heard
@@ -151,18 +152,24 @@ class Talk:
             self._encoder = Encoder(coding.rate, coding.frame)
             self._decoder = Decoder(coding.frame)
 
-    def _play(self, deadline: float) -> bytes:
-        """The frame that a sound card would begin to play now; asks for the next."""
-        size = self._encoder.samples * SAMPLE
+    def _play(self, deadline: float) -> bytes | None:
+        """The frame that a sound card would begin to play now, None if it has not come; asks
+        for the next."""
+        pcm = None
         if self._answers and self._answers[0][0] <= deadline:
             pcm = self._decoded(self._answers.popleft()[1])
-        else:
-            self.heard.late += 1
-            pcm = b""
         if self._owed + len(self._answers) < AHEAD:
             self._owed += 1
             self._sound.want()
-        return pcm[:size].ljust(size, b"\0")
+        return pcm
+
+    def _write(self, pcm: bytes | None) -> None:
+        size = self._encoder.samples * SAMPLE
+        self._sink((pcm or b"")[:size].ljust(size, b"\0"))
+        self._written += self._encoder.samples
+        self.heard.late += pcm is None
+        self.heard.frames += 1
+        self.heard.seconds = self._written / RATE
 
     def _decoded(self, answer: bytes) -> bytes:
         if answer[:1] == bytes((PLAY,)):

@@ -35,13 +35,13 @@ export class Ring {
   }
 }
 
-const LEAST = 1200;
+const LEAST = 1680;
 const MOST = 3600;
 const STEP = 240;
 
 /** The listener's end: asks early enough, waits longer where that was too late. */
 export class Ear {
-  /** Samples wanted ahead: 25 ms, more after every underrun. */
+  /** Samples wanted ahead: 35 ms, more after every underrun. */
   ahead = LEAST;
   underruns = 0;
   private readonly ring = new Ring(9600);

@@ -16,6 +16,8 @@ type Opus = OpusEncoderConfig & { application: "voip"; signal: "voice" };
 const UNREAD = 8000;
 /** The head of an Opus packet of 20 ms without anything in it. */
 const QUIET = new Uint8Array([0x48]);
+/** Of the first byte: the kind of packet, without how many frames are in it (RFC 6716, 3.1). */
+const ONE_FRAME = 0xfc;
 const AGAIN = 300;
 const TELL = 66;
 
@@ -74,7 +76,7 @@ class Sound {
         tell({ link: "up" });
         return;
       case PACKET:
-        if (body.length) this.toc = body[0]!;
+        if (body.length) this.toc = body[0]! & ONE_FRAME;
         this.decode(body.length ? body : new Uint8Array([this.toc]));
         break;
       // A packet of the last one's first byte alone is what a decoder conceals for as long as
@@ -94,7 +96,7 @@ class Sound {
   private code(how: How): void {
     const opus: Opus = {
       application: "voip", signal: "voice", format: "opus",
-      frameDuration: how.frame * 1000, usedtx: false, useinbandfec: false,
+      frameDuration: how.frame * 1000, complexity: 10, usedtx: false, useinbandfec: false,
     };
     this.encoder = shut(this.encoder);
     const encoder = new AudioEncoder({
@@ -139,8 +141,8 @@ class Sound {
   }
 
   private decode(packet: Uint8Array): void {
-    const stamp = (this.heard++ * FRAME * 1e6) / RATE;
     this.decoder ??= this.newDecoder();
+    const stamp = this.stamp(this.heard++);
     this.order.expect(stamp);
     try {
       this.decoder.decode(new EncodedAudioChunk({
@@ -150,6 +152,10 @@ class Sound {
       this.restart();
     }
     if (this.order.stuck) this.restart();
+  }
+
+  private stamp(frame: number): number {
+    return (frame * FRAME * 1e6) / RATE;
   }
 
   private newDecoder(): AudioDecoder {
@@ -168,7 +174,7 @@ class Sound {
     decoder.configure({ codec: "opus", sampleRate: RATE, numberOfChannels: 1 });
     // The first frame takes longer than the sound card waits: one of silence, that nobody
     // awaits, goes before it.
-    decoder.decode(new EncodedAudioChunk({ type: "key", timestamp: -1, data: QUIET }));
+    decoder.decode(new EncodedAudioChunk({ type: "key", timestamp: this.stamp(this.heard - 1), data: QUIET }));
     return decoder;
   }
 

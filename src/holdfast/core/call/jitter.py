@@ -3,7 +3,8 @@
 The sound card is the clock. A frame that comes later than it is needed makes the buffer one
 frame deeper, at the price of one concealed frame; when for a while every frame has been there
 a whole frame before it was needed, one is left out. So the depth is what the network of the
-last seconds asks for, and two sound cards of unequal speed never drift apart.
+last seconds asks for, and two sound cards of unequal speed never drift apart. To leave a frame out
+can be heard, so one frame more than needed is kept for long, and more than one not.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-CALM_PULLS: Final = 100
-"""Frames that must all have been early before one is left out: two seconds of 20 ms."""
-MOST_CALM: Final = 800
+DEEP_PULLS: Final = 100
+"""Frames that must all have been two early before one is left out: two seconds of 20 ms."""
+CALM_PULLS: Final = 1_000
+"""The same for one early."""
+MOST_CALM: Final = 8_000
 """After frames came late the wait is longer, up to this."""
 CONCEALED: Final = 5
 """Frames concealed in a row; what is missing longer is silence."""
-SETTLING: Final = 50
+START: Final = 2
+"""Frames that are there when playing begins."""
+SETTLING: Final = 100
 """Frames after a silence in which nothing old may pile up."""
 SETTLING_DEPTH: Final = 3
 REMEMBERED: Final = 250
@@ -57,7 +62,8 @@ class Jitter:
         self._missed = 0
         """Frames concealed in a row while nothing was there."""
         self._settling = 0
-        self._calm = 0
+        self._calm = self._deep = 0
+        """Frames in a row that left one waiting behind them, and two."""
         self._calm_needed = CALM_PULLS
         self._recent: deque[bool] = deque(maxlen=REMEMBERED)
         self._depth = 0.0
@@ -95,15 +101,12 @@ class Jitter:
 
     def pull(self) -> Pulled:
         """What to play now."""
-        if self._next is None:
-            if not self._frames:
+        if self._next is None or self._missed >= CONCEALED:
+            if not self._begin():
+                if self._next is not None:
+                    self._recent.append(True)
                 return Nothing()
-            self._next = min(self._frames)
-            self._settling = SETTLING
-        if self._missed >= CONCEALED and self._frames:
-            self._next = max(max(self._frames) - 1, min(self._frames))
-            self._forget_before(self._next)
-            self._settling, self._missed = SETTLING, 0
+        assert self._next is not None
         self._settling = max(0, self._settling - 1)
         while self._missed and self._frames and self._next not in self._frames:
             # It was concealed already while nothing was there.
@@ -119,27 +122,35 @@ class Jitter:
         self._shrink()
         return Conceal() if found is None else Packet(found)
 
+    def _begin(self) -> bool:
+        """Begin, or begin again after a silence, with what is said now, as soon as a second
+        frame shows that more are coming: so the first uneven ones are not heard."""
+        if len(self._frames) < START:
+            return False
+        self._next = sorted(self._frames)[-START]
+        self._forget_before(self._next)
+        self._settling, self._missed = SETTLING, 0
+        return True
+
     def _starve(self) -> Pulled:
         """Nothing is there: wait for it, and be deeper from then on."""
         self._missed += 1
-        self._calm = 0
+        self._calm = self._deep = 0
         self._recent.append(True)
-        if self._missed > CONCEALED:
-            return Nothing()
         self._calm_needed = min(MOST_CALM, self._calm_needed * 2)
         return Conceal()
 
     def _shrink(self) -> None:
         """Leave a frame out if all were early for long."""
         assert self._next is not None
-        if not self._frames:
-            self._calm = 0
+        self._calm = self._calm + 1 if self._frames else 0
+        self._deep = self._deep + 1 if len(self._frames) > 1 else 0
+        deep = self._deep >= (DEEP_PULLS // 10 if self._settling else DEEP_PULLS)
+        if not deep and self._calm < self._calm_needed:
             return
-        self._calm += 1
-        if self._calm < self._calm_needed:
-            return
-        self._calm = 0
-        self._calm_needed = max(CALM_PULLS, self._calm_needed * 3 // 4)
+        if not deep:
+            self._calm_needed = max(CALM_PULLS, self._calm_needed * 3 // 4)
+        self._calm = self._deep = 0
         self._frames.pop(self._next, None)
         self._next += 1
 

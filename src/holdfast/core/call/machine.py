@@ -22,9 +22,9 @@ LOST_MS: Final = 120_000
 """Nothing came for so long: it is over."""
 AWAY_MS: Final = 2_000
 """Nothing came for so long: say so."""
-LATE_MS: Final = 30
+LATE_MS: Final = 100
 """The sound card's rhythm may be so uneven before a frame of silence takes a place."""
-EARLY_MS: Final = 60
+EARLY_MS: Final = 120
 SENT: Final = 256
 """Frames whose time of sending is remembered, to measure the way there and back."""
 

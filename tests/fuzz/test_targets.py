@@ -20,10 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.core import caps, wire
+from holdfast.core.call import frames
+from holdfast.core.call.machine import Machine
 from holdfast.core.chat import content, names
 from holdfast.core.log import client, server
 from holdfast.core.log.limits import Limits
-from holdfast.core.seal import inner, invitation, olm
+from holdfast.core.seal import chunks, frame, inner, invitation, olm
 from holdfast.core.seal.bundle import BadBundle, open_bundle
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.identity import DeviceList
@@ -231,6 +233,50 @@ def name(data: bytes) -> None:
     names.skeleton(shown)
 
 
+FILE = chunks.FileKeys(bytes(32), 700, 300)
+PARTS = [FILE.seal(i, bytes(FILE.plain_length(i)), bytes([i]) * 16) for i in range(FILE.count)]
+TREE = chunks.Tree([chunks.leaf(part) for part in PARTS])
+
+
+def file_record(data: bytes) -> None:
+    with contextlib.suppress(chunks.BadChunk):
+        index, sealed = chunks.read_record(FILE, TREE.root, data)
+        assert sealed == PARTS[index]
+        FILE.open(index, sealed)
+
+
+def call_frame(data: bytes) -> None:
+    with contextlib.suppress(frame.FrameError):
+        kid, counter, length = frame.decode_header(data)
+        assert frame.encode_header(kid, counter) == data[:length]
+    with contextlib.suppress(frame.FrameError):
+        frame.Opener(bytes(32), 9).open(data)
+    with contextlib.suppress(frames.BadFrame):
+        found = frames.decode(data)
+        assert frames.decode(frames.encode(found)) == found
+
+
+def call_said(data: bytes) -> None:
+    """Everything a contact can do to a call: steps, frames, and silence."""
+    for outgoing in (True, False):
+        one = Machine(outgoing, 0)
+        for now, part in enumerate(frames_of(data)):
+            one.heard(part[:16].decode("latin-1"), now)
+            one.frame(len(part), part, now)
+            one.tick(now * 20)
+            one.pull()
+            if not one.open:
+                assert one.microphone(bytes(40), now) == []
+
+
+def file_name(data: bytes) -> None:
+    shown = names.clean_file(data.decode("utf-8", "replace"))
+    assert 0 < len(shown.encode()) <= names.MAX_FILE
+    assert names.clean_file(shown) == shown
+    assert not set(shown) & set("/\\\0\n\u202e") and shown not in (".", "..")
+    assert names.clean_media(shown, data) in names.MEDIA | {names.OCTETS}
+
+
 # What strangers send to an open port.
 
 
@@ -367,9 +413,38 @@ def _targets() -> dict[str, Target]:
                 content.encode(content.Text(bytes(16), 1, "hello", content.Ref(bytes(16), True))),
                 content.encode(content.React(content.Ref(bytes(16), False), "+", 1)),
                 content.encode(content.Profile("Amina")),
+                content.encode(content.Got(bytes(16))),
+                content.encode(content.Answer(bytes(16), "accept", bytes(32), bytes(16))),
+                content.encode(
+                    content.Ring(bytes(16), 1, bytes(32), bytes(16), bytes(32), (str(home()),))
+                ),
+                content.encode(
+                    content.File(
+                        bytes(16),
+                        1,
+                        "file",
+                        "a.txt",
+                        "",
+                        5,
+                        300,
+                        bytes(32),
+                        bytes(32),
+                        (str(home()),),
+                    )  # fmt: skip
+                ),
             ),
         ),
         "typing": Target(typing_frame, (content.encode_typing(content.Typing(1, 7, True)),)),
+        "file-record": Target(
+            file_record,
+            tuple(chunks.record(i, TREE.proof(i), part) for i, part in enumerate(PARTS)),
+        ),
+        "call-frame": Target(
+            call_frame,
+            (frame.Sealer(bytes(32), 9).seal(b"x"), frames.encode(frames.Frame(bytes(40)))),
+        ),
+        "call-said": Target(call_said, (b"\0\6accept\0\3end", b"\0\7ringing\0\7decline")),
+        "file-name": Target(file_name, (b"../x\\con.txt", "a\u202egpj.exe".encode())),
         "name": Target(name, ("Амина \u202e x\n".encode(),)),
         "api": Target(
             api_request,

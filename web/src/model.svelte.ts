@@ -36,6 +36,8 @@ class Model {
   verifications = $state<Record<string, Verification>>({});
   /** The call that is going on, or the last one until its end was seen. */
   ongoing = $state<Call | null>(null);
+  /** The message that was removed or disappeared last. */
+  gone = $state("");
   drafts = $state<Record<string, string>>({});
   screen = $state<Screen>({ at: "list" });
   palette = $state(false);
@@ -250,6 +252,7 @@ class Model {
         break;
       case "message": this.put(event.message); break;
       case "message-gone": {
+        this.gone = event.id;
         const talk = this.talks[event.contact];
         if (talk) talk.messages = talk.messages.filter((m) => m.id !== event.id);
         break;

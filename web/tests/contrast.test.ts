@@ -29,6 +29,7 @@ const TEXT = [
   ["ink-2", "ground"], ["ink-2", "surface"], ["ink-2", "sunken"], ["ink-2", "tint"],
   ["on-action", "action"], ["on-mine", "mine"], ["on-mine-2", "mine"], ["on-clay", "clay"],
   ["link", "ground"], ["link", "surface"], ["link", "sunken"],
+  ["link", "tint"], ["on-mine", "mine"],
   ["lamp-ink", "lamp-soft"], ["lamp-ink", "ground"], ["lamp-ink", "surface"],
   ["moss-ink", "moss-soft"], ["moss-ink", "surface"], ["clay-ink", "surface"],
   ["clay-ink", "ground"], ["clay-ink", "clay-soft"], ["ground", "ink"],

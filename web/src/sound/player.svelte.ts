@@ -45,6 +45,17 @@ class Player {
     this.message = null;
   }
 
+  /** A note that was taken back or has disappeared is not played any longer. */
+  follow(): void {
+    const now = this.message;
+    if (!now) return;
+    const known = model.talks[now.contact]?.messages.find((one) => one.id === now.id);
+    if (known?.deleted || model.gone === now.id || !model.contact(now.contact)) {
+      this.close();
+      this.sound?.removeAttribute("src");
+    }
+  }
+
   async play(message: Message): Promise<void> {
     if (!here(message)) return;
     this.failed = "";
@@ -69,7 +80,7 @@ class Player {
   seek(message: Message, ms: number): void {
     const at = Math.min(Math.max(0, ms), message.file?.duration ?? 0);
     if (!this.is(message)) {
-      this.places = keep(this.places, message.id, at);
+      this.remember(message.id, at);
       return;
     }
     this.at = at;
@@ -97,7 +108,7 @@ class Player {
     };
     sound.onended = () => this.ended();
     sound.onerror = () => {
-      if (this.message) this.fail(this.message);
+      if (this.message && sound.src) this.fail(this.message);
     };
     addEventListener("pagehide", () => this.remember());
     return (this.sound = sound);
@@ -126,9 +137,9 @@ class Player {
     }
   }
 
-  private remember(): void {
-    if (!this.message) return;
-    this.places = keep(this.places, this.message.id, this.at);
+  private remember(id = this.message?.id, at = this.at): void {
+    if (!id) return;
+    this.places = keep(this.places, id, at);
     localStorage.setItem("heard", JSON.stringify(this.places));
   }
 }

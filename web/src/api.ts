@@ -59,8 +59,8 @@ export interface Attachment {
   type: string;
   /** Bytes. */
   size: number;
-  /** Mine: sending, sent (a relay has all of it), whole (they have it), cancelled. Theirs: offered (waits to be asked for), fetching, whole, gone (no relay has it any more). */
-  state: "sending" | "sent" | "offered" | "fetching" | "whole" | "cancelled" | "gone";
+  /** Mine: sending, sent (a relay has all of it), whole (they have it). Theirs: offered (waits to be asked for), fetching, whole, gone (no relay has it any more). */
+  state: "sending" | "sent" | "offered" | "fetching" | "whole" | "gone";
   /** Bytes that a relay has (mine) or that are here (theirs). */
   done: number;
   /** Bytes a second lately, 0 while nothing moves. */
@@ -324,7 +324,7 @@ export interface Calls {
   discard_upload: { params: { upload: string }; result: null };
   /** Get a file that was offered; goes on by itself from where it was. */
   fetch_file: { params: { id: string }; result: Message };
-  /** Stop sending, for both, or stop getting it; the latter can be asked for again. */
+  /** Take mine back, for both; or stop getting theirs, which can be asked for again. */
   cancel_file: { params: { id: string }; result: Message };
   /** The call that is going on, if any. */
   calls: { params: Record<string, never>; result: Call[] };

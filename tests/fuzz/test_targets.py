@@ -25,7 +25,8 @@ from holdfast.core.call.machine import Machine
 from holdfast.core.chat import content, names
 from holdfast.core.log import client, server
 from holdfast.core.log.limits import Limits
-from holdfast.core.seal import chunks, frame, inner, invitation, olm
+from holdfast.core.seal import chunks, inner, invitation, olm
+from holdfast.core.seal import frame as sframe
 from holdfast.core.seal.bundle import BadBundle, open_bundle
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.identity import DeviceList
@@ -246,11 +247,11 @@ def file_record(data: bytes) -> None:
 
 
 def call_frame(data: bytes) -> None:
-    with contextlib.suppress(frame.FrameError):
-        kid, counter, length = frame.decode_header(data)
-        assert frame.encode_header(kid, counter) == data[:length]
-    with contextlib.suppress(frame.FrameError):
-        frame.Opener(bytes(32), 9).open(data)
+    with contextlib.suppress(sframe.FrameError):
+        kid, counter, length = sframe.decode_header(data)
+        assert sframe.encode_header(kid, counter) == data[:length]
+    with contextlib.suppress(sframe.FrameError):
+        sframe.Opener(bytes(32), 9).open(data)
     with contextlib.suppress(frames.BadFrame):
         found = frames.decode(data)
         assert frames.decode(frames.encode(found)) == found
@@ -430,7 +431,7 @@ def _targets() -> dict[str, Target]:
                         bytes(32),
                         bytes(32),
                         (str(home()),),
-                    )  # fmt: skip
+                    )
                 ),
             ),
         ),
@@ -441,7 +442,7 @@ def _targets() -> dict[str, Target]:
         ),
         "call-frame": Target(
             call_frame,
-            (frame.Sealer(bytes(32), 9).seal(b"x"), frames.encode(frames.Frame(bytes(40)))),
+            (sframe.Sealer(bytes(32), 9).seal(b"x"), frames.encode(frames.Frame(bytes(40)))),
         ),
         "call-said": Target(call_said, (b"\0\6accept\0\3end", b"\0\7ringing\0\7decline")),
         "file-name": Target(file_name, (b"../x\\con.txt", "a\u202egpj.exe".encode())),

@@ -101,11 +101,10 @@ class Jitter:
 
     def pull(self) -> Pulled:
         """What to play now."""
-        if self._next is None or self._missed >= CONCEALED:
-            if not self._begin():
-                if self._next is not None:
-                    self._recent.append(True)
-                return Nothing()
+        if (self._next is None or self._missed >= CONCEALED) and not self._begin():
+            if self._next is not None:
+                self._recent.append(True)
+            return Nothing()
         assert self._next is not None
         self._settling = max(0, self._settling - 1)
         while self._missed and self._frames and self._next not in self._frames:

@@ -265,3 +265,30 @@ def test_files_come_by_drop_and_by_paste(town) -> None:
         assert save(boris, saved) == b"by hand"
     assert last(anna).inner_text().startswith("BIN")
     assert anna.errors == boris.errors == []
+
+
+def test_an_upload_that_is_refused_is_tried_again_or_dropped(town, tmp_path) -> None:
+    anna, boris = town.pair()
+    file = tmp_path / "list.txt"
+    file.write_bytes(b"bread, batteries")
+    full = "The disk is full; make room, then try again."
+    anna.page.route("**/files", lambda route: route.fulfill(status=507, body=full))
+    attach(anna, file)
+    attach(anna, file)
+    stuck = anna.page.get_by_role("list", name="Files being sent")
+    expect(stuck.get_by_role("alert")).to_have_text([full, full])
+
+    # What is not sent yet goes with the page, so the browser asks.
+    asked: list[str] = []
+    anna.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    anna.page.close(run_before_unload=True)
+    expect(stuck.get_by_role("button", name="Cancel")).to_have_count(2)
+    stuck.get_by_role("button", name="Cancel").first.click()
+    assert asked == ["beforeunload"]
+
+    anna.page.unroute("**/files")
+    stuck.get_by_role("button", name="Try again").click()
+    saved = boris.message("list.txt").get_by_role("link", name="Save")
+    assert save(boris, saved) == file.read_bytes()
+    expect(stuck).to_have_count(0)
+    expect(boris.page.locator("article.msg")).to_have_count(1)

@@ -4,6 +4,7 @@ import type { Message } from "../api";
 import { chosen, through, type Sinking } from "../calls/devices";
 import { here } from "../files/words";
 import { model } from "../model.svelte";
+import { said } from "../text";
 import { keep, recall, type Place } from "./places";
 
 const SPEEDS = [1, 1.5, 2];
@@ -120,7 +121,7 @@ class Player {
     this.failed = message.id;
   }
 
-  /** After one comes the next by the same person. */
+  /** After one comes the next, if the same person went on speaking. */
   private ended(): void {
     const over = this.message;
     this.playing = false;
@@ -129,9 +130,9 @@ class Player {
     this.message = null;
     if (!over) return;
     const next = model.talks[over.contact]?.messages.find(
-      (one) => one.order > over.order && one.mine === over.mine && one.file?.kind === "voice",
+      (one) => one.order > over.order && said(one) && !one.deleted,
     );
-    if (next && here(next)) {
+    if (next?.file?.kind === "voice" && next.mine === over.mine && here(next)) {
       this.seek(next, 0);
       void this.play(next);
     }

@@ -204,6 +204,8 @@ def test_the_keyboard_alone_is_enough(town) -> None:
     box = page.get_by_label("Message", exact=True)
     box.fill("unfinished")
     page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="Attach a file")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
     expect(anna.message("Three")).to_be_focused()
     page.keyboard.press("ArrowUp")
     expect(anna.message("Two")).to_be_focused()

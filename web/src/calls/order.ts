@@ -4,7 +4,7 @@
 const MOST = 16;
 
 export class Order {
-  /** Timestamps given to the decoder; null is a frame of silence that waits for its turn. */
+  /** Numbers of the frames given to the decoder; null is a frame of silence that waits for its turn. */
   private readonly waiting: (number | null)[] = [];
 
   constructor(private readonly size: number, private readonly out: (frame: Float32Array) => void) {}
@@ -13,9 +13,9 @@ export class Order {
     return this.waiting.length > MOST;
   }
 
-  /** The decoder was given a packet with this timestamp; they rise. */
-  expect(stamp: number): void {
-    this.waiting.push(stamp);
+  /** The decoder was given the packet of this frame; they rise. */
+  expect(frame: number): void {
+    this.waiting.push(frame);
   }
 
   silence(): void {
@@ -24,12 +24,12 @@ export class Order {
   }
 
   /** What came out of the decoder. A packet before it that gave nothing is silence. */
-  decoded(stamp: number, samples: Float32Array): void {
-    while (this.waiting.length && (this.waiting[0] === null || this.waiting[0]! < stamp)) {
+  decoded(frame: number, samples: Float32Array): void {
+    while (this.waiting.length && (this.waiting[0] === null || this.waiting[0]! < frame)) {
       this.waiting.shift();
       this.out(new Float32Array(this.size));
     }
-    if (this.waiting[0] !== stamp) return;
+    if (this.waiting[0] !== frame) return;
     this.waiting.shift();
     this.out(this.fit(samples));
     while (this.waiting[0] === null) {
@@ -48,8 +48,8 @@ export class Order {
 
   private fit(samples: Float32Array): Float32Array {
     if (samples.length === this.size) return samples;
-    const frame = new Float32Array(this.size);
-    frame.set(samples.subarray(0, this.size));
-    return frame;
+    const fitted = new Float32Array(this.size);
+    fitted.set(samples.subarray(0, this.size));
+    return fitted;
   }
 }

@@ -142,11 +142,11 @@ class Sound {
 
   private decode(packet: Uint8Array): void {
     this.decoder ??= this.newDecoder();
-    const stamp = this.stamp(this.heard++);
-    this.order.expect(stamp);
+    const frame = this.heard++;
+    this.order.expect(frame);
     try {
       this.decoder.decode(new EncodedAudioChunk({
-        type: "key", timestamp: stamp, data: packet as Uint8Array<ArrayBuffer>,
+        type: "key", timestamp: this.stamp(frame), data: packet as Uint8Array<ArrayBuffer>,
       }));
     } catch {
       this.restart();
@@ -163,7 +163,8 @@ class Sound {
       output: (data) => {
         const samples = new Float32Array(data.numberOfFrames);
         data.copyTo(samples, { planeIndex: 0, format: "f32-planar" });
-        this.order.decoded(data.timestamp, samples);
+        // A decoder's timestamps are its own sums of samples, a microsecond off now and then.
+        this.order.decoded(Math.round((data.timestamp * RATE) / (FRAME * 1e6)), samples);
         data.close();
       },
       // Whatever a packet held, the call goes on with the next one.

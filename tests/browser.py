@@ -19,6 +19,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",
 ]
 DIST = Path(__file__).resolve().parents[1] / "web" / "dist" / "index.html"
 
@@ -41,7 +42,7 @@ class Person:
             locale="en-GB",
             **options,  # type: ignore[arg-type]
         )
-        self.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        self.allow("microphone")
         self.context.set_default_timeout(15_000)
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
@@ -53,6 +54,11 @@ class Person:
         )
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(node.address)
+
+    def allow(self, *more: str) -> None:
+        """What this person lets the page use; all else is refused without a question."""
+        self.context.clear_permissions()
+        self.context.grant_permissions(["clipboard-read", "clipboard-write", *more])
 
     def onboard(self, name: str, passphrase: str = "") -> None:
         """The first screen, filled in."""

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Dialog, Locator, expect
 
 from holdfast.sound import wav
 from holdfast.sound.voice import power
@@ -280,7 +280,12 @@ def test_an_upload_that_is_refused_is_tried_again_or_dropped(town, tmp_path) -> 
 
     # What is not sent yet goes with the page, so the browser asks.
     asked: list[str] = []
-    anna.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    anna.page.on("dialog", stay)
     anna.page.close(run_before_unload=True)
     expect(stuck.get_by_role("button", name="Cancel")).to_have_count(2)
     stuck.get_by_role("button", name="Cancel").first.click()

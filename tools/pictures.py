@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from browser import CHROMIUM, FLAGS, Person  # noqa: E402
 
+from holdfast.sound import wav  # noqa: E402
+from holdfast.testing.listening import speech  # noqa: E402
 from holdfast.testing.processes import Program  # noqa: E402
 
 SMALL: ViewportSize = {"width": 360, "height": 740}
@@ -54,7 +56,12 @@ def main() -> int:
             address = first_address(run)
             port = (data / "relay.port").read_text().strip()
             second = second_home(Path(folder) / "second", relay_address(data, port))
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            voice = Path(folder) / "voice.wav"
+            speak(voice)
+            microphone = f"--use-file-for-fake-audio-capture={voice}"
+            browser = playwright.chromium.launch(
+                executable_path=CHROMIUM, args=[*FLAGS, microphone]
+            )
             lena = Person(browser, Given("lena", address), device_scale_factor=2)
             amina = Person(browser, second)
             tour(lena, amina)
@@ -91,6 +98,39 @@ def second_home(home: Path, relay: str) -> Program:
     return Program("amina", home, arguments).start()
 
 
+def speak(path: Path) -> None:
+    """Real speech for the microphone."""
+    with wav.Writer(path) as out:
+        for clip in speech(2):
+            for frame in wav.read(clip, format="g722"):
+                out.write(frame)
+
+
+def sound(lena: Person) -> None:
+    """A voice note to Echo that comes back, and a call in which one hears oneself."""
+    page = lena.page
+    page.set_viewport_size({"width": 900, "height": 620})
+    page.get_by_role("button", name="Record a voice note").click()
+    bar = page.get_by_role("group", name="Recording a voice note")
+    expect(bar).to_contain_text("0:06", timeout=20_000)
+    bar.get_by_role("button", name="Send").click()
+    notes = page.get_by_role("slider", name="Voice note")
+    expect(notes).to_have_count(2, timeout=20_000)
+    page.locator("article.msg").last.get_by_role("button", name="Play").click()
+    page.wait_for_timeout(2_500)
+    take(page, "voice")
+    expect(page.get_by_role("button", name="Pause")).to_have_count(0, timeout=20_000)
+    page.set_viewport_size(SMALL)
+    page.get_by_role("button", name="Call", exact=True).click()
+    screen = page.locator("section.call")
+    expect(screen).to_have_attribute("data-state", "talking", timeout=30_000)
+    expect(screen.locator(".turn")).to_contain_text("is speaking", timeout=30_000)
+    page.wait_for_timeout(3_000)
+    take(page, "call")
+    screen.get_by_role("button", name="Hang up").click()
+    expect(screen).to_have_count(0, timeout=20_000)
+
+
 def tour(lena: Person, amina: Person) -> None:
     """What a new person does, with a picture of each step."""
     page = lena.page
@@ -102,6 +142,7 @@ def tour(lena: Person, amina: Person) -> None:
     expect(page.get_by_role("log").get_by_text("I am Echo")).to_be_visible()
     lena.write("Hello, Echo!")
     expect(page.get_by_role("log").get_by_text("You wrote")).to_be_visible()
+    sound(lena)
     page.get_by_role("button", name="Back", exact=True).click()
 
     amina.onboard("Amina Rahal")

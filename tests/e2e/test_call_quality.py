@@ -21,7 +21,8 @@ from holdfast.sound.opus import RATE
 from holdfast.testing.listening import Samples, align, samples, speech, stoi
 from holdfast.testing.processes import Processes
 
-pytestmark = pytest.mark.timeout(300)
+# Figures of time need a machine that does nothing else: run by `make prove`.
+pytestmark = [pytest.mark.prove, pytest.mark.timeout(300)]
 
 TAP = """
 (() => {

@@ -170,7 +170,7 @@ def test_a_picture_and_a_file_arrive_as_they_were(town, tmp_path) -> None:
     viewer = boris.page.get_by_role("dialog", name="harbour.png")
     shown = viewer.get_by_role("img", name="harbour.png")
     expect(shown).to_be_visible()
-    boris.page.wait_for_function("document.querySelector('.viewer img').naturalWidth === 320")
+    expect(shown).to_have_js_property("naturalWidth", 320)
     assert save(boris, viewer.get_by_role("link", name="Save")) == small.read_bytes()
     boris.page.keyboard.press("Escape")
     expect(viewer).to_have_count(0)

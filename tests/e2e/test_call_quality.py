@@ -21,7 +21,7 @@ from holdfast.sound.opus import RATE
 from holdfast.testing.listening import Samples, align, samples, speech, stoi
 from holdfast.testing.processes import Processes
 
-# Figures of time need a machine that does nothing else: run by `make prove`.
+# Figures of time need a machine that does nothing else; run: pytest tests/e2e/test_call_quality.py
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(300)]
 
 TAP = """

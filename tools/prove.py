@@ -65,6 +65,13 @@ PROOFS = {
         "kill rounds",
         "kill -9 under traffic loses, doubles and reorders nothing, and reuses no ratchet",
     ),
+    "big-file": Proof(
+        "tests/faults/test_big_file.py",
+        5_000,
+        1_000,
+        "megabytes",
+        "a large file survives kill -9 of everyone and a home lost for good, in bounded memory",
+    ),
     "two-relays": Proof(
         "tests/faults/test_two_relays.py",
         20,

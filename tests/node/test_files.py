@@ -13,7 +13,9 @@ import pytest
 from chatters import meet, only, person, relay, until
 
 from holdfast.core.caps import Home
-from holdfast.node import files
+from holdfast.core.seal import chunks
+from holdfast.drive.http import Request
+from holdfast.node import files, transfers
 from holdfast.node.api import Node
 from holdfast.node.client import Address, Client
 from holdfast.node.program import interface
@@ -131,8 +133,6 @@ async def test_a_part_of_it(tmp_path: Path) -> None:
         got = await once(boris, "whole")
         depot = boris.depot
         assert depot is not None
-        from holdfast.drive.http import Request
-
         for header, status, part in (
             (b"bytes=0-0", 206, data[:1]),
             (b"bytes=15000-40000", 206, data[15_000:40_001]),
@@ -217,6 +217,41 @@ async def test_what_was_under_way_goes_on_after_a_restart(tmp_path: Path) -> Non
             got = await once(boris, "whole")
             assert await fetched(of_boris, got.id) == data
             await once(anna, "whole")
+
+
+async def test_chunks_that_stand_twice_do_not_keep_a_receiver_from_those_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = os.urandom(12_000_000)
+    have = 100
+    async with two(tmp_path) as (anna, boris, of_anna, _):
+        monkeypatch.setattr(transfers, "KEEP_SECONDS", 3_600)
+        await send(of_anna, data)
+        assert anna._engine is not None
+        sender = anna._engine.transfers
+
+        async def moved() -> int:
+            return next((one.done for one in sender._moving.values()), 0)
+
+        await until(moved, lambda done: done > 60 * chunks.LARGE)
+        (id,) = sender._moving
+        sender.halt(id, gone=False)  # what was not noted is sent again, as after a crash
+        sender.move(id)
+        await once(anna, "sent")
+        offer = await once(boris, "offered")
+        keeper = boris._keeper
+        assert keeper is not None
+        bits = ((1 << have) - 1).to_bytes(24, "little")
+        await keeper.run(lambda work: work.db.execute("UPDATE file SET have = ?", (bits,)))
+        monkeypatch.undo()
+        await boris.fetch_file(offer.id)
+        await once(boris, "whole")
+        depot, start = boris.depot, have * chunks.LARGE
+        assert depot is not None
+        asked = Request("GET", f"/files/{offer.id}", ((b"range", b"bytes=%d-" % start),))
+        answer = await depot.give(asked)
+        assert answer.source is not None
+        assert b"".join(answer.source) == data[start:]
 
 
 async def test_uploads_are_bounded_and_nobody_keeps_what_was_not_sent(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ AGAIN_SECONDS: Final = 3.0
 """Before a home is asked again that did not have what was wanted."""
 LONGEST: Final = 60.0
 STALLED_SECONDS: Final = 20.0
-DOUBLED: Final = 16
-"""Chunks in a row that were here already, after which a home is asked for others."""
+NEAR: Final = 16
+"""Chunks before the wanted ones that are read along rather than skipped by asking anew."""
 
 _log = logging.getLogger(__name__)
 Submit = Callable[[Callable[[Work], Any]], "asyncio.Future[Any] | None"]
@@ -327,8 +327,8 @@ class Getting:
                 self._ask(home)
             case Down():
                 self._let_go(home)
-            case Received(_, _, _, _, body):
-                self._chunk(home, body)
+            case Received(_, _, seq, _, body):
+                self._chunk(home, seq, body)
             case CaughtUp():
                 home.wait = AGAIN_SECONDS
                 run = self._plan.run(str(home.home))
@@ -367,7 +367,7 @@ class Getting:
         if self._closed or self._plan.run(str(home.home)) != run:
             return
         self._unfollow(home)
-        home.attached, home.since, home.doubled = run.part, since, 0
+        home.attached, home.since = run.part, since
         caps = self.stored.keys.caps(run.part).only("read")
         self._transfers.logs.follow(caps, home.home, since)
 
@@ -383,21 +383,12 @@ class Getting:
         if home.timer is not None:
             home.timer.cancel()
 
-    def _chunk(self, home: _Download, body: bytes) -> None:
+    def _chunk(self, home: _Download, seq: int, body: bytes) -> None:
         try:
             index, sealed = chunks.read_record(self.stored.keys, self.stored.root, body)
         except BadChunk:
             return
-        if self._plan.has(index):
-            home.doubled += 1
-            if (
-                home.doubled >= DOUBLED
-                and index < (self._plan.run(str(home.home)) or Run(0, 0)).start
-            ):
-                self._let_go(home)
-                self._later(home, lambda: self._ask(home))
-                return
-        else:
+        if not self._plan.has(index):
             try:
                 self._spool.write(index, sealed)
             except OSError as error:
@@ -405,13 +396,17 @@ class Getting:
                 self._let_go(home)
                 self._later(home, lambda: self._ask(home))
                 return
-            home.doubled, home.idle, home.wait = 0, 0, AGAIN_SECONDS
+            home.idle, home.wait = 0, AGAIN_SECONDS
             self._plan.got(index)
             if self._plan.whole:
                 self.keep()
                 return
         run = self._plan.run(str(home.home))
-        if run is None or index >= run.end - 1 or not run.start <= index:
+        if run is not None and index < run.start - NEAR:
+            # Chunks stand twice in this log, so it is longer: what is wanted is at least as
+            # far behind this one as their numbers are apart.
+            self._follow(home, run, seq + run.start - index - 1)
+        elif run is None or index >= run.end - 1:
             self._ask(home)
 
     def _look_at(self, home: _Download) -> None:
@@ -467,7 +462,6 @@ class _Download:
         self.home = home
         self.attached: int | None = None
         self.since = 0
-        self.doubled = 0
         self.idle = 0
         self.wait = AGAIN_SECONDS
         self.timer: asyncio.TimerHandle | None = None

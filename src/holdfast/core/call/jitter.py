@@ -1,10 +1,11 @@
 """The jitter buffer: what the listener's sound card is given each time it asks.
 
 The sound card is the clock. A frame that comes later than it is needed makes the buffer one
-frame deeper, at the price of one concealed frame; when for a while every frame has been there
-a whole frame before it was needed, one is left out. So the depth is what the network of the
-last seconds asks for, and two sound cards of unequal speed never drift apart. To leave a frame out
-can be heard, so one frame more than needed is kept for long, and more than one not.
+frame deeper, at the price of one concealed frame; when for a while more than one has been waiting
+behind every frame, one is left out, sooner the more there are. So the depth is what the network of
+the last seconds asks for, and two sound cards of unequal speed never drift apart. To leave a frame
+out can be heard, so one frame always waits in hand: what it costs is 20 ms, what it saves is the
+next late one.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-DEEP_PULLS: Final = 100
-"""Frames that must all have been two early before one is left out: two seconds of 20 ms."""
-CALM_PULLS: Final = 1_000
-"""The same for one early."""
-MOST_CALM: Final = 8_000
+DEEP: Final = 250
+"""Frames waiting beyond the one in hand, added up over time, before one is left out: one too many
+for five seconds, or five for one."""
+MOST_DEEP: Final = 1_500
 """After frames came late the wait is longer, up to this."""
 CONCEALED: Final = 5
 """Frames concealed in a row; what is missing longer is silence."""
@@ -62,9 +62,9 @@ class Jitter:
         self._missed = 0
         """Frames concealed in a row while nothing was there."""
         self._settling = 0
-        self._calm = self._deep = 0
-        """Frames in a row that left one waiting behind them, and two."""
-        self._calm_needed = CALM_PULLS
+        self._deep = 0
+        """Frames too many, added up since there were last none."""
+        self._deep_needed = DEEP
         self._recent: deque[bool] = deque(maxlen=REMEMBERED)
         self._depth = 0.0
         self.late = 0
@@ -134,22 +134,20 @@ class Jitter:
     def _starve(self) -> Pulled:
         """Nothing is there: wait for it, and be deeper from then on."""
         self._missed += 1
-        self._calm = self._deep = 0
+        self._deep = 0
         self._recent.append(True)
-        self._calm_needed = min(MOST_CALM, self._calm_needed * 2)
+        self._deep_needed = min(MOST_DEEP, self._deep_needed * 2)
         return Conceal()
 
     def _shrink(self) -> None:
-        """Leave a frame out if all were early for long."""
+        """Leave a frame out if too many wait for long."""
         assert self._next is not None
-        self._calm = self._calm + 1 if self._frames else 0
-        self._deep = self._deep + 1 if len(self._frames) > 1 else 0
-        deep = self._deep >= (DEEP_PULLS // 10 if self._settling else DEEP_PULLS)
-        if not deep and self._calm < self._calm_needed:
+        self._deep = self._deep + len(self._frames) - 1 if len(self._frames) > 1 else 0
+        if self._deep < (DEEP // 25 if self._settling else self._deep_needed):
             return
-        if not deep:
-            self._calm_needed = max(CALM_PULLS, self._calm_needed * 3 // 4)
-        self._calm = self._deep = 0
+        if not self._settling:
+            self._deep_needed = max(DEEP, self._deep_needed * 3 // 4)
+        self._deep = 0
         self._frames.pop(self._next, None)
         self._next += 1
 

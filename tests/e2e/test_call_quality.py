@@ -7,7 +7,6 @@ is recorded there, with the clock of the machine, which both share.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -101,27 +100,29 @@ def monologue(path: Path, clips: list[Path]) -> list[Samples]:
     return sounds
 
 
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as one:
-        yield one
-
-
 ATTEMPTS = 3
 """Calls that may be made: what else runs on the machine can take the time of one."""
 
 
-def test_speech_is_understood_and_soon_while_the_page_is_busy(
-    playwright: Playwright, tmp_path: Path
-) -> None:
+def prove(seed: int, count: int, directory: Path) -> dict[str, list[float]]:
+    """A call that passes; the best of a few, since the machine may do something else."""
     reports = []
-    for attempt in range(ATTEMPTS):
-        understood, delays, underruns = call(playwright, tmp_path / str(attempt))
-        reports.append((understood, delays, underruns))
-        print(reports[-1])
-        if min(understood) >= 0.95 and max(delays) <= 0.120 and not any(underruns):
-            return
+    with sync_playwright() as playwright:
+        for attempt in range(ATTEMPTS):
+            understood, delays, underruns = call(playwright, directory / str(attempt))
+            reports.append((understood, delays, underruns))
+            print(reports[-1])
+            if min(understood) >= 0.95 and max(delays) <= 0.120 and not any(underruns):
+                return {
+                    "STOI": [round(one, 3) for one in understood],
+                    "ms": [round(one * 1000) for one in delays],
+                    "attempt": [attempt + 1],
+                }
     raise AssertionError(reports)
+
+
+def test_speech_is_understood_and_soon_while_the_page_is_busy(tmp_path: Path) -> None:
+    assert prove(1, 1, tmp_path)
 
 
 def call(playwright: Playwright, folder: Path) -> tuple[list[float], list[float], list[int]]:

@@ -79,20 +79,27 @@ def call(anna: NodeProgram, boris: NodeProgram, folder: Path) -> tuple[Any, Any]
 
 
 def test_each_understands_the_other_at_once(tmp_path: Path) -> None:
+    assert prove(1, 1, tmp_path)
+
+
+def prove(seed: int, count: int, directory: Path) -> dict[str, list[float]]:
+    """One call with four clips each way."""
     clips = speech(4)
     spoken = {
-        "a": monologue(tmp_path / "a.wav", clips),
-        "b": monologue(tmp_path / "b.wav", clips[::-1]),
+        "a": monologue(directory / "a.wav", clips),
+        "b": monologue(directory / "b.wav", clips[::-1]),
     }
-    with Processes(tmp_path / "run") as programs:
+    with Processes(directory / "run") as programs:
         relay = programs.relay()
         anna, boris = programs.node("Anna", relay.address), programs.node("Boris", relay.address)
         meet(anna, boris)
-        told = dict(zip("ab", call(anna, boris, tmp_path), strict=True))
+        told = dict(zip("ab", call(anna, boris, directory), strict=True))
+    scores: list[float] = []
+    delays: list[float] = []
     for speaker, listener in ("ab", "ba"):
         assert told[listener]["call"]["reason"] == "hung-up"
         assert told[listener]["broken"] == 0
-        heard = samples(b"".join(wav.read(tmp_path / f"{listener}-heard.wav")))
+        heard = samples(b"".join(wav.read(directory / f"{listener}-heard.wav")))
         apart = told[listener]["started"] - told[speaker]["started"]
         for at, clip in spoken[speaker]:
             # What was played from when the clip began until a pause after its end.
@@ -101,6 +108,8 @@ def test_each_understands_the_other_at_once(tmp_path: Path) -> None:
             lag = align(clip, piece)
             delay = delay_ms(start - at + lag, 0, apart)
             score = stoi(clip, piece, lag)
-            print(f"{speaker} to {listener}: {score:.3f}, {delay:.0f} ms")
+            scores.append(round(score, 3))
+            delays.append(round(delay))
             assert score >= 0.95, f"{speaker} to {listener}: {score:.3f}, {told}"
             assert 20 <= delay <= 120, f"{speaker} to {listener}: {delay:.0f} ms, {told}"
+    return {"STOI": scores, "ms": delays}

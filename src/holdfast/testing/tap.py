@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from holdfast.core.caps import Home
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Bytes that came at once: at `at` (s since 1970), from or to the node's own `port`, to the
+    relay if `sent`."""
+
+    at: float
+    port: int
+    sent: bool
+    size: int
 
 
 class Tap:
@@ -24,6 +37,8 @@ class Tap:
         self.sent = bytearray()
         """Everything that went to the relay, over all connections."""
         self.received = bytearray()
+        self.passed: list[Passed] = []
+        """When how much went which way."""
         self._server: asyncio.Server | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -51,6 +66,7 @@ class Tap:
         assert task is not None
         self._running.add(task)
         self._writers.add(writer)
+        port = writer.get_extra_info("peername")[1]
         try:
             far_reader, far_writer = await asyncio.open_connection(
                 self._relay.host, self._relay.port
@@ -60,18 +76,24 @@ class Tap:
         else:
             self._writers.add(far_writer)
             await asyncio.gather(
-                self._copy(reader, far_writer, self.sent),
-                self._copy(far_reader, writer, self.received),
+                self._copy(reader, far_writer, port, sent=True),
+                self._copy(far_reader, writer, port, sent=False),
             )
         finally:
             self._running.discard(task)
 
     async def _copy(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        port: int,
+        sent: bool,
     ) -> None:
+        kept = self.sent if sent else self.received
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65_536):
                 kept += data
+                self.passed.append(Passed(time.time(), port, sent, len(data)))
                 writer.write(data)
                 await writer.drain()
         await self._end(writer)

@@ -17,6 +17,7 @@ from holdfast.core.call import machine
 from holdfast.core.call.frames import FRAME_MS
 from holdfast.core.call.jitter import Nothing, Pulled
 from holdfast.core.call.machine import Machine
+from holdfast.core.call.pace import Pace
 from holdfast.core.caps import Caps, Home, hkdf
 from holdfast.core.chat import content
 from holdfast.core.seal.frame import FrameError, Opener, Sealer, call_keys, sender_key
@@ -81,6 +82,7 @@ class Current:
         self.contact = contact
         self.terms = terms
         self.machine = machine
+        self.pace = Pace()
         self.random = b""
         """The callee's, once accepted; with its nonce."""
         self.nonce = b""
@@ -196,9 +198,15 @@ class Calls:
         return self._call.sound
 
     def microphone(self, packet: bytes) -> None:
-        """A packet from the sound card."""
+        """A packet from the sound card: it leaves in an even rhythm."""
         if self._call is not None:
-            self._do(self._call.machine.microphone(packet, _now()))
+            loop = asyncio.get_running_loop()
+            leaves = self._call.pace.leaves(loop.time() * 1000) / 1000
+            loop.call_at(leaves, self._speak, self._call, packet)
+
+    def _speak(self, call: Current, packet: bytes) -> None:
+        if self._call is call:
+            self._do(call.machine.microphone(packet, _now()))
 
     def pull(self) -> Pulled:
         """What is to be played next."""

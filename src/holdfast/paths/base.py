@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-Kind = Literal["dns", "connect", "refused", "tls", "pin", "upgrade", "closed", "timeout"]
-"""How far a connection came: the name, the way to the machine, its answer that nobody
+Kind = Literal["proxy", "dns", "connect", "refused", "tls", "pin", "upgrade", "closed", "timeout"]
+"""How far a connection came: a proxy, the name, the way to the machine, its answer that nobody
 listens there, the handshake, the relay's key, the relay's protocol, and afterwards."""
 
 

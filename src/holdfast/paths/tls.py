@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL
 
@@ -43,13 +44,23 @@ def server_context(certificate: Path, key: Path) -> SSL.Context:
     return context
 
 
-def client_context() -> SSL.Context:
-    """TLS that believes no certificate authority: a relay is checked by its pin alone."""
+def client_context(*, classic: bool = False) -> SSL.Context:
+    """TLS that believes no certificate authority: a relay is checked by its pin alone.
+
+    `classic` is another fingerprint, of a small program rather than of OpenSSL as it comes, with
+    P-256 for the key exchange: for networks on which handshakes with ML-KEM, or of the other
+    fingerprint, do not pass. What it carries is sealed against quantum computers all the same.
+    """
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     _common(context)
     context.set_verify(SSL.VERIFY_NONE)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)  # every relay has it: no way down
-    context.set_alpn_protos([b"http/1.1"])
+    if classic:
+        context.set_tmp_ecdh(ec.SECP256R1())
+        context.set_options(SSL.OP_NO_TICKET)
+        context.set_tls13_ciphersuites(b"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256")
+    else:
+        context.set_alpn_protos([b"http/1.1"])
     return context
 
 

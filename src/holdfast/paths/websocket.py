@@ -10,19 +10,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import socket
 from collections.abc import Callable
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from OpenSSL import SSL
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]
 
 from holdfast.core import caps, wire
 from holdfast.core.caps import Home
-from holdfast.paths import tls
+from holdfast.paths import dial, tls
 from holdfast.paths.base import Channel, Handler, Unreachable
 
 CONNECT_SECONDS: Final = 15.0
@@ -222,41 +220,21 @@ def is_pinned(pin: bytes, key: bytes) -> bool:
     return hashlib.sha256(key).digest() == pin
 
 
-async def connect(home: Home, handler: Handler) -> Channel:
-    """A channel to the relay whose key is the address's pin. Raises `Unreachable`."""
+async def connect(
+    home: Home, handler: Handler, *, proxy: str | None = None, classic: bool = False
+) -> Channel:
+    """A channel to the relay whose key is the address's pin. `proxy` is a URL, see `paths.dial`;
+    `classic` is another TLS fingerprint. Raises `Unreachable`."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            return await _connect(home, handler)
+            return await _connect(home, handler, proxy, classic)
     except TimeoutError:
         raise Unreachable("timeout", f"{home.label} did not answer in time") from None
 
 
-class _Opening(asyncio.Protocol):
-    """Waits for the end of the TLS handshake."""
-
-    def __init__(self) -> None:
-        self.ready: asyncio.Future[tls.TlsTransport] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The handshake is done."""
-        assert isinstance(transport, tls.TlsTransport)
-        transport.pause_reading()
-        if not self.ready.done():
-            self.ready.set_result(transport)
-
-    def failed(self, why: str) -> None:
-        """There was no handshake."""
-        if not self.ready.done():
-            self.ready.set_exception(Unreachable("tls", why))
-
-
-async def _connect(home: Home, handler: Handler) -> Channel:
-    opening = _Opening()
-    layer = tls.TlsLayer(_client_context(), opening, server_name=home.host, failed=opening.failed)
-    raw: asyncio.Transport | None = None
+async def _connect(home: Home, handler: Handler, proxy: str | None, classic: bool) -> Channel:
+    transport = await dial.secured(home, proxy, classic=classic)
     try:
-        raw = await _dial(home, layer)
-        transport = await opening.ready
         seen = tls.key_hash(transport.connection)
         listener = _Greeting(home, seen)
         protocol = _protocol(listener, client=(home.label, caps.request_path(home, seen)))
@@ -274,36 +252,9 @@ async def _connect(home: Home, handler: Handler) -> Channel:
         await listener.welcomed
         listener.adopt(handler)
     except BaseException:
-        if raw is not None:
-            raw.abort()
+        transport.abort()
         raise
     return listener
-
-
-async def _dial(home: Home, layer: tls.TlsLayer) -> asyncio.Transport:
-    loop = asyncio.get_running_loop()
-    try:
-        raw, _ = await loop.create_connection(lambda: layer, home.host, home.port)
-    except socket.gaierror:
-        raise Unreachable("dns", f"the name {home.host} was not found") from None
-    except ConnectionRefusedError:
-        raise Unreachable(
-            "refused", f"{home.label} answers, but no relay is running there now"
-        ) from None
-    except OSError as error:
-        why = error.strerror or "no answer"
-        raise Unreachable("connect", f"{home.label} cannot be reached: {why.lower()}") from None
-    return raw
-
-
-_context: SSL.Context | None = None
-
-
-def _client_context() -> SSL.Context:
-    global _context
-    if _context is None:
-        _context = tls.client_context()
-    return _context
 
 
 def accept(

@@ -1,0 +1,218 @@
+"""The middlebox in user space: a SOCKS5 proxy on loopback in which a censor sits.
+
+    async with Box({("relay.test", 443): ("127.0.0.1", 8443)}) as box:
+        ...                        # programs use socks5h://127.0.0.1:PORT, see `box.url`
+        box.rules = [Dark()]
+
+It sees connections as streams, not packets, and needs no rights; what depends on packets or on
+UDP cannot be played in it. It reaches the places it was given and nothing else: whatever a program
+asks for, nothing leaves this machine. Source: RFC 1928.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import struct
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Self
+
+from holdfast.lab import hello
+from holdfast.lab.rules import SEGMENT, Act, Flow, Rule
+
+READ: Final = 16 * 1024
+HELLO_SECONDS: Final = 0.25
+"""First bytes that do not go on are held against the rules as they are."""
+Place = tuple[str, int]
+
+_NOT_FOUND, _REFUSED, _DONE = 4, 5, 0
+
+
+class Box:
+    """`places`: where names that programs use really are. `rules` may be changed at any time."""
+
+    def __init__(self, places: Mapping[Place, Place]) -> None:
+        self.places = dict(places)
+        self.rules: list[Rule] = []
+        self.flows: list[Flow] = []
+        """All that were ever opened."""
+        self._server: asyncio.Server | None = None
+        self._running: dict[asyncio.Task[None], Flow | None] = {}
+        self._free: dict[int, float] = {}
+        """When the line of a rule that has a rate is free again."""
+
+    @property
+    def url(self) -> str:
+        """For programs; names are resolved in here."""
+        assert self._server is not None
+        return f"socks5h://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._joined, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        self.cut()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def cut(self) -> None:
+        """End every connection, as when a network is left for another."""
+        for task in list(self._running):
+            task.cancel()
+
+    # One connection.
+
+    async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._running[task] = None
+        try:
+            with contextlib.suppress(
+                ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ValueError
+            ):
+                place = await _asked(reader, writer)
+                await self._serve(place, reader, writer)
+        finally:
+            self._running.pop(task, None)
+            writer.transport.abort()
+
+    async def _serve(
+        self, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        flow = Flow(*place, time.monotonic())
+        self.flows.append(flow)
+        if not all(rule.resolves(flow.host) for rule in self.rules):
+            await _answer(writer, _NOT_FOUND)
+            return
+        await self._hold(max((r.opens(flow, flow.opened) for r in self.rules), default=Act.PASS))
+        real = self.places.get(place)
+        try:
+            if real is None:
+                raise ConnectionRefusedError
+            far_reader, far_writer = await asyncio.open_connection(*real)
+        except OSError:
+            await _answer(writer, _NOT_FOUND if real is None else _REFUSED)
+            return
+        try:
+            await _answer(writer, _DONE)
+            first = await _first(reader, flow)
+            now = time.monotonic()
+            await self._hold(max((r.begins(flow, now) for r in self.rules), default=Act.PASS))
+            await self._pass(flow, first, far_writer, sent=True)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._pump(flow, reader, far_writer, sent=True))
+                both.create_task(self._pump(flow, far_reader, writer, sent=False))
+        except* ConnectionError:
+            abort(writer)
+            abort(far_writer)
+        except* _Ended:
+            pass
+        finally:
+            far_writer.transport.abort()
+
+    async def _pump(
+        self, flow: Flow, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, sent: bool
+    ) -> None:
+        while data := await reader.read(READ):
+            await self._pass(flow, data, writer, sent=sent)
+        with contextlib.suppress(OSError):
+            writer.write_eof()
+        if not sent:
+            raise _Ended
+
+    async def _pass(
+        self, flow: Flow, data: bytes, writer: asyncio.StreamWriter, *, sent: bool
+    ) -> None:
+        for at in range(0, len(data), SEGMENT):
+            piece = data[at : at + SEGMENT]
+            flow.packets += 1
+            if sent:
+                flow.sent += len(piece)
+                flow.records += piece[:1] == b"\x17" and flow.hello is not None
+            else:
+                flow.received += len(piece)
+            now = time.monotonic()
+            act = max((rule.passes(flow, len(piece), now) for rule in self.rules), default=Act.PASS)
+            await self._hold(act)
+            wait = self._wait(flow, len(piece), now)
+            if wait > 0:
+                await asyncio.sleep(wait)
+            writer.write(piece)
+        await writer.drain()
+
+    def _wait(self, flow: Flow, size: int, now: float) -> float:
+        """Seconds before this piece may go on."""
+        until = now
+        for rule in self.rules:
+            until = max(until, now + rule.delay(flow, now))
+            if bits := rule.rate(flow):
+                free = max(now, self._free.get(id(rule), 0)) + size * 8 / bits
+                self._free[id(rule)] = free
+                until = max(until, free)
+        return until - now
+
+    async def _hold(self, act: Act) -> None:
+        if act is Act.RESET:
+            raise ConnectionResetError
+        while act is Act.DROP:
+            await asyncio.sleep(3_600)
+
+
+class _Ended(Exception):
+    """The far side has closed the connection."""
+
+
+async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Place:
+    """The SOCKS5 greeting and request. Raises ValueError for anything else."""
+    version, methods = await reader.readexactly(2)
+    await reader.readexactly(methods)
+    if version != 5:
+        raise ValueError
+    writer.write(b"\x05\x00")
+    version, command, _, kind = await reader.readexactly(4)
+    if (version, command) != (5, 1) or kind not in (1, 3, 4):
+        raise ValueError
+    if kind == 3:
+        host = (await reader.readexactly((await reader.readexactly(1))[0])).decode("ascii")
+    else:
+        host = str(ipaddress.ip_address(await reader.readexactly(4 if kind == 1 else 16)))
+    (port,) = struct.unpack(">H", await reader.readexactly(2))
+    return host.lower(), port
+
+
+async def _answer(writer: asyncio.StreamWriter, code: int) -> None:
+    writer.write(bytes((5, code, 0, 1)) + bytes(6))
+    await writer.drain()
+
+
+async def _first(reader: asyncio.StreamReader, flow: Flow) -> bytes:
+    """What the client says first, as far as a censor needs it to know what this is."""
+    data = await reader.read(READ)
+    with contextlib.suppress(hello.NotHello, TimeoutError):
+        async with asyncio.timeout(HELLO_SECONDS):
+            while data and flow.hello is None:
+                try:
+                    flow.hello = hello.read(data)
+                except hello.Incomplete:
+                    data += await reader.read(READ)
+    flow.first = data
+    return data
+
+
+def abort(writer: asyncio.StreamWriter) -> None:
+    """Reset a connection."""
+    sock = writer.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()

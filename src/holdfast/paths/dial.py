@@ -1,0 +1,119 @@
+"""A TLS connection to a relay's machine: directly, or through a proxy.
+
+A proxy is a URL: `socks5h://HOST:PORT` or `http://HOST:PORT` (CONNECT), with `USER:PASSWORD@` if it
+asks for them. It is given the relay's name, so that nothing is looked up here, and it sees where
+one connects to and nothing that is said. Source: RFC 1928, RFC 9110 section 9.3.6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+from typing import Final
+from urllib.parse import urlsplit
+
+from OpenSSL import SSL
+from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
+from python_socks.async_.asyncio import Proxy
+
+from holdfast.core.caps import Home
+from holdfast.paths import tls
+from holdfast.paths.base import Unreachable
+
+SCHEMES: Final = ("socks5h", "socks5", "http")
+_SOCKS_NOT_FOUND: Final = 4
+_SOCKS_REFUSED: Final = 5
+
+
+def check_proxy(url: str) -> str:
+    """The URL as it is to be used. Raises ValueError with a sentence."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in SCHEMES or not parts.hostname or not port:
+        raise ValueError(
+            "a proxy's address looks like socks5h://127.0.0.1:1080 or http://127.0.0.1:8080"
+        )
+    return url.strip()
+
+
+class _Opening(asyncio.Protocol):
+    """Waits for the end of the TLS handshake."""
+
+    def __init__(self) -> None:
+        self.ready: asyncio.Future[tls.TlsTransport] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The handshake is done."""
+        assert isinstance(transport, tls.TlsTransport)
+        transport.pause_reading()
+        if not self.ready.done():
+            self.ready.set_result(transport)
+
+    def failed(self, why: str) -> None:
+        """There was no handshake."""
+        if not self.ready.done():
+            self.ready.set_exception(Unreachable("tls", why))
+
+
+async def secured(
+    home: Home, proxy: str | None = None, *, classic: bool = False
+) -> tls.TlsTransport:
+    """A connection whose handshake is done, paused, with no protocol yet. Nothing is checked:
+    whose key it runs on is the caller's to find out. Raises `Unreachable`."""
+    opening = _Opening()
+    layer = tls.TlsLayer(context(classic), opening, server_name=home.host, failed=opening.failed)
+    raw = await (_direct(home, layer) if proxy is None else _through(home, layer, proxy))
+    try:
+        return await opening.ready
+    except BaseException:
+        raw.abort()
+        raise
+
+
+@functools.cache
+def context(classic: bool) -> SSL.Context:
+    """One for all connections of a kind."""
+    return tls.client_context(classic=classic)
+
+
+async def _direct(home: Home, layer: tls.TlsLayer) -> asyncio.Transport:
+    loop = asyncio.get_running_loop()
+    try:
+        raw, _ = await loop.create_connection(lambda: layer, home.host, home.port)
+    except socket.gaierror:
+        raise Unreachable("dns", f"the name {home.host} was not found") from None
+    except ConnectionRefusedError:
+        raise _refused(home) from None
+    except OSError as error:
+        why = error.strerror or "no answer"
+        raise Unreachable("connect", f"{home.label} cannot be reached: {why.lower()}") from None
+    return raw
+
+
+def _refused(home: Home) -> Unreachable:
+    return Unreachable("refused", f"{home.label} answers, but no relay is running there now")
+
+
+async def _through(home: Home, layer: tls.TlsLayer, url: str) -> asyncio.Transport:
+    parts = urlsplit(check_proxy(url))
+    # Names are never looked up here, whatever the scheme says: python-socks has it as `rdns`.
+    plain = url.replace("socks5h://", "socks5://", 1)
+    try:
+        found = await Proxy.from_url(plain, rdns=True).connect(home.host, home.port)
+    except (ProxyConnectionError, ProxyTimeoutError):
+        where = f"{parts.hostname}:{parts.port}"
+        raise Unreachable("proxy", f"the proxy {where} cannot be reached") from None
+    except ProxyError as error:
+        if error.error_code == _SOCKS_NOT_FOUND:
+            raise Unreachable("dns", f"the name {home.host} was not found") from None
+        if error.error_code == _SOCKS_REFUSED:
+            raise _refused(home) from None
+        raise Unreachable("connect", f"{home.label} cannot be reached by the proxy") from None
+    except OSError as error:
+        raise Unreachable("connect", f"{home.label} cannot be reached: {error}") from None
+    raw, _ = await asyncio.get_running_loop().create_connection(lambda: layer, sock=found)
+    return raw

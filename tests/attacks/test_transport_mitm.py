@@ -6,6 +6,7 @@ import hashlib
 import re
 import ssl
 import time
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from unittest.mock import patch
@@ -64,9 +65,12 @@ class Middle(Front):
 
     asked: str = ""
 
-    def _is_secret(self, target: str) -> bool:
-        self.asked = target
-        return True
+    def upgrade(
+        self, request: Request, transport: asyncio.Transport, rest: bytes
+    ) -> asyncio.BaseProtocol | None:
+        self.asked = request.target
+        self._sockets = [self.asked.encode()]
+        return super().upgrade(request, transport, rest)
 
 
 async def serve(
@@ -195,8 +199,8 @@ async def test_a_probe_sees_only_the_decoy(tmp_path: Path) -> None:
 class Helpful(Front):
     """The defence off: says what its path is for, as HTTP would have it."""
 
-    def respond(self, request: Request) -> Response:
-        if self._is_secret(request.target):
+    def respond(self, request: Request) -> Response | Awaitable[Response]:
+        if request.target.encode() in self._sockets:
             return Response(426, (("upgrade", "websocket"),))
         return super().respond(request)
 

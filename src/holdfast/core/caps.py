@@ -105,6 +105,11 @@ def request_path(home: Home, tls_key_hash: bytes) -> str:
     return "/" + b64(hkdf(home.path_secret, "path/1", tls_key_hash, length=18))
 
 
+def exchange_path(home: Home, tls_key_hash: bytes) -> str:
+    """The same for small exchanges, see `paths.exchange`."""
+    return "/" + b64(hkdf(home.path_secret, "exchange/1", tls_key_hash, length=18))
+
+
 @dataclass(frozen=True, repr=False)
 class Caps:
     """What somebody holds of one log; `None` is a role they do not have."""

@@ -40,6 +40,8 @@ class Request:
     target: str
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes = b""
+    peer: str = ""
+    """The address it came from."""
 
     def header(self, name: str) -> str:
         """The header's value, empty if it is absent; several are joined by a comma."""
@@ -158,6 +160,8 @@ class HttpConnection(asyncio.Protocol):
         # uvloop's transports are not asyncio's by class.
         self.transport = cast("asyncio.Transport", transport)
         self._open.add(self)
+        peer = self.transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if peer else ""
         self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         self._wait(HEAD_SECONDS)
 
@@ -243,6 +247,7 @@ class HttpConnection(asyncio.Protocol):
             self._request.target.decode("latin-1"),
             tuple((bytes(name), bytes(value)) for name, value in self._request.headers),
             b"".join(self._body),
+            self._peer,
         )
 
     def _begin(self) -> bool:

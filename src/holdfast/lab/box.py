@@ -165,8 +165,8 @@ class Box:
     async def _hold(self, act: Act) -> None:
         if act is Act.RESET:
             raise ConnectionResetError
-        while act is Act.DROP:
-            await asyncio.sleep(3_600)
+        if act is Act.DROP:
+            await asyncio.get_running_loop().create_future()  # until the connection is cut
 
 
 class _Ended(Exception):

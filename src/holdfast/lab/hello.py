@@ -58,14 +58,12 @@ class Hello:
         extensions = sorted(one for one in self.extensions if one not in (SNI, ALPN))
         signatures = ",".join(f"{one:04x}" for one in self.signatures)
         listed = ",".join(f"{one:04x}" for one in extensions)
-        return "_".join(
-            (
-                f"t{names.get(version, '00')}{'d' if self.server_name else 'i'}"
-                f"{min(99, len(self.ciphers)):02}{min(99, len(self.extensions)):02}{alpn}",
-                _hash(",".join(f"{one:04x}" for one in sorted(self.ciphers))),
-                _hash(f"{listed}_{signatures}" if signatures else listed),
-            )
+        about = (
+            f"t{names.get(version, '00')}{'d' if self.server_name else 'i'}"
+            f"{min(99, len(self.ciphers)):02}{min(99, len(self.extensions)):02}{alpn}"
         )
+        ciphers = _hash(",".join(f"{one:04x}" for one in sorted(self.ciphers)))
+        return f"{about}_{ciphers}_{_hash(f'{listed}_{signatures}' if signatures else listed)}"
 
 
 def _hash(text: str) -> str:

@@ -1,8 +1,7 @@
 """The one port of a relay: TLS, HTTP/1.1, the decoy site, and routes that only nodes know.
 
 Whoever does not know a secret path meets the site, byte for byte, whatever they ask
-for. A route is a path and what takes an upgrade over; further ways in (small HTTPS
-exchanges, QUIC) become routes and listeners of this front.
+for. Behind the secret paths are the relay's protocol over WebSocket and over small exchanges.
 Source: spec/paths.md, "The front".
 """
 
@@ -10,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from holdfast.core import caps
 from holdfast.core.caps import Home
@@ -19,6 +18,7 @@ from holdfast.paths import websocket
 from holdfast.paths.tls import TlsLayer
 from holdfast.relay.certificate import Certificate
 from holdfast.relay.decoy import Decoy
+from holdfast.relay.small import Small
 
 
 class Front:
@@ -34,18 +34,25 @@ class Front:
         self._certificate = certificate
         self._decoy = decoy
         self._program = program
-        self._paths = [
-            caps.request_path(Home("", 0, secret, b""), certificate.key_hash).encode()
-            for secret in path_secrets
-        ]
+        homes = [Home("", 0, secret, b"") for secret in path_secrets]
+        key = certificate.key_hash
+        self._sockets = [caps.request_path(home, key).encode() for home in homes]
+        self._exchanges = [caps.exchange_path(home, key).encode() for home in homes]
+        self._small = Small(program, key)
         self._open: set[HttpConnection] = set()
         self._server: asyncio.Server | None = None
 
     # A Site.
 
-    def respond(self, request: Request) -> Response:
-        """Anything that is not an upgrade on a secret path."""
+    def respond(self, request: Request) -> Response | Awaitable[Response]:
+        """Anything that is not an upgrade on a secret path: a small exchange, or the site."""
+        if _is_secret(request.target, self._exchanges) and request.method == "POST":
+            return self._exchange(request)
         return self._decoy.respond(request)
+
+    async def _exchange(self, request: Request) -> Response:
+        found = await self._small.answer(request.body, request.peer)
+        return self._decoy.respond(request) if found is None else found
 
     def take(self, request: Request) -> None:
         """Long bodies are refused."""
@@ -58,16 +65,11 @@ class Front:
         self, request: Request, transport: asyncio.Transport, rest: bytes
     ) -> asyncio.BaseProtocol | None:
         """Hand the connection to the relay's protocol if the path is known."""
-        if not self._is_secret(request.target):
+        if not _is_secret(request.target, self._sockets):
             return None
         return websocket.accept(
             transport, request.head, rest, self._certificate.key_hash, self._program
         )
-
-    def _is_secret(self, target: str) -> bool:
-        """Compared with every path, whichever matches, in the same time."""
-        asked = target.encode("latin-1")
-        return sum(hmac.compare_digest(asked, path) for path in self._paths) > 0
 
     # The port.
 
@@ -80,6 +82,7 @@ class Front:
 
     async def close(self) -> None:
         """Close the port and what has not become a relay connection."""
+        self._small.close()
         if self._server is not None:
             self._server.close()
         for connection in list(self._open):
@@ -87,3 +90,9 @@ class Front:
 
     def _connection(self) -> asyncio.Protocol:
         return TlsLayer(self._certificate.context, HttpConnection(self, self._open))
+
+
+def _is_secret(target: str, paths: list[bytes]) -> bool:
+    """Compared with every path, whichever matches, in the same time."""
+    asked = target.encode("latin-1")
+    return sum(hmac.compare_digest(asked, path) for path in paths) > 0

@@ -1,0 +1,272 @@
+"""The path for networks on which connections freeze after some kilobytes: small HTTPS exchanges.
+
+Each connection carries one exchange of a few kilobytes, its TLS handshake counted, and ends before
+the network would freeze it. One may wait at the relay for what comes, another brings what goes;
+never more. How many connections a minute there may be, and how large an exchange, is adapted to
+what passes. Slow, and good for text, voice notes and patience. Source: spec/paths.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import h11
+
+from holdfast.core import caps
+from holdfast.core.caps import Home
+from holdfast.paths import dial, tls
+from holdfast.paths.base import Channel, Handler, Unreachable
+from holdfast.paths.exchange import ASK, MAX_WAIT, TELL, Ask, BadExchange, Incoming, Outgoing, Tell
+from holdfast.paths.websocket import check_welcome
+
+EXCHANGE_SECONDS: Final = 10.0
+"""For a whole exchange beyond the time it may wait at the relay."""
+FIRST_PIECE: Final = 5_000
+"""Bytes both ways of an exchange on a network of which nothing is known."""
+MOST_PIECE: Final = 11_000
+LEAST_PIECE: Final = 1_500
+A_MINUTE: Final = 12
+"""New connections within any minute."""
+EAGER: Final = 6
+"""Of them so many at once; the others are spread over the rest of the minute."""
+TRIES: Final = 4
+"""Exchanges in a row that may fail before this path is given up."""
+MANY: Final = 64 * 1024
+"""Bytes that wait here at which the sender is asked for patience; below a quarter it goes on."""
+
+
+class Rate:
+    """When the next connection may be made. Times are seconds of any clock."""
+
+    def __init__(self, a_minute: int = A_MINUTE) -> None:
+        self._made: deque[float] = deque(maxlen=a_minute)
+        self.turn = asyncio.Lock()
+        """Held by whoever waits for the next."""
+
+    def wait(self, now: float) -> float:
+        """Seconds until then."""
+        made = self._made
+        if len(made) == made.maxlen and now - made[0] < 60:
+            return made[0] + 60.5 - now
+        recent = sum(now - one < 60 for one in made)
+        if recent < EAGER or not made:
+            return 0
+        return max(0.0, made[-1] + 60 / (made.maxlen or 1) - now)
+
+    def made(self, now: float) -> None:
+        """A connection is made now."""
+        self._made.append(now)
+
+
+_rates: dict[tuple[str, int], Rate] = {}
+"""By relay's machine: all channels to it share its connections."""
+
+
+class _Micro:
+    """A channel."""
+
+    def __init__(self, home: Home, proxy: str | None) -> None:
+        self._home, self._proxy = home, proxy
+        self._handler: Handler | None = None
+        self._session = secrets.token_bytes(16)
+        self._key = b""
+        self._out, self._in = Outgoing(), Incoming()
+        self._piece = FIRST_PIECE
+        self._rate = _rates.setdefault((home.host, home.port), Rate())
+        self._failed = 0
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._ended = False
+        self._reason = ""
+        self._held = False
+
+    # A Channel.
+
+    def send(self, frame: bytes) -> None:
+        """Queue one frame."""
+        if not self._ended:
+            self._out.add(frame)
+            self._held = self._held or self._out.waiting > MANY
+            self._news.set()
+
+    def close(self, reason: str = "") -> None:
+        """End it; what was not carried is lost."""
+        self._reason = self._reason or reason
+        if self._task is not None:
+            self._task.cancel()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes not certain to have arrived."""
+        return self._out.waiting
+
+    # The work.
+
+    async def open(self) -> list[bytes]:
+        """The first exchange: checks who the relay is; the frames behind its greeting."""
+        frames = await self._exchange(wait=0)
+        if not frames:
+            raise Unreachable("upgrade", "what answers there is not a Holdfast relay")
+        check_welcome(self._home, self._key, frames[0])
+        return frames[1:]
+
+    def begin(self, handler: Handler, early: list[bytes]) -> None:
+        """Hand everything on from now on."""
+        self._handler = handler
+        for frame in early:
+            handler.on_frame(frame)
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        """One loop waits for what comes; another brings what goes when the first is waiting."""
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._listen())
+                both.create_task(self._speak())
+        except* Unreachable as error:
+            self._reason = self._reason or str(error.exceptions[0])
+        finally:
+            self._ended = True
+            if self._handler is not None:
+                self._handler.on_closed(self._reason or "the connection was closed")
+
+    async def _listen(self) -> None:
+        while True:
+            self._deliver(await self._carefully(lambda: self._exchange(wait=MAX_WAIT)))
+
+    async def _speak(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._out.waiting:
+                self._deliver(await self._carefully(lambda: self._exchange(wait=0)))
+
+    async def _carefully(self, act: Callable[[], object]) -> list[bytes]:
+        """An exchange, again if it fails: smaller, and a little later."""
+        while True:
+            try:
+                frames: list[bytes] = await act()  # type: ignore[misc]
+            except Unreachable as error:
+                self._failed += 1
+                self._piece = max(LEAST_PIECE, self._piece * 2 // 3)
+                if error.kind in ("pin", "upgrade") or self._failed >= TRIES:
+                    raise
+                await asyncio.sleep(self._failed)
+            else:
+                self._failed = 0
+                return frames
+
+    def _deliver(self, frames: list[bytes]) -> None:
+        handler = self._handler
+        if handler is None:
+            return
+        for frame in frames:
+            handler.on_frame(frame)
+        if self._held and self._out.waiting < MANY // 4:
+            self._held = False
+            handler.on_drained()
+
+    async def _exchange(self, wait: int) -> list[bytes]:
+        """One connection, one request. Raises `Unreachable`."""
+        async with self._rate.turn:
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(self._rate.wait(loop.time()))
+            self._rate.made(loop.time())
+        data = self._out.take(self._out.base, self._piece)
+        room = max(0, self._piece - len(data))
+        if data and wait:
+            wait = 0
+        ask = Ask(self._session, self._out.base, self._in.have, room, wait, data)
+        try:
+            async with asyncio.timeout(EXCHANGE_SECONDS + wait):
+                tell = await self._ask(ask)
+        except TimeoutError:
+            raise Unreachable("timeout", f"{self._home.label} did not answer in time") from None
+        try:
+            self._out.arrived(tell.have)
+            frames = self._in.feed(ask.have, tell.data)
+        except BadExchange:
+            raise Unreachable("upgrade", "the relay broke the protocol of exchanges") from None
+        if len(data) + len(tell.data) > self._piece * 3 // 4:
+            self._piece = min(MOST_PIECE, self._piece * 5 // 4)
+        return frames
+
+    async def _ask(self, ask: Ask) -> Tell:
+        transport = await dial.secured(self._home, self._proxy, classic=True)
+        try:
+            key = tls.key_hash(transport.connection)
+            if self._key and key != self._key:
+                raise Unreachable("pin", "another machine answers in this relay's place")
+            self._key = key
+            protocol = _Request(self._home.label, caps.exchange_path(self._home, key), ask.encode())
+            transport.set_protocol(protocol)
+            protocol.connection_made(transport)
+            transport.resume_reading()
+            return Tell.decode(await protocol.answer)
+        except BadExchange:
+            raise Unreachable("upgrade", f"{self._home.label} is a website") from None
+        finally:
+            transport.abort()
+
+
+class _Request(asyncio.Protocol):
+    """One POST and its answer."""
+
+    def __init__(self, host: str, path: str, body: bytes) -> None:
+        self._h11 = h11.Connection(h11.CLIENT)
+        self._host, self._path, self._body = host, path, body
+        self._parts: list[bytes] = []
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask."""
+        assert isinstance(transport, tls.TlsTransport)
+        head = h11.Request(
+            method="POST",
+            target=self._path,
+            headers=[("host", self._host), ("content-length", str(len(self._body)))],
+        )
+        data = [head, h11.Data(data=self._body), h11.EndOfMessage()]
+        transport.write(b"".join(self._h11.send(one) or b"" for one in data))
+
+    def data_received(self, data: bytes) -> None:
+        """More of the answer."""
+        try:
+            self._h11.receive_data(data)
+            while not self.answer.done():
+                event = self._h11.next_event()
+                if isinstance(event, h11.Response) and event.status_code != 200:
+                    self._fail("upgrade", "the relay does not know this session, or is a website")
+                elif isinstance(event, h11.Data):
+                    self._parts.append(bytes(event.data))
+                    if sum(map(len, self._parts)) > TELL + ASK + 2 * MOST_PIECE:
+                        self._fail("upgrade", "the answer is too long")
+                elif isinstance(event, h11.EndOfMessage):
+                    self.answer.set_result(b"".join(self._parts))
+                elif event is h11.NEED_DATA or event is h11.PAUSED:
+                    return
+        except h11.RemoteProtocolError:
+            self._fail("upgrade", "what answers there is not a Holdfast relay")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone."""
+        self._fail("closed", "the connection was cut")
+
+    def _fail(self, kind: str, text: str) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(Unreachable(kind, text))  # type: ignore[arg-type]
+
+
+async def connect(home: Home, handler: Handler, *, proxy: str | None = None) -> Channel:
+    """A channel to the relay whose key is the address's pin. Raises `Unreachable`."""
+    channel = _Micro(home, proxy)
+    with contextlib.suppress(TimeoutError):
+        early = await channel.open()
+        channel.begin(handler, early)
+        return channel
+    raise Unreachable("timeout", f"{home.label} did not answer in time")

@@ -18,12 +18,18 @@ export interface Status {
   line: "whole" | "thin" | "dotted" | "pieces" | "double" | "broken";
   /** offline: no relay can be reached at all. relay-away: the machine of one answers, but not as the relay, so it is not the internet that is missing. */
   verdict: "clear" | "connecting" | "offline" | "relay-away" | "no-relay";
+  network: "clear" | "freeze" | "fingerprint" | "name-block" | "dns-block" | "address-block" | "allowlist" | "throttled" | "away" | "impostor" | "offline" | "unknown";
   relays: Relay[];
   /** Messages of mine that no relay has yet. */
   waiting: number;
   /** Whether `add_echo` can add the contact that answers, for trying things out. */
   echo: boolean;
   simulator: boolean;
+}
+
+export interface Diagnosis {
+  network: "clear" | "freeze" | "fingerprint" | "name-block" | "dns-block" | "address-block" | "allowlist" | "throttled" | "away" | "impostor" | "offline" | "unknown";
+  evidence: string[];
 }
 
 export interface Settings {
@@ -256,6 +262,8 @@ export type Event = StatusChanged | SettingsChanged | ContactChanged | ContactRe
 export interface Calls {
   /** What works now; answered in every phase. */
   status: { params: Record<string, never>; result: Status };
+  /** What the network does to this node's connections, from what they met; nothing is sent for it. */
+  diagnose: { params: Record<string, never>; result: Diagnosis };
   /** Make the identity. Phase new. */
   set_up: { params: { name: string; passphrase?: string | null }; result: Status };
   /** Open the database. Phase locked. */

@@ -43,6 +43,33 @@ def status(asked: argparse.Namespace) -> int | None:
     return with_node(asked, work)
 
 
+NETWORKS = {
+    "clear": "Nothing is done to your connections.",
+    "freeze": "This network freezes connections after some kilobytes. Small exchanges are used.",
+    "fingerprint": "One kind of connection is cut here; another kind gets through.",
+    "name-block": "Connections that name your relay are cut.",
+    "dns-block": "The name of your relay is not found here, though others are.",
+    "address-block": "Nothing reaches the address of your relay, though others can be reached.",
+    "allowlist": "Only listed places can be reached from here.",
+    "throttled": "Your relay is much slower than other places.",
+    "away": "The relay's machine answers, but no relay runs there.",
+    "impostor": "Somebody else answers in your relay's place. Nothing was said to them.",
+    "offline": "Nothing can be reached: this machine is offline, or the network is shut down.",
+    "unknown": "There is nothing to say yet.",
+}
+
+
+def doctor(asked: argparse.Namespace) -> int | None:
+    """What the network does to connections, and what says so."""
+
+    async def work(client: Client) -> None:
+        found = await client.node.diagnose()
+        facts = [f"  {fact}" for fact in found.evidence]
+        show(found, asked.json, "\n".join([NETWORKS[found.network], *facts]))
+
+    return with_node(asked, work)
+
+
 def open_interface(asked: argparse.Namespace) -> int | None:
     """A link that opens the interface once."""
 

@@ -69,6 +69,11 @@ def _programs(commands: Any) -> None:
         "--port", type=int, default=0, help="of the interface on 127.0.0.1 (any free one)"
     )
     node.add_argument("--no-browser", **FLAG, help="do not open the interface in a browser")
+    node.add_argument(
+        "--proxy",
+        metavar="URL",
+        help="reach relays through socks5h://HOST:PORT or http://HOST:PORT",
+    )
     node.add_argument("--echo", metavar="LINK", help="invitation of a contact that answers")
     completion = _call(commands, "completion", "programs:completion", "a script for your shell")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
@@ -76,6 +81,7 @@ def _programs(commands: Any) -> None:
 
 def _own(commands: Any) -> None:
     _call(commands, "status", "own:status", "what works now")
+    _call(commands, "doctor", "own:doctor", "what the network does to your connections, and why")
     _call(commands, "open", "own:open_interface", "print a new link to the interface")
     start = _call(commands, "setup", "own:set_up", "make the identity of a new node")
     start.add_argument("name")

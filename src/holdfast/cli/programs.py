@@ -42,10 +42,12 @@ def node(asked: argparse.Namespace) -> None:
     from holdfast.cli.calls import home_of
     from holdfast.core.caps import BadAddress, Home
     from holdfast.node.program import NodeError, run
+    from holdfast.paths.dial import check_proxy
 
     try:
         relays = [Home.parse(text) for text in asked.relay]
-    except BadAddress as error:
+        proxy = check_proxy(asked.proxy) if asked.proxy else None
+    except (BadAddress, ValueError) as error:
         raise Trouble(str(error), Exit.USAGE) from None
     home = home_of(asked)
     # Where there is a screen; a text browser would take over the terminal.
@@ -62,6 +64,7 @@ def node(asked: argparse.Namespace) -> None:
                 asked.echo,
                 browser,
                 keyring=keyring,
+                proxy=proxy,
                 say=lambda address: show({"address": address}, asked.json, address),
             )
         )

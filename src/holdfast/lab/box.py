@@ -213,6 +213,6 @@ async def _first(reader: asyncio.StreamReader, flow: Flow) -> bytes:
 def abort(writer: asyncio.StreamWriter) -> None:
     """Reset a connection."""
     sock = writer.get_extra_info("socket")
-    if sock is not None:
+    with contextlib.suppress(OSError):  # it may be closed already
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

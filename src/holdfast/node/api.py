@@ -12,6 +12,7 @@ import msgspec
 
 from holdfast import __version__
 from holdfast.core.caps import BadAddress, Home
+from holdfast.core.ladder import Finding
 from holdfast.core.seal import rest
 from holdfast.core.seal.link import BadLink, Link
 from holdfast.drive.logs import CaughtUp, Connect, Down, Received, Refused
@@ -33,6 +34,7 @@ from holdfast.node.rpc import ApiError
 from holdfast.node.schema import (
     Call,
     Contact,
+    Diagnosis,
     Event,
     FileKind,
     Hit,
@@ -79,6 +81,8 @@ class Node:
         self._engine: Engine | None = None
         self._keeper: Keeper | None = None
         self._depot: Depot | None = None
+        self.finding: Callable[[], Finding] = lambda: Finding("unknown")
+        """What is known of the network."""
         self.launch: Callable[[], str] | None = None
         """Makes a link to the web interface, once that is served."""
         self._heard: dict[object, Callable[[Event], None]] = {}
@@ -107,6 +111,7 @@ class Node:
         desk = Desk(key, self._entropy, folder)
         desk.echo = self._echo_link is not None
         engine = Engine(desk, self._connect, self._clock, self._tell)
+        engine.relays.finding = self.finding
         keeper = Keeper(
             lambda: open_database(self._vault.database, key, self._vfs),
             close_database,
@@ -204,6 +209,11 @@ class Node:
         if engine is None:
             return Status(version=__version__, phase="new" if self._is_new else "locked")
         return await self._do(engine.relays.status)
+
+    async def diagnose(self) -> Diagnosis:
+        """What the network does, and why one thinks so."""
+        found = self.finding()
+        return Diagnosis(network=found.verdict, evidence=list(found.evidence))
 
     async def set_up(self, name: str, passphrase: str | None = None) -> Status:
         """Make the identity."""

@@ -23,7 +23,7 @@ from holdfast.node.keeper import StorageFailed
 from holdfast.node.rpc import ApiError
 from holdfast.node.server import NodeServer
 from holdfast.node.vault import Vault, VaultError
-from holdfast.paths import websocket
+from holdfast.node.ways import Ways, paths
 
 PORT: Final = 8470
 """Of the web interface, unless another is asked for."""
@@ -57,13 +57,15 @@ async def run(
     browser: bool = False,
     *,
     keyring: bool = False,
+    proxy: str | None = None,
     say: Callable[[str], object] = _print,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Run a node until SIGTERM, SIGINT or `stop`.
 
     The first thing said is the address that opens its interface in one browser, once;
-    with `browser` it is opened in the system's one. Raises `NodeError` with a sentence for people.
+    with `browser` it is opened in the system's one. With `proxy` relays are reached through that
+    alone, see `paths.dial`. Raises `NodeError` with a sentence for people.
     """
     stop = stop or asyncio.Event()
     hpke.self_test()
@@ -72,7 +74,9 @@ async def run(
         vault = Vault(home, entropy, keyring)
     except VaultError as error:
         raise NodeError(str(error)) from None
-    node = Node(vault, websocket.connect, now_ms, entropy, tuple(relays), echo_link)
+    ways = Ways(paths(proxy), now_ms)
+    node = Node(vault, ways.connect, now_ms, entropy, tuple(relays), echo_link)
+    node.finding = ways.finding
     secret = b64(entropy(32))
     server = NodeServer(node, interface(), secret, entropy)
     node.launch = server.launch_link

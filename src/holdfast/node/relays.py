@@ -12,13 +12,16 @@ from typing import Final, Literal
 
 from holdfast import __version__
 from holdfast.core.caps import Home
+from holdfast.core.ladder import Finding
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
-from holdfast.node.schema import Relay, Status
+from holdfast.node.schema import Line, Relay, Status
 
 ANSWERED: Final = frozenset({"refused", "tls", "pin", "upgrade"})
 """Kinds of failure in which somebody answered at the relay's address."""
+SHAPES: Final[dict[str, Line]] = {"freeze": "dotted", "throttled": "thin"}
+"""The path line's shape while relays are reached, by what the network does."""
 OFF: Final = 60_000
 """Milliseconds without any own relay that are worth a word."""
 
@@ -38,6 +41,8 @@ class Relays:
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
+        self.finding: Callable[[], Finding] = lambda: Finding("unknown")
+        """What is known of the network."""
         self._known: dict[str, _Known] = {}
         self._mine: frozenset[str] = frozenset()
         self._off_since: int | None = None
@@ -124,13 +129,15 @@ class Relays:
             verdict = "relay-away"
         else:
             verdict = "offline"
+        network = self.finding().verdict
         (waiting,) = row(work.db, "SELECT count(*) FROM message WHERE state = 'waiting'")
         return Status(
             version=__version__,
             phase="ready",
             name=str(desk.get(work, "name")),
-            line="whole" if verdict == "clear" else "broken",
+            line=SHAPES.get(network, "whole") if verdict == "clear" else "broken",
             verdict=verdict,
+            network=network,
             relays=[
                 Relay(
                     id=known.home.pin.hex()[:16],

@@ -31,6 +31,16 @@ Wave = Annotated[list[Annotated[int, Meta(ge=0, le=31)]], Meta(max_length=64)]
 
 Line = Literal["whole", "thin", "dotted", "pieces", "double", "broken"]
 """The path line's shape; see the interface's table by rung."""
+Network = Literal[
+    "clear", "freeze", "fingerprint", "name-block", "dns-block", "address-block", "allowlist",
+    "throttled", "away", "impostor", "offline", "unknown",
+]  # fmt: skip
+"""What the network does to connections with relays. clear: nothing. freeze: they go silent after
+some kilobytes. fingerprint: one kind of connection is cut, another is not. name-block: cut when
+the relay's name is seen. dns-block: the name is not found, others are. address-block: nothing
+reaches the relay, others can be. allowlist: only listed places can. throttled: much slower than
+other places. away: the relay's machine answers, the relay does not. impostor: somebody else
+answers. offline: nothing can be reached at all, as far as that was tried."""
 Phase = Literal["new", "locked", "ready"]
 """No identity yet; identity behind a passphrase; running."""
 
@@ -58,12 +68,20 @@ class Status(Struct, frozen=True, kw_only=True):
     verdict: Literal["clear", "connecting", "offline", "relay-away", "no-relay"] = "offline"
     """offline: no relay can be reached at all. relay-away: the machine of one answers, but
     not as the relay, so it is not the internet that is missing."""
+    network: Network = "unknown"
     relays: list[Relay] = []
     waiting: int = 0
     """Messages of mine that no relay has yet."""
     echo: bool = False
     """Whether `add_echo` can add the contact that answers, for trying things out."""
     simulator: bool = False
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """What the network does, and the facts that say so, for people to read and to keep."""
+
+    network: Network
+    evidence: list[str]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -353,6 +371,10 @@ class NodeApi(Protocol):
     # The node itself.
     async def status(self) -> Status:
         """What works now; answered in every phase."""
+
+    async def diagnose(self) -> Diagnosis:
+        """What the network does to this node's connections, from what they met; nothing is
+        sent for it."""
 
     async def set_up(self, name: Name, passphrase: Passphrase | None = None) -> Status:
         """Make the identity. Phase new."""

@@ -27,6 +27,14 @@ CONNECT_SECONDS: Final = 15.0
 PING_SECONDS: Final = 25.0
 PONG_SECONDS: Final = 20.0
 READ_BUFFER: Final = 2048
+ASK_SECONDS: Final = 2.0
+"""A client that sent something and heard nothing since asks whether anybody is there,"""
+ANSWER_SECONDS: Final = 3.0
+"""and after so much more takes the connection for dead; later if there is much on its way."""
+PATIENT_SECONDS: Final = 20.0
+MUCH: Final = 64 * 1024
+STALLED: Final = "the connection went silent"
+"""The reason of a channel that ended so."""
 MAX_PARTS: Final = 1024
 """WebSocket frames that one message may come in; empty ones would cost nothing to send."""
 
@@ -85,6 +93,7 @@ class Socket(WSListener):
         """One WebSocket frame: a message or a part of one."""
         if self._ended:
             return
+        self.heard()
         if frame.msg_type == WSMsgType.CLOSE:
             self.close("the other side closed the connection")
         elif frame.msg_type in (self.kind, WSMsgType.CONTINUATION):
@@ -111,6 +120,9 @@ class Socket(WSListener):
             self._parts = []
         self._size = 0
         self.got(part)
+
+    def heard(self) -> None:
+        """The other side is there."""
 
     def got(self, message: bytes) -> None:
         """One whole message."""
@@ -147,6 +159,41 @@ class _Greeting(Socket):
         self._home = home
         self._tls_key_hash = tls_key_hash
         self.welcomed: asyncio.Future[wire.Welcome] = asyncio.get_running_loop().create_future()
+        self._unheard = 0
+        """Bytes sent since anything was heard."""
+        self._asked = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def send(self, frame: bytes) -> None:
+        """Queue one frame, and see that it is heard of."""
+        super().send(frame)
+        self._unheard += len(frame)
+        if self._timer is None:
+            self._listen(ASK_SECONDS)
+
+    def heard(self) -> None:
+        """The relay is there."""
+        self._unheard, self._asked = 0, False
+
+    def is_user_specific_pong(self, frame: WSFrame) -> bool:
+        """A pong that picows takes is a sign of life as well."""
+        self.heard()
+        return bool(frame.msg_type == WSMsgType.PONG)
+
+    def _listen(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._listened)
+
+    def _listened(self) -> None:
+        self._timer = None
+        if not self._unheard or self._ended or self._transport is None:
+            return
+        if not self._asked:
+            self._asked = True
+            self._transport.send_ping()
+            self._listen(ANSWER_SECONDS if self._unheard < MUCH else PATIENT_SECONDS)
+        else:
+            self._reason = self._reason or STALLED
+            self._transport.disconnect(False)
 
     def got(self, message: bytes) -> None:
         """The first message must prove who the relay is; the rest is the handler's."""
@@ -174,6 +221,8 @@ class _Greeting(Socket):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Over, perhaps before it began."""
+        if self._timer is not None:
+            self._timer.cancel()
         super().on_ws_disconnected(transport)
         if not self.welcomed.done():
             self.welcomed.set_exception(

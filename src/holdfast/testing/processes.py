@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -151,27 +152,34 @@ class Program:
 class RelayProgram(Program):
     """A relay; after its first start it keeps its port."""
 
-    def __init__(self, name: str, directory: Path) -> None:
-        super().__init__(name, directory, [])
-        self._port = 0
+    def __init__(self, name: str, directory: Path, advertise: str = "") -> None:
+        super().__init__(name, directory, ["--advertise", advertise] if advertise else [])
+        self.port = 0
+        if advertise:
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                self.port = free.getsockname()[1]
 
     def arguments(self) -> list[str]:
         """Its directory and its port."""
-        return ["relay", "--data", str(self.directory), "--listen", f"127.0.0.1:{self._port}"]
+        listen = f"127.0.0.1:{self.port}"
+        return ["relay", "--data", str(self.directory), "--listen", listen, *self._arguments]
 
     def started(self) -> None:
         """Keep the port."""
-        self._port = int(self.address.split("/", 1)[0].rsplit(":", 1)[1])
+        if not self._arguments:
+            self.port = int(self.address.split("/", 1)[0].rsplit(":", 1)[1])
 
 
 class NodeProgram(Program):
     """A node with a name and its relays, without a browser."""
 
-    def __init__(self, name: str, directory: Path, relays: Sequence[str]) -> None:
+    def __init__(self, name: str, directory: Path, relays: Sequence[str], proxy: str = "") -> None:
         arguments = ["node", "--home", str(directory), "--name", name, "--no-browser"]
         arguments += ["--port", "0"]
         for relay in relays:
             arguments += ["--relay", relay]
+        if proxy:
+            arguments += ["--proxy", proxy]
         super().__init__(name, directory, arguments)
 
 
@@ -183,18 +191,23 @@ class Processes:
         self.directory = directory
         self._all: list[Program] = []
 
-    def relay(self, name: str = "relay") -> RelayProgram:
-        """A started relay."""
-        relay = RelayProgram(name, self.directory / name)
+    def relay(self, name: str = "relay", advertise: str = "") -> RelayProgram:
+        """A started relay; `advertise` is the HOST:PORT that its address has instead."""
+        relay = RelayProgram(name, self.directory / name, advertise)
         self._all.append(relay)
         relay.start()
         return relay
 
     def node(
-        self, name: str, *relays: str, trace: Path | None = None, first: Path | None = None
+        self,
+        name: str,
+        *relays: str,
+        trace: Path | None = None,
+        first: Path | None = None,
+        proxy: str = "",
     ) -> NodeProgram:
         """A started node with these homes. Its directory has its name in lower case."""
-        node = NodeProgram(name, self.directory / name.lower(), relays)
+        node = NodeProgram(name, self.directory / name.lower(), relays, proxy)
         node.trace, node.first = trace, first
         self._all.append(node)
         node.start()

@@ -1,0 +1,254 @@
+"""Which path to a relay next, and what the network is doing, in one word. Pure.
+
+For each place (a relay's host and port) it remembers how each path fared. What failed rests, longer
+each time, since a censor's silence is extended by trying again; what last worked goes first; after
+a rest the better path is tried again. Times are milliseconds of any clock. Sources: spec/paths.md,
+"The ladder".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Verdict = Literal[
+    "clear",
+    "freeze",
+    "fingerprint",
+    "name-block",
+    "dns-block",
+    "address-block",
+    "allowlist",
+    "throttled",
+    "away",
+    "impostor",
+    "offline",
+    "unknown",
+]
+Control = Literal["domestic", "foreign"]
+STREAMS: Final = ("websocket", "classic")
+"""Paths whose connections last, in the order of preference."""
+SMALL: Final = "micro"
+PATHS: Final = (*STREAMS, SMALL)
+REST: Final = {
+    "dns": 10_000, "refused": 2_000, "connect": 30_000, "timeout": 60_000, "tls": 60_000,
+    "closed": 20_000, "pin": 60_000, "upgrade": 60_000, "proxy": 2_000, "frozen": 120_000,
+}  # fmt: skip
+"""Milliseconds before a path is tried again at a place where others are left, by how it failed."""
+LONGEST_REST: Final = 600_000
+HEAD_START: Final = 3_000
+"""What the first path has before a second is tried beside it: never more than two at once."""
+FREEZE_BYTES: Final = 64 * 1024
+"""A connection that goes silent before so much has passed was frozen, not merely lost."""
+FREEZE_MS: Final = 30_000
+REMEMBERED: Final = 300_000
+"""How long what was seen counts for the verdict."""
+SLOW: Final = 160_000
+"""Bits a second below which a place is throttled, if another is much faster."""
+FASTER: Final = 10
+
+
+@dataclass
+class _Path:
+    """How one path fares at one place."""
+
+    fails: int = 0
+    until: int = 0
+    kind: str = ""
+    """Of the last failure; empty after a success."""
+    failed: int = 0
+    worked: int = 0
+    """When last; 0: never."""
+    up: bool = False
+
+
+@dataclass
+class _Place:
+    paths: dict[str, _Path] = field(default_factory=dict)
+    last: str = ""
+    """The path that worked last."""
+    rate: float = 0
+    rated: int = 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is going on, and what it was concluded from, a fact a line."""
+
+    verdict: Verdict
+    evidence: tuple[str, ...] = ()
+
+
+class Ladder:
+    """Memory of one network; `paths` is what there is, the best first."""
+
+    def __init__(self, paths: tuple[str, ...] = PATHS) -> None:
+        self.paths = paths
+        self._places: dict[str, _Place] = {}
+        self._controls: dict[str, tuple[bool, float, int]] = {}
+
+    def _at(self, place: str, path: str) -> _Path:
+        return self._places.setdefault(place, _Place()).paths.setdefault(path, _Path())
+
+    # Which path.
+
+    def order(self, place: str, now: int) -> list[str]:
+        """All paths, in the order in which to try them."""
+        known = self._places.setdefault(place, _Place())
+
+        def key(path: str) -> tuple[int, int, int]:
+            one = known.paths.get(path, _Path())
+            resting = max(0, one.until - now)
+            return (resting, 0 if path == known.last and not one.kind else 1, self._rank(path))
+
+        return sorted(self.paths, key=key)
+
+    def better(self, place: str, path: str, now: int) -> bool:
+        """Whether a better path than this one has rested enough to be tried again."""
+        known = self._places.get(place, _Place())
+        return any(
+            known.paths.get(one, _Path()).until <= now for one in self.paths[: self._rank(path)]
+        )
+
+    def _rank(self, path: str) -> int:
+        return self.paths.index(path)
+
+    # What happened.
+
+    def worked(self, place: str, path: str, now: int) -> None:
+        """A connection stands."""
+        one = self._at(place, path)
+        one.worked, one.up = now, True
+        if one.kind != "frozen":
+            one.kind, one.fails, one.until = "", 0, 0
+        self._places[place].last = path
+
+    def lasted(self, place: str, path: str, now: int) -> None:
+        """A connection carried more than what a freeze lets pass, or stood for long."""
+        one = self._at(place, path)
+        one.kind, one.fails, one.until = "", 0, 0
+
+    def failed(self, place: str, path: str, kind: str, now: int) -> None:
+        """A connection could not be made, for a reason as in `paths.base.Kind`."""
+        one = self._at(place, path)
+        one.up = False
+        one.fails += 1
+        one.kind, one.failed = kind, now
+        rest = REST.get(kind, 20_000) << min(one.fails - 1, 6)
+        one.until = now + min(rest, LONGEST_REST)
+
+    def ended(self, place: str, path: str, stalled: bool, size: int, age: int, now: int) -> None:
+        """A connection is over: after so many bytes both ways and so long; `stalled`: it went
+        silent with something unanswered."""
+        one = self._at(place, path)
+        one.up = False
+        if stalled and size < FREEZE_BYTES and age < FREEZE_MS + 10_000 and path != SMALL:
+            # Streams are frozen alike, whatever their fingerprint.
+            for other in self.paths:
+                if other != SMALL:
+                    self.failed(place, other, "frozen", now)
+
+    def rate(self, place: str, bits: float, now: int) -> None:
+        """What passed in a second while there was more to pass."""
+        known = self._places.setdefault(place, _Place())
+        known.rate, known.rated = bits, now
+
+    def control(
+        self, kind: Literal["domestic", "foreign"], ok: bool, bits: float, now: int
+    ) -> None:
+        """Whether a place that nobody blocks could be reached, and how fast it was (0: unknown)."""
+        self._controls[kind] = (ok, bits, now)
+
+    # The verdict.
+
+    def finding(self, now: int) -> Finding:
+        """What is going on with the relays, from what was seen lately."""
+        places = {
+            name: place
+            for name, place in self._places.items()
+            if any(now - max(one.worked, one.failed) < REMEMBERED for one in place.paths.values())
+        }
+        if not places:
+            return Finding("unknown")
+        up = [name for name, place in places.items() if any(p.up for p in place.paths.values())]
+        found = [self._place(name, places[name], now) for name in up or places]
+        order = ["clear", "throttled", "fingerprint", "freeze", "impostor", "away"]
+        found.sort(key=lambda one: order.index(one.verdict) if one.verdict in order else len(order))
+        return found[0]
+
+    def _place(self, name: str, place: _Place, now: int) -> Finding:
+        kinds = {
+            path: one.kind
+            for path, one in place.paths.items()
+            if one.kind and now - one.failed < LONGEST_REST
+        }
+        facts = tuple(f"{name} by {path}: {SAYS.get(kind, kind)}" for path, kind in kinds.items())
+        working = [path for path, one in place.paths.items() if one.up]
+        if working:
+            return self._working(name, place, working, kinds, facts, now)
+        return Finding(self._blocked(set(kinds.values()), now), (*facts, *self._said(now)))
+
+    def _working(
+        self,
+        name: str,
+        place: _Place,
+        working: list[str],
+        kinds: dict[str, str],
+        facts: tuple[str, ...],
+        now: int,
+    ) -> Finding:
+        if "frozen" in kinds.values() and SMALL in working:
+            return Finding("freeze", facts)
+        other = {kinds.get(path, "") for path in STREAMS if path not in working}
+        if other & {"tls", "timeout", "closed"} and working[0] != self.paths[0]:
+            return Finding("fingerprint", (*facts, f"{name} by {working[0]}: works"))
+        fast = max((c[1] for c in self._controls.values()), default=0)
+        if place.rate and place.rate < SLOW and now - place.rated < REMEMBERED:
+            slow = f"{name}: {place.rate / 1000:.0f} kbit/s"
+            if fast > FASTER * place.rate or not fast:
+                return Finding("throttled", (slow, *self._said(now)))
+        return Finding("clear", (f"{name} by {working[0]}: works",))
+
+    def _blocked(self, kinds: set[str], now: int) -> Verdict:
+        domestic, foreign = self._ok("domestic", now), self._ok("foreign", now)
+        if kinds & {"pin"}:
+            return "impostor"
+        if kinds <= {"refused", "upgrade"} and kinds:
+            return "away"
+        if domestic is False and foreign is not True:
+            return "offline"
+        if foreign is False and domestic:
+            return "allowlist"
+        if kinds == {"dns"}:
+            return "dns-block" if foreign or domestic else "offline"
+        if kinds & {"tls", "closed"}:
+            return "name-block"
+        if kinds & {"timeout", "connect", "frozen"}:
+            return "address-block" if foreign or domestic else "offline"
+        return "unknown"
+
+    def _ok(self, kind: str, now: int) -> bool | None:
+        found = self._controls.get(kind)
+        return None if found is None or now - found[2] > REMEMBERED else found[0]
+
+    def _said(self, now: int) -> tuple[str, ...]:
+        return tuple(
+            f"a {kind} place that nobody blocks: {'answers' if ok else 'does not answer'}"
+            for kind in ("domestic", "foreign")
+            if (ok := self._ok(kind, now)) is not None
+        )
+
+
+SAYS: Final = {
+    "proxy": "the proxy does not answer",
+    "dns": "its name is not found",
+    "connect": "no way to it",
+    "refused": "the machine answers, no relay does",
+    "tls": "cut while the connection was being secured",
+    "pin": "somebody else answers in its place",
+    "upgrade": "what answers is not the relay",
+    "closed": "cut",
+    "timeout": "no answer",
+    "frozen": "went silent after some kilobytes",
+}
+"""How it failed, for people."""

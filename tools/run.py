@@ -147,7 +147,7 @@ def start(place: Place, port: int, parts: list[Part]) -> str:
     mine: Part | None = None
 
     def start_mine() -> Part:
-        more = ["--echo", link.read_text().strip(), "--port", str(port)]
+        more = ["--echo", link.read_text().strip(), "--port", str(port), "--simulator"]
         return holdfast("node", "node", "--home", place.path / "me", *node, *more)
 
     if link.exists():

@@ -32,6 +32,15 @@ export interface Diagnosis {
   evidence: string[];
 }
 
+export interface Switch {
+  name: string;
+  on: boolean;
+}
+
+export interface Simulator {
+  switches: Switch[];
+}
+
 export interface Settings {
   language: "auto" | "en" | "ru";
   theme: "auto" | "light" | "dark";
@@ -264,6 +273,10 @@ export interface Calls {
   status: { params: Record<string, never>; result: Status };
   /** What the network does to this node's connections, from what they met; nothing is sent for it. */
   diagnose: { params: Record<string, never>; result: Diagnosis };
+  /** The pretended censor. not-found: this node has none. */
+  simulator: { params: Record<string, never>; result: Simulator };
+  /** Let the pretended censor do something, or stop it. not-found. */
+  simulate: { params: { switch: string; on: boolean }; result: Simulator };
   /** Make the identity. Phase new. */
   set_up: { params: { name: string; passphrase?: string | null }; result: Status };
   /** Open the database. Phase locked. */

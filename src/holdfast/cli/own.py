@@ -70,6 +70,20 @@ def doctor(asked: argparse.Namespace) -> int | None:
     return with_node(asked, work)
 
 
+def simulate(asked: argparse.Namespace) -> int | None:
+    """Show or turn the switches of the pretended censor."""
+
+    async def work(client: Client) -> None:
+        if asked.switch is None:
+            found = await client.node.simulator()
+        else:
+            found = await client.node.simulate(asked.switch, not asked.off)
+        lines = [f"{one.name:10} {'on' if one.on else 'off'}" for one in found.switches]
+        show(found, asked.json, "\n".join(lines))
+
+    return with_node(asked, work)
+
+
 def open_interface(asked: argparse.Namespace) -> int | None:
     """A link that opens the interface once."""
 

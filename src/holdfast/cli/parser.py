@@ -74,7 +74,18 @@ def _programs(commands: Any) -> None:
         metavar="URL",
         help="reach relays through socks5h://HOST:PORT or http://HOST:PORT",
     )
+    node.add_argument(
+        "--simulator", **FLAG, help="a pretended censor before relays of this machine, to try out"
+    )
     node.add_argument("--echo", metavar="LINK", help="invitation of a contact that answers")
+    lab = commands.add_parser("lab", help="a network that blocks, on this machine alone")
+    labs = lab.add_subparsers(metavar="COMMAND", required=True)
+    _call(labs, "list", "lab:scenarios", "what can be played")
+    play = _call(labs, "run", "lab:run", "play scenarios with real programs")
+    play.add_argument("scenario", nargs="*", metavar="SCENARIO")
+    play.add_argument("--all", **FLAG, help="every scenario")
+    play.add_argument("--seed", type=int, default=0, help="for whatever is left to chance")
+    play.add_argument("--megabytes", type=float, default=10, help="of the file (10)")
     completion = _call(commands, "completion", "programs:completion", "a script for your shell")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
 
@@ -82,6 +93,9 @@ def _programs(commands: Any) -> None:
 def _own(commands: Any) -> None:
     _call(commands, "status", "own:status", "what works now")
     _call(commands, "doctor", "own:doctor", "what the network does to your connections, and why")
+    simulate = _call(commands, "simulate", "own:simulate", "turn the pretended censor's switches")
+    simulate.add_argument("switch", nargs="?", metavar="SWITCH", help="without one: show all")
+    simulate.add_argument("--off", **FLAG, help="stop it")
     _call(commands, "open", "own:open_interface", "print a new link to the interface")
     start = _call(commands, "setup", "own:set_up", "make the identity of a new node")
     start.add_argument("name")

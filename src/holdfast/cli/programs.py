@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 
 from holdfast.cli.say import Exit, Trouble, show
@@ -54,9 +55,15 @@ def node(asked: argparse.Namespace) -> None:
     screen = "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     browser = screen and not asked.no_browser
     keyring = "HOLDFAST_KEYRING" in os.environ
-    try:
-        uvloop.run(
-            run(
+
+    async def work() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            board = None
+            if asked.simulator:
+                from holdfast.lab.switchboard import Switchboard
+
+                board = await stack.enter_async_context(Switchboard(relays))
+            await run(
                 home,
                 relays,
                 asked.name,
@@ -64,10 +71,15 @@ def node(asked: argparse.Namespace) -> None:
                 asked.echo,
                 browser,
                 keyring=keyring,
-                proxy=proxy,
+                proxy=board.url if board else proxy,
+                censor=board,
                 say=lambda address: show({"address": address}, asked.json, address),
             )
-        )
+
+    try:
+        uvloop.run(work())
+    except ValueError as error:
+        raise Trouble(str(error), Exit.USAGE) from None
     except NodeError as error:
         raise Trouble(str(error)) from None
 

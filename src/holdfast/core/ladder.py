@@ -59,7 +59,8 @@ class _Path:
     failed: int = 0
     worked: int = 0
     """When last; 0: never."""
-    up: bool = False
+    up: int = 0
+    """Connections that stand."""
 
 
 @dataclass
@@ -118,7 +119,8 @@ class Ladder:
     def worked(self, place: str, path: str, now: int) -> None:
         """A connection stands."""
         one = self._at(place, path)
-        one.worked, one.up = now, True
+        one.worked = now
+        one.up += 1
         if one.kind != "frozen":
             one.kind, one.fails, one.until = "", 0, 0
         self._places[place].last = path
@@ -131,7 +133,6 @@ class Ladder:
     def failed(self, place: str, path: str, kind: str, now: int) -> None:
         """A connection could not be made, for a reason as in `paths.base.Kind`."""
         one = self._at(place, path)
-        one.up = False
         one.fails += 1
         one.kind, one.failed = kind, now
         rest = REST.get(kind, 20_000) << min(one.fails - 1, 6)
@@ -141,7 +142,8 @@ class Ladder:
         """A connection is over: after so many bytes both ways and so long; `stalled`: it went
         silent with something unanswered."""
         one = self._at(place, path)
-        one.up = False
+        one.up = max(0, one.up - 1)
+        one.worked = now
         if stalled and size < FREEZE_BYTES and age < FREEZE_MS + 10_000 and path != SMALL:
             # Streams are frozen alike, whatever their fingerprint.
             for other in self.paths:

@@ -148,6 +148,8 @@ class Box:
             wait = self._wait(flow, len(piece), now)
             if wait > 0:
                 await asyncio.sleep(wait)
+            if writer.is_closing():
+                raise ConnectionResetError
             writer.write(piece)
         await writer.drain()
 

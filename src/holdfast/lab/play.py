@@ -36,6 +36,8 @@ GLANCE: Final = 0.05
 MEETING: Final = 60.0
 CALM: Final = 10.0
 """Seconds of a call after the censor began in which it must still be heard at the end."""
+HOPELESS: Final = 5.0
+"""Seconds for anything when there was no connection at all."""
 LAST: Final = 150
 """Frames at the end of that of which half must be sound."""
 LOUD: Final = 8_000
@@ -85,11 +87,11 @@ class Stage:
         ):
             yield anna, boris
 
-    def censor(self, rules: list[Rule], *, new_network: bool = True) -> None:
-        """From now on it is like this."""
+    async def arrive(self, rules: list[Rule]) -> None:
+        """Be on this network from now on, with a node that knows nothing of any."""
+        await asyncio.to_thread(self._anna.stop)
         self.box.rules = rules
-        if new_network:
-            self.box.cut()
+        await asyncio.to_thread(self._anna.start)
 
 
 @contextlib.asynccontextmanager
@@ -158,8 +160,8 @@ async def play(
     patience = patience or Patience()
     row = Row(scenario.id, scenario.usual | (changed or {}), expected=scenario.verdict)
     dice = Random(seed)
+    await made.arrive(scenario.at(made.world, seed, **(changed or {})))
     async with made.people() as (anna, boris):
-        made.censor(scenario.at(made.world, seed, **(changed or {})))
         acts: dict[str, tuple[Callable[[], Awaitable[object]], float]] = {
             "connect": (lambda: _connected(anna), patience.connect),
             "text": (lambda: _text(anna, boris), patience.text),
@@ -170,14 +172,18 @@ async def play(
         for name in columns:
             if name in acts:
                 say(f"{scenario.id}: {name}")
-                row.seconds[name] = await timed(*acts[name])
+                act, seconds = acts[name]
+                if row.seconds.get("connect", 0) is None:
+                    seconds = min(seconds, HOPELESS)
+                row.seconds[name] = await timed(act, seconds)
         found = await anna.node.diagnose()
         row.verdict, row.evidence = found.network, found.evidence
-        if "in call" in columns:
-            say(f"{scenario.id}: in call")
-            made.censor([])
+    if "in call" in columns:
+        say(f"{scenario.id}: in call")
+        await made.arrive([])
+        async with made.people() as (anna, boris):
             row.seconds["in call"] = await _in_call(made, anna, boris, scenario, seed, patience)
-    made.censor([])
+    made.box.rules = []
     return row
 
 
@@ -286,7 +292,7 @@ async def _in_call(
         asyncio.create_task(talk(boris, id, _tone(), heard.append, event, seconds)),
     ]
     await asyncio.sleep(1)
-    made.censor(scenario.at(made.world, seed), new_network=False)
+    made.box.rules = scenario.at(made.world, seed)
     await asyncio.sleep(CALM)
     loud = sum(max(array("h", pcm), default=0) > LOUD // 4 for pcm in heard)
     for one in both:

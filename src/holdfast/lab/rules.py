@@ -368,6 +368,32 @@ class Volume(Rule):
 
 
 @dataclass
+class Rhythm(Rule):
+    """Small packets in an even, fast rhythm are a call: nothing of it passes any more."""
+
+    a_second: float
+    largest: int
+    seconds: float
+    _small: dict[int, deque[float]] = field(default_factory=lambda: defaultdict(deque))
+    _known: set[int] = field(default_factory=set)
+
+    def passes(self, flow: Flow, size: int, now: float) -> Act:
+        if id(flow) in self._known:
+            return Act.DROP
+        small = self._small[id(flow)]
+        if size > self.largest:
+            small.clear()
+            return Act.PASS
+        small.append(now)
+        while now - small[0] > self.seconds:
+            small.popleft()
+        if len(small) < self.a_second * self.seconds * 0.9 or now - small[0] < self.seconds * 0.9:
+            return Act.PASS
+        self._known.add(id(flow))
+        return Act.DROP
+
+
+@dataclass
 class Rough(Rule):
     """No censor: a network that is slow to answer, unevenly, and sometimes hangs for a moment."""
 

@@ -176,6 +176,17 @@ _add(
     lambda world, p, dice: [rules.AddressBlock(world.relays)],
 )
 _add(
+    "voip-degrade",
+    "Small packets in an even rhythm are taken for a call and dropped.",
+    "vendor's manual, about 2021 (?)",
+    "",
+    "clear",
+    lambda world, p, dice: [rules.Rhythm(p["packets"], int(p["size"]), p["seconds"])],
+    packets=(40, 20, 60),
+    size=(250, 150, 300),
+    seconds=(2, 1, 4),
+)
+_add(
     "learn-list",
     "A relay that is used is recognised and its address blocked after some minutes.",
     "vendor's manual (?)",

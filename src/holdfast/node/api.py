@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -42,8 +42,10 @@ from holdfast.node.schema import (
     Message,
     Page,
     Settings,
+    Simulator,
     Status,
     StatusChanged,
+    Switch,
     Verification,
 )
 from holdfast.node.sound import SoundSession
@@ -53,6 +55,17 @@ T = TypeVar("T")
 
 FETCH_SECONDS: Final = 30.0
 """How long an invitation's relays may take to give what the link promises."""
+
+
+class Censor(Protocol):
+    """A pretended one, see `lab.switchboard`."""
+
+    @property
+    def switches(self) -> dict[str, bool]:
+        """What it can do, and whether it does."""
+
+    def turn(self, switch: str, on: bool) -> None:
+        """Do it, or stop."""
 
 
 class Node:
@@ -83,6 +96,8 @@ class Node:
         self._depot: Depot | None = None
         self.finding: Callable[[], Finding] = lambda: Finding("unknown")
         """What is known of the network."""
+        self.censor: Censor | None = None
+        """Pretended, on this machine."""
         self.launch: Callable[[], str] | None = None
         """Makes a link to the web interface, once that is served."""
         self._heard: dict[object, Callable[[Event], None]] = {}
@@ -112,6 +127,7 @@ class Node:
         desk.echo = self._echo_link is not None
         engine = Engine(desk, self._connect, self._clock, self._tell)
         engine.relays.finding = self.finding
+        engine.relays.simulator = self.censor is not None
         keeper = Keeper(
             lambda: open_database(self._vault.database, key, self._vfs),
             close_database,
@@ -214,6 +230,22 @@ class Node:
         """What the network does, and why one thinks so."""
         found = self.finding()
         return Diagnosis(network=found.verdict, evidence=list(found.evidence))
+
+    async def simulator(self) -> Simulator:
+        """The pretended censor's switches."""
+        if self.censor is None:
+            raise ApiError("not-found", "there is no simulator here; `make run` has one")
+        all = self.censor.switches.items()
+        return Simulator(switches=[Switch(name=name, on=on) for name, on in all])
+
+    async def simulate(self, switch: str, on: bool) -> Simulator:
+        """Turn one of them."""
+        if self.censor is None or switch not in self.censor.switches:
+            raise ApiError("not-found", "there is no such switch")
+        self.censor.turn(switch, on)
+        if self._engine is not None:
+            self._engine.logs.retry()
+        return await self.simulator()
 
     async def set_up(self, name: str, passphrase: str | None = None) -> Status:
         """Make the identity."""

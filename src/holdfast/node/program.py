@@ -17,7 +17,7 @@ from typing import Final
 
 from holdfast.core.caps import Home, b64
 from holdfast.core.seal import hpke
-from holdfast.node.api import Node
+from holdfast.node.api import Censor, Node
 from holdfast.node.client import FILE, Address
 from holdfast.node.keeper import StorageFailed
 from holdfast.node.rpc import ApiError
@@ -58,6 +58,7 @@ async def run(
     *,
     keyring: bool = False,
     proxy: str | None = None,
+    censor: Censor | None = None,
     say: Callable[[str], object] = _print,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -65,7 +66,8 @@ async def run(
 
     The first thing said is the address that opens its interface in one browser, once;
     with `browser` it is opened in the system's one. With `proxy` relays are reached through that
-    alone, see `paths.dial`. Raises `NodeError` with a sentence for people.
+    alone, see `paths.dial`; `censor` is a pretended one that stands there. Raises `NodeError`
+    with a sentence for people.
     """
     stop = stop or asyncio.Event()
     hpke.self_test()
@@ -76,7 +78,7 @@ async def run(
         raise NodeError(str(error)) from None
     ways = Ways(paths(proxy), now_ms)
     node = Node(vault, ways.connect, now_ms, entropy, tuple(relays), echo_link)
-    node.finding = ways.finding
+    node.finding, node.censor = ways.finding, censor
     secret = b64(entropy(32))
     server = NodeServer(node, interface(), secret, entropy)
     node.launch = server.launch_link

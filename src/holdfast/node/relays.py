@@ -43,6 +43,8 @@ class Relays:
         self._clock = clock
         self.finding: Callable[[], Finding] = lambda: Finding("unknown")
         """What is known of the network."""
+        self.simulator = False
+        """Whether a pretended censor stands before them."""
         self._known: dict[str, _Known] = {}
         self._mine: frozenset[str] = frozenset()
         self._off_since: int | None = None
@@ -138,6 +140,7 @@ class Relays:
             line=SHAPES.get(network, "whole") if verdict == "clear" else "broken",
             verdict=verdict,
             network=network,
+            simulator=self.simulator,
             relays=[
                 Relay(
                     id=known.home.pin.hex()[:16],

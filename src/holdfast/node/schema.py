@@ -84,6 +84,19 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     evidence: list[str]
 
 
+class Switch(Struct, frozen=True, kw_only=True):
+    """Something a pretended censor can do, and whether it does."""
+
+    name: str
+    on: bool
+
+
+class Simulator(Struct, frozen=True, kw_only=True):
+    """A pretended censor between this node and its relay on the same machine, to try out."""
+
+    switches: list[Switch]
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """What a person chose. `update_settings` takes the same names, each optional."""
 
@@ -375,6 +388,12 @@ class NodeApi(Protocol):
     async def diagnose(self) -> Diagnosis:
         """What the network does to this node's connections, from what they met; nothing is
         sent for it."""
+
+    async def simulator(self) -> Simulator:
+        """The pretended censor. not-found: this node has none."""
+
+    async def simulate(self, switch: str, on: bool) -> Simulator:
+        """Let the pretended censor do something, or stop it. not-found."""
 
     async def set_up(self, name: Name, passphrase: Passphrase | None = None) -> Status:
         """Make the identity. Phase new."""

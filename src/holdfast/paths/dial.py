@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
+from collections import deque
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,10 @@ from holdfast.paths import tls
 from holdfast.paths.base import Unreachable
 
 SCHEMES: Final = ("socks5h", "socks5", "http")
+AT_ONCE: Final = 3
+"""Handshakes with one machine that begin within `WITHIN` seconds; with more, some networks drop
+them all for minutes (decisions/2026-11-24-ladder.md)."""
+WITHIN: Final = 4.0
 _SOCKS_NOT_FOUND: Final = 4
 _SOCKS_REFUSED: Final = 5
 
@@ -64,6 +69,7 @@ async def secured(
 ) -> tls.TlsTransport:
     """A connection whose handshake is done, paused, with no protocol yet. Nothing is checked:
     whose key it runs on is the caller's to find out. Raises `Unreachable`."""
+    await _turn(home)
     opening = _Opening()
     layer = tls.TlsLayer(context(classic), opening, server_name=home.host, failed=opening.failed)
     raw = await (_direct(home, layer) if proxy is None else _through(home, layer, proxy))
@@ -72,6 +78,22 @@ async def secured(
     except BaseException:
         raw.abort()
         raise
+
+
+_begun: dict[tuple[str, int], deque[float]] = {}
+
+
+async def _turn(home: Home) -> None:
+    """Wait until a handshake with this machine does not look like too many of them; on this
+    machine itself nobody looks."""
+    if home.host in ("127.0.0.1", "::1", "localhost"):
+        return
+    loop = asyncio.get_running_loop()
+    begun = _begun.setdefault((home.host, home.port), deque(maxlen=AT_ONCE))
+    now = loop.time()
+    turn = max(now, begun[0] + WITHIN) if len(begun) == AT_ONCE else now
+    begun.append(turn)
+    await asyncio.sleep(turn - now)
 
 
 @functools.cache

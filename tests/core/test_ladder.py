@@ -1,0 +1,129 @@
+"""The ladder: which path next, and what is concluded, told as short stories."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.core.ladder import LONGEST_REST, PATHS, REST, SMALL, Ladder, Verdict
+
+HERE = "relay.example:443"
+MINUTE = 60_000
+
+
+def after(*story: tuple) -> Verdict:
+    """The verdict after calls of the ladder, each a method's name and its arguments before the
+    time; a second passes between two."""
+    ladder, now = Ladder(), 1_000
+    for name, *about in story:
+        getattr(ladder, name)(*about, now)
+        now += 1_000
+    return ladder.finding(now).verdict
+
+
+def fails(*kinds: str) -> list[tuple]:
+    """Every path failing so."""
+    return [("failed", HERE, path, kind) for path in PATHS for kind in kinds]
+
+
+YES, NO = ("control", "foreign", True, 5e6), ("control", "foreign", False, 0)
+DOMESTIC, NO_DOMESTIC = ("control", "domestic", True, 5e6), ("control", "domestic", False, 0)
+STORIES: list[tuple[Verdict, list[tuple]]] = [
+    ("unknown", []),
+    ("clear", [("worked", HERE, "websocket")]),
+    ("fingerprint", [("failed", HERE, "websocket", "tls"), ("worked", HERE, "classic")]),
+    ("fingerprint", [("failed", HERE, "websocket", "timeout"), ("worked", HERE, "classic")]),
+    (
+        "freeze",
+        [
+            ("worked", HERE, "websocket"),
+            ("ended", HERE, "websocket", True, 16_000, 5_000),
+            ("worked", HERE, SMALL),
+        ],
+    ),
+    ("clear", [("worked", HERE, "websocket"), ("rate", HERE, 5e6)]),
+    ("throttled", [("worked", HERE, "websocket"), ("rate", HERE, 64_000), YES]),
+    ("away", fails("refused")),
+    ("impostor", fails("pin")),
+    ("offline", fails("connect")),
+    ("offline", [*fails("timeout"), NO, NO_DOMESTIC]),
+    ("address-block", [*fails("timeout"), YES]),
+    ("allowlist", [*fails("timeout"), NO, DOMESTIC]),
+    ("name-block", [*fails("tls"), YES]),
+    ("dns-block", [*fails("dns"), YES]),
+    ("offline", fails("dns")),
+]
+
+
+@pytest.mark.parametrize(("verdict", "story"), STORIES)
+def test_a_story_has_its_verdict(verdict: Verdict, story: list[tuple]) -> None:
+    assert after(*story) == verdict
+
+
+def test_the_best_is_first_and_what_failed_rests() -> None:
+    ladder = Ladder()
+    assert ladder.order(HERE, 0) == list(PATHS)
+    ladder.failed(HERE, "websocket", "tls", 0)
+    assert ladder.order(HERE, 1_000) == ["classic", SMALL, "websocket"]
+    assert ladder.order("other.example:443", 1_000) == list(PATHS)
+    assert ladder.order(HERE, REST["tls"] + 1) == list(PATHS)
+
+
+def test_what_worked_last_goes_first() -> None:
+    ladder = Ladder()
+    ladder.worked(HERE, "classic", 0)
+    assert ladder.order(HERE, 1)[0] == "classic"
+
+
+def test_a_freeze_rests_all_streams_longer_each_time_until_one_carries() -> None:
+    ladder, now = Ladder(), 0
+    rests = []
+    for _ in range(6):
+        ladder.worked(HERE, "websocket", now)
+        ladder.ended(HERE, "websocket", True, 16_000, 5_000, now)
+        assert ladder.order(HERE, now)[0] == SMALL
+        assert not ladder.better(HERE, SMALL, now)
+        began = now
+        while not ladder.better(HERE, SMALL, now):
+            now += 1_000
+        rests.append(now - began)
+    assert rests == sorted(rests)
+    assert rests[0] == REST["frozen"]
+    assert rests[-1] == LONGEST_REST
+    ladder.worked(HERE, "websocket", now)
+    ladder.lasted(HERE, "websocket", now)
+    assert ladder.order(HERE, now + 1)[0] == "websocket"
+
+
+def test_a_connection_that_carried_much_was_not_frozen() -> None:
+    ladder = Ladder()
+    ladder.worked(HERE, "websocket", 0)
+    ladder.ended(HERE, "websocket", True, 10_000_000, 600_000, 1)
+    assert ladder.order(HERE, 2)[0] == "websocket"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(PATHS),
+            st.sampled_from(["worked", "lasted", "ended", *REST]),
+            st.integers(0, 5 * MINUTE),
+        ),
+        max_size=60,
+    )
+)
+def test_whatever_happens_there_is_always_a_path_and_a_verdict(story) -> None:
+    ladder, now = Ladder(), 0
+    for path, what, pause in story:
+        now += pause
+        if what == "worked":
+            ladder.worked(HERE, path, now)
+        elif what == "lasted":
+            ladder.lasted(HERE, path, now)
+        elif what == "ended":
+            ladder.ended(HERE, path, True, pause, pause, now)
+        else:
+            ladder.failed(HERE, path, what, now)
+        assert sorted(ladder.order(HERE, now)) == sorted(PATHS)
+        assert ladder.finding(now).verdict

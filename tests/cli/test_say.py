@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -22,9 +24,17 @@ def test_a_text_cannot_give_orders_to_the_terminal() -> None:
     assert safe("Привет, 世界 👩‍🚀\tok") == "Привет, 世界 👩‍🚀\tok"
 
 
+def commands(parser: ArgumentParser) -> Iterator[ArgumentParser]:
+    """All that do something, with those below others."""
+    if parser._subparsers is None:
+        yield parser
+        return
+    for below in parser._subparsers._group_actions[0].choices.values():  # type: ignore[union-attr]
+        yield from commands(below)
+
+
 def test_every_command_names_a_function_that_exists() -> None:
-    actions = make_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
-    for parser in actions.values():  # type: ignore[union-attr]
+    for parser in commands(make_parser()):
         module, function = parser.get_default("run").split(":")
         assert callable(getattr(import_module(f"holdfast.cli.{module}"), function))
 

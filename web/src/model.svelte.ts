@@ -16,6 +16,7 @@ export type Screen =
   | { at: "call"; contact: string }
   | { at: "invite" }
   | { at: "settings" }
+  | { at: "simulator" }
   | { at: "status" };
 
 /** Messages without a hole; `newest`: they reach to the end, so that news can be added. */
@@ -108,11 +109,29 @@ class Model {
   works(clear: "lineClear" | "statusClear"): string {
     if (this.stage === "away") return this.t("away");
     switch (this.status?.verdict) {
-      case "clear": return this.t(clear);
+      case "clear": return this.network(this.status.network) || this.t(clear);
       case "connecting": return this.t("statusConnecting");
       case "relay-away": return this.t("statusRelayAway");
       case "no-relay": return this.t("statusNoRelay");
-      default: return this.t("statusOffline");
+      default: return this.network(this.status?.network ?? "unknown") || this.t("statusOffline");
+    }
+  }
+
+  /** What is done to connections, in one sentence; empty if nothing is, or nobody knows. */
+  network(what: Status["network"]): string {
+    switch (what) {
+      case "freeze": return this.t("netFreeze");
+      case "throttled": return this.t("netThrottled");
+      case "fingerprint": return this.t("netFingerprint");
+      case "name-block": return this.t("netName");
+      case "dns-block": return this.t("netDns");
+      case "address-block": return this.t("netAddress");
+      case "allowlist": return this.t("netListed");
+      case "impostor": return this.t("netImpostor");
+      case "offline": return this.t("statusOffline");
+      case "away": return this.t("statusRelayAway");
+      case "clear":
+      case "unknown": return "";
     }
   }
 

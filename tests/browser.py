@@ -27,8 +27,8 @@ DIST = Path(__file__).resolve().parents[1] / "web" / "dist" / "index.html"
 class FreshNode(Program):
     """A node that has no name yet."""
 
-    def __init__(self, directory: Path, relay: str) -> None:
-        arguments = ["node", "--home", str(directory), "--relay", relay]
+    def __init__(self, directory: Path, relay: str, *more: str) -> None:
+        arguments = ["node", "--home", str(directory), "--relay", relay, *more]
         super().__init__(directory.name, directory, [*arguments, "--port", "0", "--no-browser"])
 
 
@@ -125,9 +125,9 @@ class Town:
         self.relay = programs.relay()
         self._people: list[Person] = []
 
-    def person(self, directory: str, **options: object) -> Person:
-        """A node without a name, opened in a browser."""
-        node = FreshNode(self._programs.directory / directory, self.relay.address)
+    def person(self, directory: str, *more: str, **options: object) -> Person:
+        """A node without a name, started with `more` arguments, opened in a browser."""
+        node = FreshNode(self._programs.directory / directory, self.relay.address, *more)
         self._programs._all.append(node)
         node.start()
         person = Person(self._browser, node, **options)

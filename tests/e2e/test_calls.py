@@ -169,3 +169,14 @@ def test_what_one_hears_of_oneself(town) -> None:
     expect(anna.page.get_by_text("That is how you sound.")).to_have_count(0, timeout=20_000)
     expect(anna.page.locator("select").filter(has_text="Fake Audio Input")).to_have_count(1)
     assert anna.errors == []
+
+
+def test_on_the_smallest_phone_the_conversations_head_is_one_line(town) -> None:
+    anna, _ = town.pair()
+    anna.page.set_viewport_size({"width": 320, "height": 640})
+    buttons = anna.page.locator("header.talk-bar > button")
+    boxes = [button.bounding_box() for button in buttons.all() if button.is_visible()]
+    middles = [box["y"] + box["height"] / 2 for box in boxes if box is not None]
+    assert len(middles) == 4
+    assert max(middles) - min(middles) < 5
+    assert anna.page.evaluate("() => document.documentElement.scrollWidth") <= 320

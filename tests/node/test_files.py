@@ -326,3 +326,25 @@ async def test_pictures_keep_what_was_said_of_them_and_the_same_key_is_one_messa
             await anna.send_file("Boris", upload, "x", thumb="PHN2Zz4=")
         with pytest.raises(ApiError):
             await anna.send_file("Boris", upload, "x", thumb="%%%")
+
+
+async def test_who_answers_a_file_quotes_what_it_is(tmp_path: Path) -> None:
+    async with two(tmp_path) as (anna, boris, of_anna, _):
+        for kind, type, head, quoted in (
+            ("file", "", b"", "a.bin"),
+            ("voice", "audio/ogg", b"OggS", ""),
+            ("picture", "image/png", b"\x89PNG\r\n\x1a\n", "a.bin"),
+        ):
+            await send(of_anna, head + bytes(100), kind=kind, type=type)
+            got = await until(
+                lambda: boris.messages("Anna"),
+                lambda page, kind=kind: (
+                    bool(page.messages)
+                    and page.messages[-1].file is not None
+                    and page.messages[-1].file.kind == kind
+                ),
+            )
+            mine = await boris.send("Anna", "I see", reply_to=got.messages[-1].id)
+            assert mine.reply_to is not None
+            assert (mine.reply_to.file, mine.reply_to.text) == (kind, quoted)
+        assert (await anna.contacts())[0].name == "Boris"

@@ -63,7 +63,9 @@ export interface Reaction {
 export interface Quote {
   id: string;
   mine: boolean;
+  /** Of a file its name, of a voice note nothing. */
   text: string;
+  file: "file" | "picture" | "voice" | null;
 }
 
 export interface Attachment {

@@ -118,15 +118,17 @@ class Reaction(Struct, frozen=True, kw_only=True):
     at: Millis
 
 
+FileKind = Literal["file", "picture", "voice"]
+
+
 class Quote(Struct, frozen=True, kw_only=True):
     """The replied-to message as it is now; `text` is empty when it is gone."""
 
     id: Id
     mine: bool
     text: str
-
-
-FileKind = Literal["file", "picture", "voice"]
+    """Of a file its name, of a voice note nothing."""
+    file: FileKind | None = None
 
 
 class Attachment(Struct, frozen=True, kw_only=True):

@@ -124,14 +124,17 @@ def _message(db: apsw.Connection, found: tuple[Any, ...]) -> schema.Message:
 def _quote(db: apsw.Connection, contact: str, mid: bytes, mine: int) -> schema.Quote:
     found = row(
         db,
-        "SELECT id, text FROM message WHERE contact = ? AND mine = ? AND mid = ?",
+        "SELECT m.id, m.text, f.kind FROM message m LEFT JOIN file f ON f.message = m.id"
+        " WHERE m.contact = ? AND m.mine = ? AND m.mid = ?",
         contact,
         mine,
         mid,
     )
     if found is None:
         return schema.Quote(id="", mine=bool(mine), text="")
-    return schema.Quote(id=str(found[0]), mine=bool(mine), text=found[1][:QUOTED])
+    id, text, kind = found
+    shown = "" if kind == "voice" else text[:QUOTED]
+    return schema.Quote(id=str(id), mine=bool(mine), text=shown, file=kind)
 
 
 _CONTACT: Final = (

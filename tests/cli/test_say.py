@@ -70,3 +70,13 @@ def test_help_imports_no_cryptography() -> None:
 def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == Exit.OK
     assert "invitations" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rate", ["nan", "-1", "0", "1e9", "inf"])
+def test_a_rate_that_makes_no_sense_is_refused_before_a_relay_starts(
+    rate: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["relay", "--data", str(tmp_path / "r"), "--listen", "127.0.0.1:0", "--rate", rate]
+    assert main(words) == Exit.USAGE
+    assert "MiB a second" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()

@@ -61,6 +61,9 @@ def _programs(commands: Any) -> None:
     relay.add_argument("--cert", type=Path, metavar="FILE", help="PEM certificate chain")
     relay.add_argument("--key", type=Path, metavar="FILE", help="PEM key of --cert")
     relay.add_argument("--decoy", type=Path, metavar="DIR", help="pages that strangers see")
+    relay.add_argument(
+        "--rate", type=float, metavar="MIB", help="MiB a second that one connection may bring (128)"
+    )
     relay.add_argument("--advertise", metavar="HOST:PORT", help="where nodes reach it")
     node = _call(commands, "node", "programs:node", "run a node: your side of Holdfast")
     node.add_argument("--relay", metavar="ADDRESS", action="append", default=[])

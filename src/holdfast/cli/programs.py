@@ -13,6 +13,8 @@ def relay(asked: argparse.Namespace) -> None:
     """Run a relay until it is stopped."""
     import uvloop
 
+    from holdfast.core.log.limits import Limits
+    from holdfast.relay.limits import RelayLimits
     from holdfast.relay.program import RelayError, run
 
     host, colon, port = asked.listen.rpartition(":")
@@ -20,6 +22,11 @@ def relay(asked: argparse.Namespace) -> None:
         raise Trouble("--listen takes HOST:PORT, for example 0.0.0.0:443", Exit.USAGE)
     if (asked.cert is None) != (asked.key is None):
         raise Trouble("--cert and --key go together", Exit.USAGE)
+    limits = RelayLimits()
+    if asked.rate is not None:
+        if not 0.001 <= asked.rate <= 100_000:
+            raise Trouble("--rate takes MiB a second, for example 2 or 0.5", Exit.USAGE)
+        limits = RelayLimits(connection=Limits(bytes_per_second=int(asked.rate * 2**20)))
     try:
         uvloop.run(
             run(
@@ -29,6 +36,7 @@ def relay(asked: argparse.Namespace) -> None:
                 key=asked.key,
                 advertise=asked.advertise,
                 decoy=asked.decoy,
+                limits=limits,
                 say=lambda address: show({"address": address}, asked.json, address),
             )
         )

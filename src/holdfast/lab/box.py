@@ -139,7 +139,7 @@ class Box:
             flow.packets += 1
             if sent:
                 flow.sent += len(piece)
-                flow.records += piece[:1] == b"\x17" and flow.hello is not None
+                flow.walk(piece)
             else:
                 flow.received += len(piece)
             now = time.monotonic()

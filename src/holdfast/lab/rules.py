@@ -19,6 +19,9 @@ SEGMENT: Final = 1_400
 """Bytes that are counted as one packet, where packets cannot be seen."""
 
 
+APPLICATION_DATA: Final = 0x17
+
+
 class Act(IntEnum):
     """Harder ones are higher."""
 
@@ -45,6 +48,24 @@ class Flow:
     packets: int = 0
     records: int = 0
     """TLS records of application data from the client; the first ends the handshake."""
+    _left: int = 0
+    _head: bytes = b""
+
+    def walk(self, data: bytes) -> None:
+        """Count the records that begin in what the client sends."""
+        while self.hello is not None and data:
+            if self._left:
+                skipped = min(self._left, len(data))
+                self._left -= skipped
+                data = data[skipped:]
+                continue
+            taken = 5 - len(self._head)
+            self._head += data[:taken]
+            data = data[taken:]
+            if len(self._head) == 5:
+                self.records += self._head[0] == APPLICATION_DATA
+                self._left = int.from_bytes(self._head[3:], "big")
+                self._head = b""
 
     @property
     def name(self) -> str:

@@ -35,10 +35,16 @@ from holdfast.core.seal.link import BadLink, Link
 from holdfast.core.seal.pairwise import Pairwise
 from holdfast.core.seal.verification import Verification
 from holdfast.drive import http
+from holdfast.lab import hello
 from holdfast.node import rpc
+from holdfast.paths.exchange import Ask, BadExchange, Incoming, Tell
 from holdfast.testing.entropy import seeded
 from holdfast.testing.pairs import NOW, Met, home, meet
 
+HELLO = bytes.fromhex(
+    "160301004c01000048030300000000000000000000000000000000000000000000000000000000000000000000"
+    "0213010100001d00000012001000000d72656c61792e6578616d706c65002b0003020304"
+)
 SECRETS = caps.Caps.make(bytes(range(128)))
 LOG = SECRETS.log_id(bytes(32))
 
@@ -257,6 +263,25 @@ def call_frame(data: bytes) -> None:
         assert frames.decode(frames.encode(found)) == found
 
 
+def exchanged(data: bytes) -> None:
+    """Small exchanges, from either side, and the stream in them."""
+    for kind in (Ask, Tell):
+        with contextlib.suppress(BadExchange):
+            found = kind.decode(data)
+            assert found.encode() == data
+            Incoming().feed(0, found.data)
+    with contextlib.suppress(BadExchange):
+        stream = Incoming()
+        for at in range(0, len(data), 7):
+            stream.feed(at, data[at : at + 9])
+
+
+def client_hello(data: bytes) -> None:
+    """What a client says first."""
+    with contextlib.suppress(hello.NotHello, hello.Incomplete):
+        assert hello.read(data).ja4
+
+
 def call_said(data: bytes) -> None:
     """Everything a contact can do to a call: steps, frames, and silence."""
     for outgoing in (True, False):
@@ -456,6 +481,14 @@ def _targets() -> dict[str, Target]:
                 call("update_settings", theme="dark", timer=60),
             ),
         ),
+        "exchange": Target(
+            exchanged,
+            (
+                Ask(bytes(16), 0, 0, 5_000, 25, b"\0\0\0\1x").encode(),
+                Tell(5, b"\0\0\0\2hi\0\0\0\0").encode(),
+            ),
+        ),
+        "client-hello": Target(client_hello, (HELLO,)),
         "http": Target(http_request, (GET, GET + POST, CHUNKED + GET, UPGRADE)),
     }
 

@@ -36,6 +36,8 @@ GLANCE: Final = 0.05
 MEETING: Final = 60.0
 CALM: Final = 10.0
 """Seconds of a call after the censor began in which it must still be heard at the end."""
+SLOWEST: Final = 2_000
+"""Bytes a second that a file must make."""
 HOPELESS: Final = 5.0
 """Seconds for anything when there was no connection at all."""
 LAST: Final = 150
@@ -49,8 +51,9 @@ class Patience:
 
     connect: float = 60
     text: float = 30
-    voice: float = 120
-    file: float = 300
+    voice: float = 60
+    file: float = 60
+    """And beyond that what the size takes at `SLOWEST`."""
     call: float = 45
 
 
@@ -166,7 +169,10 @@ async def play(
             "connect": (lambda: _connected(anna), patience.connect),
             "text": (lambda: _text(anna, boris), patience.text),
             "voice": (lambda: _file(anna, boris, "voice", dice.randbytes(24_000)), patience.voice),
-            "file": (lambda: _file(anna, boris, "file", dice.randbytes(size)), patience.file),
+            "file": (
+                lambda: _file(anna, boris, "file", dice.randbytes(size)),
+                patience.file + size / SLOWEST,
+            ),
             "call": (lambda: _call(anna, boris), patience.call),
         }
         for name in columns:

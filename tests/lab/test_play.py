@@ -1,0 +1,28 @@
+"""Scenarios played with real programs: a sample; `holdfast lab run --all` plays them all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from holdfast.lab import play, scenarios
+from holdfast.lab.play import Patience, Row
+
+
+@pytest.mark.timeout(240)
+async def test_what_gets_through_a_freeze_a_listed_fingerprint_and_nothing(tmp_path: Path) -> None:
+    rows: dict[str, Row] = {}
+    columns = ("connect", "text", "voice")
+    async with play.stage(tmp_path) as made:
+        for id in ("ja4-list", "tcp16-20", "shutdown"):
+            patience = Patience(connect=15) if id == "shutdown" else None
+            one = scenarios.find(id)
+            rows[id] = await play.play(made, one, columns=columns, patience=patience)
+    for id in ("ja4-list", "tcp16-20"):
+        assert None not in rows[id].seconds.values(), rows[id]
+        assert rows[id].verdict == rows[id].expected, rows[id]
+    assert set(rows["shutdown"].seconds.values()) == {None}
+    lines = play.table(list(rows.values())).splitlines()
+    assert lines[0].startswith("| scenario | connect | text |")
+    assert "| no | no | no |" in lines[-1]

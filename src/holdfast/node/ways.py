@@ -54,13 +54,15 @@ class Ways:
                     trying, timeout=wait, return_when=asyncio.FIRST_COMPLETED
                 )
                 for task in done:
-                    trying.pop(task)
                     if (error := task.exception()) is None:
+                        del trying[task]
                         return task.result().adopt(handler)
+                    del trying[task]
                     first = first or error
         finally:
             for task in trying:
-                task.cancel()
+                if not task.cancel() and not task.cancelled() and task.exception() is None:
+                    task.result().close("another way was quicker")
         raise first or Unreachable("connect", f"there is no way to {home.label}")
 
     async def _try(self, path: str, home: Home, handler: Handler) -> _Watched:

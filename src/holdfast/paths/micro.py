@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
@@ -38,6 +39,9 @@ TRIES: Final = 4
 """Exchanges in a row that may fail before this path is given up."""
 MANY: Final = 64 * 1024
 """Bytes that wait here at which the sender is asked for patience; below a quarter it goes on."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Rate:
@@ -121,6 +125,7 @@ class _Micro:
         for frame in early:
             handler.on_frame(frame)
         self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._over)
 
     async def _run(self) -> None:
         """One loop waits for what comes; another brings what goes when the first is waiting."""
@@ -130,10 +135,14 @@ class _Micro:
                 both.create_task(self._speak())
         except* Unreachable as error:
             self._reason = self._reason or str(error.exceptions[0])
-        finally:
-            self._ended = True
-            if self._handler is not None:
-                self._handler.on_closed(self._reason or "the connection was closed")
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._ended = True
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._reason = self._reason or "the path broke"
+            _log.error("small exchanges ended", exc_info=error)
+        if self._handler is not None:
+            self._handler.on_closed(self._reason or "the connection was closed")
 
     async def _listen(self) -> None:
         while True:

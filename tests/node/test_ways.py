@@ -1,0 +1,141 @@
+"""Which path a node takes, with paths that do as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from chatters import relay
+
+from holdfast.core.caps import Home
+from holdfast.core.ladder import SMALL
+from holdfast.node import ways
+from holdfast.node.ways import Ways, paths
+from holdfast.paths import websocket
+from holdfast.paths.base import Channel, Handler, Kind, Unreachable
+
+HOME = Home("relay.example", 443, bytes(16), bytes(32))
+
+
+class Line:
+    """A channel that does nothing, and its owner's handler."""
+
+    def __init__(self) -> None:
+        self.handler: Handler | None = None
+        self.sent: list[bytes] = []
+        self.ended = ""
+        self.buffered = 0
+
+    def send(self, frame: bytes) -> None:
+        self.sent.append(frame)
+
+    def close(self, reason: str = "") -> None:
+        self.ended = reason
+        assert self.handler is not None
+        self.handler.on_closed(reason)
+
+
+class Owner:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.closed: list[str] = []
+
+    def on_frame(self, frame: bytes) -> None:
+        self.frames.append(frame)
+
+    def on_drained(self) -> None:
+        pass
+
+    def on_closed(self, reason: str) -> None:
+        self.closed.append(reason)
+
+
+class Paths:
+    """Each works at once, fails with a kind, or hangs."""
+
+    def __init__(self, **how: str) -> None:
+        self.lines: dict[str, Line] = {}
+        self.tried: list[str] = []
+        self.now = 1_000
+        all = {name.replace("_", "-"): self._path(name, kind) for name, kind in how.items()}
+        self.ways = Ways(all, lambda: self.now)
+
+    def _path(self, name: str, how: str):
+        async def connect(home: Home, handler: Handler) -> Channel:
+            self.tried.append(name)
+            if how == "hangs":
+                await asyncio.get_running_loop().create_future()
+            if how != "works":
+                kind: Kind = how  # type: ignore[assignment]
+                raise Unreachable(kind, f"{name}: {how}")
+            line = self.lines[name] = Line()
+            line.handler = handler
+            return line
+
+        return connect
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways, "HEAD_START", 20)
+
+
+async def test_the_best_that_works_is_taken_and_no_other_is_tried() -> None:
+    world, owner = Paths(websocket="works", classic="works", micro="works"), Owner()
+    channel = await world.ways.connect(HOME, owner)
+    assert world.tried == ["websocket"]
+    channel.send(b"hello")
+    line = world.lines["websocket"]
+    assert line.sent == [b"hello"]
+    assert line.handler is not None
+    line.handler.on_frame(b"hi")
+    assert owner.frames == [b"hi"]
+    channel.close("enough")
+    assert owner.closed == ["enough"]
+
+
+async def test_what_fails_or_hangs_is_passed_over_two_at_once_at_most() -> None:
+    world = Paths(websocket="tls", classic="hangs", micro="works")
+    await world.ways.connect(HOME, Owner())
+    assert world.tried == ["websocket", "classic", "micro"]
+    world = Paths(websocket="hangs", classic="hangs", micro="works")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await world.ways.connect(HOME, Owner())
+    assert world.tried == ["websocket", "classic"]
+
+
+async def test_when_nothing_works_the_best_ones_reason_is_told() -> None:
+    world = Paths(websocket="timeout", classic="tls", micro="tls")
+    with pytest.raises(Unreachable, match="websocket: timeout"):
+        await world.ways.connect(HOME, Owner())
+    assert world.ways.finding().verdict == "name-block"
+
+
+async def test_a_freeze_leads_to_small_exchanges_and_is_said() -> None:
+    world = Paths(websocket="works", classic="works", micro="works")
+    first = Owner()
+    channel = await world.ways.connect(HOME, first)
+    channel.send(bytes(16_000))
+    world.now += 5_000
+    world.lines["websocket"].close(websocket.STALLED)
+    assert first.closed == [websocket.STALLED]
+    await world.ways.connect(HOME, Owner())
+    assert world.tried == ["websocket", SMALL]
+    assert world.ways.finding().verdict == "freeze"
+
+
+async def test_all_paths_reach_a_real_relay(tmp_path: Path) -> None:
+    async with relay(tmp_path / "relay") as home:
+        for path in paths().values():
+            owner = Owner()
+            channel = await path(home, owner)
+            channel.close("enough")
+            for _ in range(100):
+                if owner.closed:
+                    break
+                await asyncio.sleep(0.01)
+            assert owner.closed == ["enough"]

@@ -1,9 +1,10 @@
 """The path for networks on which connections freeze after some kilobytes: small HTTPS exchanges.
 
 Each connection carries one exchange of a few kilobytes, its TLS handshake counted, and ends before
-the network would freeze it. One may wait at the relay for what comes, another brings what goes;
-never more. How many connections a minute there may be, and how large an exchange, is adapted to
-what passes. Slow, and good for text, voice notes and patience. Source: spec/paths.md.
+the network would freeze it. It waits at the relay for what comes; when there is something to
+bring, it is given up for one that brings it. How many connections a minute there may be is bounded,
+how large an exchange is follows what passes. Slow, and good for text, voice notes and patience.
+Source: spec/paths.md.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import contextlib
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
 import h11
@@ -35,6 +35,8 @@ A_MINUTE: Final = 12
 """New connections within any minute."""
 EAGER: Final = 6
 """Of them so many at once; the others are spread over the rest of the minute."""
+ANSWER_WAIT: Final = 1
+"""Seconds that an exchange which brings something waits for the answer to it."""
 TRIES: Final = 4
 """Exchanges in a row that may fail before this path is given up."""
 MANY: Final = 64 * 1024
@@ -128,13 +130,25 @@ class _Micro:
         self._task.add_done_callback(self._over)
 
     async def _run(self) -> None:
-        """One loop waits for what comes; another brings what goes when the first is waiting."""
+        """One exchange after the other: it brings what is there, else waits for what comes, until
+        there is something to bring."""
         try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._listen())
-                both.create_task(self._speak())
-        except* Unreachable as error:
-            self._reason = self._reason or str(error.exceptions[0])
+            while True:
+                self._news.clear()
+                if self._out.waiting:
+                    self._deliver(await self._carefully(ANSWER_WAIT))
+                    continue
+                waiting = asyncio.create_task(self._carefully(MAX_WAIT))
+                news = asyncio.create_task(self._news.wait())
+                try:
+                    await asyncio.wait((waiting, news), return_when=asyncio.FIRST_COMPLETED)
+                    if waiting.done():
+                        self._deliver(waiting.result())
+                finally:
+                    waiting.cancel()
+                    news.cancel()
+        except Unreachable as error:
+            self._reason = self._reason or str(error)
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._ended = True
@@ -144,22 +158,11 @@ class _Micro:
         if self._handler is not None:
             self._handler.on_closed(self._reason or "the connection was closed")
 
-    async def _listen(self) -> None:
-        while True:
-            self._deliver(await self._carefully(lambda: self._exchange(wait=MAX_WAIT)))
-
-    async def _speak(self) -> None:
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._out.waiting:
-                self._deliver(await self._carefully(lambda: self._exchange(wait=0)))
-
-    async def _carefully(self, act: Callable[[], object]) -> list[bytes]:
+    async def _carefully(self, wait: int) -> list[bytes]:
         """An exchange, again if it fails: smaller, and a little later."""
         while True:
             try:
-                frames: list[bytes] = await act()  # type: ignore[misc]
+                frames = await self._exchange(wait)
             except Unreachable as error:
                 self._failed += 1
                 self._piece = max(LEAST_PIECE, self._piece * 2 // 3)
@@ -188,8 +191,6 @@ class _Micro:
             self._rate.made(loop.time())
         data = self._out.take(self._out.base, self._piece)
         room = max(0, self._piece - len(data))
-        if data and wait:
-            wait = 0
         ask = Ask(self._session, self._out.base, self._in.have, room, wait, data)
         try:
             async with asyncio.timeout(EXCHANGE_SECONDS + wait):

@@ -39,7 +39,17 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
         [
             ("worked", HERE, "websocket"),
             ("ended", HERE, "websocket", True, 16_000, 5_000),
+            *[("worked", HERE, "websocket")] * 5,
+            ("ended", HERE, "websocket", True, 16_000, 5_000),
             ("worked", HERE, SMALL),
+        ],
+    ),
+    (
+        "clear",  # once may be a tunnel
+        [
+            ("worked", HERE, "websocket"),
+            ("ended", HERE, "websocket", True, 16_000, 5_000),
+            ("worked", HERE, "websocket"),
         ],
     ),
     ("clear", [("worked", HERE, "websocket"), ("rate", HERE, 5e6)]),
@@ -78,8 +88,13 @@ def test_what_worked_last_goes_first() -> None:
 
 def test_a_freeze_rests_all_streams_longer_each_time_until_one_carries() -> None:
     ladder, now = Ladder(), 0
+    ladder.ended(HERE, "websocket", True, 16_000, 5_000, now)
+    assert ladder.order(HERE, now)[0] == "websocket"
     rests = []
+    ladder.ended(HERE, "classic", True, 16_000, 5_000, now + 1_000)
+    assert ladder.order(HERE, now)[0] == "websocket"  # both at once are one
     for _ in range(6):
+        now += 5_000
         ladder.worked(HERE, "websocket", now)
         ladder.ended(HERE, "websocket", True, 16_000, 5_000, now)
         assert ladder.order(HERE, now)[0] == SMALL

@@ -40,7 +40,10 @@ HEAD_START: Final = 3_000
 """What the first path has before a second is tried beside it: never more than two at once."""
 FREEZE_BYTES: Final = 64 * 1024
 """A connection that goes silent before so much has passed was frozen, not merely lost."""
-FREEZE_MS: Final = 30_000
+FREEZE_MS: Final = 40_000
+ONE_EVENT: Final = 4_000
+FREEZES: Final = 2
+"""So many are a censor's; one is a tunnel, or a lid that was closed."""
 REMEMBERED: Final = 300_000
 """How long what was seen counts for the verdict."""
 SLOW: Final = 160_000
@@ -70,6 +73,8 @@ class _Place:
     """The path that worked last."""
     rate: float = 0
     rated: int = 0
+    froze: list[int] = field(default_factory=list)
+    """When connections did, lately, with none since that lasted."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,7 @@ class Ladder:
         """A connection carried more than what a freeze lets pass, or stood for long."""
         one = self._at(place, path)
         one.kind, one.fails, one.until = "", 0, 0
+        self._places[place].froze = []
 
     def failed(self, place: str, path: str, kind: str, now: int) -> None:
         """A connection could not be made, for a reason as in `paths.base.Kind`."""
@@ -144,7 +150,13 @@ class Ladder:
         one = self._at(place, path)
         one.up = max(0, one.up - 1)
         one.worked = now
-        if stalled and size < FREEZE_BYTES and age < FREEZE_MS + 10_000 and path != SMALL:
+        if not stalled or size >= FREEZE_BYTES or age >= FREEZE_MS or path == SMALL:
+            return
+        known = self._places[place]
+        if known.froze and now - known.froze[-1] < ONE_EVENT:
+            return  # connections beside each other froze together
+        known.froze = [*(at for at in known.froze if now - at < REMEMBERED), now]
+        if len(known.froze) >= FREEZES or one.kind == "frozen":
             # Streams are frozen alike, whatever their fingerprint.
             for other in self.paths:
                 if other != SMALL:
@@ -174,7 +186,7 @@ class Ladder:
             return Finding("unknown")
         up = [name for name, place in places.items() if any(p.up for p in place.paths.values())]
         found = [self._place(name, places[name], now) for name in up or places]
-        order = ["clear", "throttled", "fingerprint", "freeze", "impostor", "away"]
+        order = ["freeze", "fingerprint", "throttled", "clear", "impostor", "away"]
         found.sort(key=lambda one: order.index(one.verdict) if one.verdict in order else len(order))
         return found[0]
 
@@ -199,7 +211,7 @@ class Ladder:
         facts: tuple[str, ...],
         now: int,
     ) -> Finding:
-        if "frozen" in kinds.values() and SMALL in working:
+        if "frozen" in kinds.values():
             return Finding("freeze", facts)
         other = {kinds.get(path, "") for path in STREAMS if path not in working}
         if other & {"tls", "timeout", "closed"} and working[0] != self.paths[0]:

@@ -225,7 +225,7 @@ def browser() -> None:
 
 def speech() -> None:
     """Recorded speech, by which tests tell how well a call is understood."""
-    if not any(Path("/usr/share/asterisk/sounds/en").glob("*.g722")):
+    if not any(Path("/usr/share/asterisk/sounds/en_US_f_Allison").glob("*.g722")):
         debian(["asterisk-core-sounds-en-g722"], "Testing how calls sound")
 
 

@@ -79,7 +79,7 @@ def test_ring_answer_talk_mute_and_hang_up(town) -> None:
 
     anna.page.keyboard.press("Control+Shift+E")
     expect(screen(boris.page)).to_contain_text("The call has ended.")
-    boris.page.get_by_role("button", name="Write").click()
+    boris.page.get_by_role("button", name="Write", exact=True).click()
     expect(boris.page.locator(".call-entry")).to_contain_text("Called you")
     expect(anna.page.locator(".call-entry")).to_contain_text("You called")
     assert anna.errors == boris.errors == []

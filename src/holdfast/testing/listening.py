@@ -16,7 +16,7 @@ from pystoi import stoi as _stoi
 from scipy.signal import correlate
 
 RATE: Final = 48_000
-SPEECH: Final = Path("/usr/share/asterisk/sounds/en")
+SPEECH: Final = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 LONG: Final = 8.0
 """Seconds of a clip at least."""
 G722_BYTES: Final = 8000

@@ -53,6 +53,7 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
         ],
     ),
     ("clear", [("worked", HERE, "websocket"), ("rate", HERE, 5e6)]),
+    ("clear", [("worked", HERE, "websocket"), ("rate", HERE, 50_000)]),  # as slow as a call
     ("throttled", [("worked", HERE, "websocket"), ("rate", HERE, 64_000), YES]),
     ("away", fails("refused")),
     ("impostor", fails("pin")),

@@ -219,7 +219,7 @@ class Ladder:
         fast = max((c[1] for c in self._controls.values()), default=0)
         if place.rate and place.rate < SLOW and now - place.rated < REMEMBERED:
             slow = f"{name}: {place.rate / 1000:.0f} kbit/s"
-            if fast > FASTER * place.rate or not fast:
+            if fast > FASTER * place.rate:  # else it may be who sends that is slow, or a call
                 return Finding("throttled", (slow, *self._said(now)))
         return Finding("clear", (f"{name} by {working[0]}: works",))
 

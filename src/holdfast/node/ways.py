@@ -15,6 +15,8 @@ from holdfast.paths.base import Channel, Handler, Unreachable
 Path = Callable[[Home, Handler], Awaitable[Channel]]
 RATE_BYTES: Final = 16 * 1024
 """What must pass without a pause before a rate is believed."""
+LARGE: Final = 8 * 1024
+"""Bytes of a frame that tells of a rate: a call's frames are as slow as speech."""
 LOOK_SECONDS: Final = 20.0
 
 
@@ -163,7 +165,7 @@ class _Watched:
         if not self._told and self._size > FREEZE_BYTES:
             self._told = True
             self._ladder.lasted(self._place, self._path, now)
-        if not measured:
+        if not measured or size < LARGE:
             return
         if now - self._last > 1_500:
             self._burst, self._burst_size = now, 0

@@ -129,7 +129,8 @@ def load(proof: Proof) -> Callable[[int, int, Path], dict[str, Any]]:
     path = ROOT / proof.file
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
-    sys.path.insert(0, str(path.parent))  # tests import what is beside them
+    # Tests import what is beside them, and what all share.
+    sys.path[:0] = [str(path.parent), str(ROOT / "tests")]
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

@@ -76,7 +76,7 @@ def test_the_best_is_first_and_what_failed_rests() -> None:
     ladder = Ladder()
     assert ladder.order(HERE, 0) == list(PATHS)
     ladder.failed(HERE, "websocket", "tls", 0)
-    assert ladder.order(HERE, 1_000) == ["classic", SMALL, "websocket"]
+    assert ladder.order(HERE, 1_000) == ["classic", "browser", SMALL, "websocket"]
     assert ladder.order("other.example:443", 1_000) == list(PATHS)
     assert ladder.order(HERE, REST["tls"] + 1) == list(PATHS)
 

@@ -11,6 +11,16 @@ from holdfast.lab.play import Patience, Row
 
 
 @pytest.mark.timeout(240)
+async def test_a_browsers_hello_gets_through_where_ours_are_listed(tmp_path: Path) -> None:
+    async with play.stage(tmp_path) as made:
+        listed = {"listed": 2.0, "reset": 0.0}
+        row = await play.play(made, scenarios.find("ja4-list"), listed, columns=("connect", "text"))
+    assert None not in row.seconds.values(), row
+    assert row.verdict == "fingerprint"
+    assert any("by browser: works" in fact for fact in row.evidence)
+
+
+@pytest.mark.timeout(240)
 async def test_what_gets_through_a_freeze_a_listed_fingerprint_and_nothing(tmp_path: Path) -> None:
     rows: dict[str, Row] = {}
     columns = ("connect", "text", "voice")

@@ -68,7 +68,9 @@ class Paths:
             self.tried.append(name)
             if how == "hangs":
                 await asyncio.get_running_loop().create_future()
-            if how != "works":
+            if how == "late":
+                await asyncio.sleep(0.05)
+            elif how != "works":
                 kind: Kind = how  # type: ignore[assignment]
                 raise Unreachable(kind, f"{name}: {how}")
             line = self.lines[name] = Line()
@@ -81,6 +83,7 @@ class Paths:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ways, "HEAD_START", 20)
+    monkeypatch.setattr(ways, "PATIENCE", 5_000)
 
 
 async def test_the_best_that_works_is_taken_and_no_other_is_tried() -> None:
@@ -106,6 +109,30 @@ async def test_what_fails_or_hangs_is_passed_over_two_at_once_at_most() -> None:
         async with asyncio.timeout(0.2):
             await world.ways.connect(HOME, Owner())
     assert world.tried == ["websocket", "classic"]
+
+
+async def test_what_hangs_makes_room_for_what_was_not_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ways, "PATIENCE", 50)
+    world = Paths(websocket="hangs", classic="hangs", browser="hangs", micro="works")
+    await world.ways.connect(HOME, Owner())
+    assert world.tried == ["websocket", "classic", "browser", "micro"]
+    assert world.ways.ladder.order(HOME.label, world.now + 1)[0] == "micro"
+
+
+async def test_a_better_path_that_is_late_is_no_block_and_one_that_never_answers_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ways, "LINGER", 0.1)
+    monkeypatch.setattr(ways, "HEAD_START", 20)
+    for how, verdict in (("late", "clear"), ("hangs", "fingerprint")):
+        world = Paths(websocket=how, classic="works")
+        await world.ways.connect(HOME, Owner())
+        assert world.ways.finding().verdict == "clear"
+        await asyncio.sleep(0.3)
+        assert world.ways.finding().verdict == verdict
+    assert not world.ways._slower
 
 
 async def test_when_nothing_works_the_best_ones_reason_is_told() -> None:

@@ -26,7 +26,7 @@ Verdict = Literal[
     "unknown",
 ]
 Control = Literal["domestic", "foreign"]
-STREAMS: Final = ("websocket", "classic")
+STREAMS: Final = ("websocket", "classic", "browser")
 """Paths whose connections last, in the order of preference."""
 SMALL: Final = "micro"
 PATHS: Final = (*STREAMS, SMALL)
@@ -38,6 +38,8 @@ REST: Final = {
 LONGEST_REST: Final = 600_000
 HEAD_START: Final = 3_000
 """What the first path has before a second is tried beside it: never more than two at once."""
+PATIENCE: Final = 7_000
+"""What a path has while others wait that were not tried at all."""
 FREEZE_BYTES: Final = 64 * 1024
 """A connection that goes silent before so much has passed was frozen, not merely lost."""
 FREEZE_MS: Final = 40_000

@@ -38,6 +38,8 @@ CALM: Final = 10.0
 """Seconds of a call after the censor began in which it must still be heard at the end."""
 SLOWEST: Final = 2_000
 """Bytes a second that a file must make."""
+CONCLUDED: Final = 12.0
+"""Seconds after arriving when the node is asked for its verdict, or later."""
 HOPELESS: Final = 5.0
 """Seconds for anything when there was no connection at all."""
 LAST: Final = 150
@@ -164,6 +166,7 @@ async def play(
     row = Row(scenario.id, scenario.usual | (changed or {}), expected=scenario.verdict)
     dice = Random(seed)
     await made.arrive(scenario.at(made.world, seed, **(changed or {})))
+    began = time.monotonic()
     async with made.people() as (anna, boris):
         acts: dict[str, tuple[Callable[[], Awaitable[object]], float]] = {
             "connect": (lambda: _connected(anna), patience.connect),
@@ -182,6 +185,7 @@ async def play(
                 if row.seconds.get("connect", 0) is None:
                     seconds = min(seconds, HOPELESS)
                 row.seconds[name] = await timed(act, seconds)
+        await asyncio.sleep(max(0, began + CONCLUDED - time.monotonic()))
         found = await anna.node.diagnose()
         row.verdict, row.evidence = found.network, found.evidence
     if "in call" in columns:

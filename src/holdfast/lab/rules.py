@@ -144,15 +144,16 @@ class NameBlock(Rule):
 
 @dataclass
 class Fingerprint(Rule):
-    """A listed ClientHello. Without a list: the first one that is seen from now on."""
+    """A listed ClientHello. `learns` of those seen from now on are put on the list."""
 
     act: Act
+    learns: int = 1
     listed: set[str] = field(default_factory=set)
 
     def begins(self, flow: Flow, now: float) -> Act:
         if flow.hello is None:
             return Act.PASS
-        if not self.listed:
+        if len(self.listed) < self.learns:
             self.listed.add(flow.hello.ja4)
         return self.act if flow.hello.ja4 in self.listed else Act.PASS
 

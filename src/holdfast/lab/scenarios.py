@@ -140,12 +140,15 @@ _add(
 )
 _add(
     "ja4-list",
-    "A listed TLS fingerprint is reset.",
+    "Listed TLS fingerprints are reset, or dropped.",
     "Russia, April-June 2026, tdesktop#30733 (F)",
-    "classic",
+    "classic browser",
     "fingerprint",
-    lambda world, p, dice: [rules.Fingerprint(Act.RESET if p["reset"] >= 0.5 else Act.DROP)],
+    lambda world, p, dice: [
+        rules.Fingerprint(Act.RESET if p["reset"] >= 0.5 else Act.DROP, round(p["listed"]))
+    ],
     reset=(1, 0, 1),
+    listed=(1, 1, 2),
 )
 _add(
     "appdata-drop",

@@ -8,8 +8,16 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from holdfast.core.caps import Home
-from holdfast.core.ladder import FREEZE_BYTES, HEAD_START, PATHS, SMALL, Finding, Ladder
-from holdfast.paths import micro, websocket
+from holdfast.core.ladder import (
+    FREEZE_BYTES,
+    HEAD_START,
+    PATHS,
+    PATIENCE,
+    SMALL,
+    Finding,
+    Ladder,
+)
+from holdfast.paths import browser, micro, websocket
 from holdfast.paths.base import Channel, Handler, Unreachable
 
 Path = Callable[[Home, Handler], Awaitable[Channel]]
@@ -17,6 +25,8 @@ RATE_BYTES: Final = 16 * 1024
 """What must pass without a pause before a rate is believed."""
 LARGE: Final = 8 * 1024
 """Bytes of a frame that tells of a rate: a call's frames are as slow as speech."""
+LINGER: Final = 5.0
+"""Seconds that a path may still take when another one was quicker, before it counts as failed."""
 LOOK_SECONDS: Final = 20.0
 
 
@@ -25,8 +35,13 @@ def paths(proxy: str | None = None) -> dict[str, Path]:
     return {
         "websocket": functools.partial(websocket.connect, proxy=proxy),
         "classic": functools.partial(websocket.connect, proxy=proxy, classic=True),
+        "browser": functools.partial(browser.connect, proxy=proxy),
         SMALL: functools.partial(micro.connect, proxy=proxy),
     }
+
+
+_Trying = dict[asyncio.Task["_Watched"], tuple[str, float]]
+"""Path, and when it began."""
 
 
 class Ways:
@@ -35,6 +50,7 @@ class Ways:
     def __init__(self, all: dict[str, Path], clock: Callable[[], int]) -> None:
         self._all = all
         self._clock = clock
+        self._slower: set[asyncio.Task[None]] = set()
         self.ladder = Ladder(tuple(path for path in PATHS if path in all))
 
     def finding(self) -> Finding:
@@ -44,28 +60,60 @@ class Ways:
     async def connect(self, home: Home, handler: Handler) -> Channel:
         """A channel by the first path that works. Raises `Unreachable`: the first one's."""
         order = self.ladder.order(home.label, self._clock())
-        trying: dict[asyncio.Task[_Watched], str] = {}
+        trying: _Trying = {}
         first: BaseException | None = None
+        loop = asyncio.get_running_loop()
         try:
             while order or trying:
                 if order and len(trying) < 2:
                     path = order.pop(0)
-                    trying[asyncio.create_task(self._try(path, home, handler))] = path
-                wait = HEAD_START / 1000 if order and len(trying) < 2 else None
+                    task = asyncio.create_task(self._try(path, home, handler))
+                    trying[task] = path, loop.time()
+                began = [at for _, at in trying.values()]
+                wait = None
+                if order:
+                    wait = HEAD_START / 1000
+                    if len(trying) == 2:
+                        wait = max(0, min(began) + PATIENCE / 1000 - loop.time())
                 done, _ = await asyncio.wait(
                     trying, timeout=wait, return_when=asyncio.FIRST_COMPLETED
                 )
+                if not done and order and len(trying) == 2:
+                    slow = min(trying, key=lambda task: trying[task][1])
+                    path, _ = trying.pop(slow)
+                    slow.cancel()
+                    self.ladder.failed(home.label, path, "timeout", self._clock())
+                    first = first or Unreachable("timeout", f"{home.label} did not answer in time")
                 for task in done:
+                    path, _ = trying.pop(task)
                     if (error := task.exception()) is None:
-                        del trying[task]
+                        self._watch_slower(trying, home.label, path)
                         return task.result().adopt(handler)
-                    del trying[task]
                     first = first or error
         finally:
             for task in trying:
                 if not task.cancel() and not task.cancelled() and task.exception() is None:
                     task.result().close("another way was quicker")
         raise first or Unreachable("connect", f"there is no way to {home.label}")
+
+    def _watch_slower(self, trying: _Trying, place: str, won: str) -> None:
+        """A better path that has not answered yet is given a while: whether it does tells a bad
+        line from a block."""
+        rank = self.ladder.paths.index
+        for task, (path, _) in list(trying.items()):
+            if rank(path) < rank(won):
+                del trying[task]
+                slower = asyncio.create_task(self._let_end(task, place, path))
+                self._slower.add(slower)
+                slower.add_done_callback(self._slower.discard)
+
+    async def _let_end(self, task: asyncio.Task[_Watched], place: str, path: str) -> None:
+        done, _ = await asyncio.wait([task], timeout=LINGER)
+        if done and task.exception() is None:
+            task.result().close("another way was quicker")
+        elif not done:
+            task.cancel()
+            self.ladder.failed(place, path, "timeout", self._clock())
 
     async def _try(self, path: str, home: Home, handler: Handler) -> _Watched:
         watched = _Watched(self.ladder, self._clock, home.label, path)

@@ -85,6 +85,23 @@ def test_what_worked_last_goes_first() -> None:
     ladder = Ladder()
     ladder.worked(HERE, "classic", 0)
     assert ladder.order(HERE, 1)[0] == "classic"
+    assert not ladder.better(HERE, "classic", 1)
+
+
+def test_what_rested_is_tried_before_what_worked_last_and_rests_longer_when_it_fails() -> None:
+    ladder = Ladder()
+    ladder.failed(HERE, "websocket", "tls", 0)
+    ladder.worked(HERE, "classic", 10)
+    now = 0
+    for _ in range(3):
+        rest = 0
+        while not ladder.better(HERE, "classic", now):
+            assert ladder.order(HERE, now)[0] == "classic"
+            now, rest = now + 1_000, rest + 1
+        assert ladder.order(HERE, now)[0] == "websocket"
+        ladder.failed(HERE, "websocket", "tls", now)
+        ladder.worked(HERE, "classic", now)
+    assert rest == 240
 
 
 def test_a_freeze_rests_all_streams_longer_each_time_until_one_carries() -> None:

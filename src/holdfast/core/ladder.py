@@ -103,20 +103,21 @@ class Ladder:
     def order(self, place: str, now: int) -> list[str]:
         """All paths, in the order in which to try them."""
         known = self._places.setdefault(place, _Place())
+        last = known.last
+        if last and (known.paths[last].kind or self.better(place, last, now)):
+            last = ""
 
         def key(path: str) -> tuple[int, int, int]:
             one = known.paths.get(path, _Path())
-            resting = max(0, one.until - now)
-            return (resting, 0 if path == known.last and not one.kind else 1, self._rank(path))
+            return (max(0, one.until - now), 0 if path == last else 1, self._rank(path))
 
         return sorted(self.paths, key=key)
 
     def better(self, place: str, path: str, now: int) -> bool:
-        """Whether a better path than this one has rested enough to be tried again."""
+        """Whether a better path than this one failed and has rested enough to be tried again."""
         known = self._places.get(place, _Place())
-        return any(
-            known.paths.get(one, _Path()).until <= now for one in self.paths[: self._rank(path)]
-        )
+        before = (known.paths.get(one, _Path()) for one in self.paths[: self._rank(path)])
+        return any(one.kind and one.until <= now for one in before)
 
     def _rank(self, path: str) -> int:
         return self.paths.index(path)

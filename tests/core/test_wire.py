@@ -38,6 +38,8 @@ clients = st.one_of(
     st.builds(wire.Trim, u32, u53),
     st.builds(wire.Drop, u32),
     st.builds(wire.Detach, u32),
+    st.builds(wire.Onward, st.text(max_size=wire.MAX_ADDRESS)),
+    st.builds(wire.Carry, body, body),
 )
 relays = st.one_of(
     st.builds(wire.Welcome, u32, b32, b64, u32, u32),
@@ -47,6 +49,8 @@ relays = st.one_of(
     st.builds(wire.Done, u32, st.sampled_from(["create", "read", "trim", "drop", "detach"])),
     st.builds(wire.Refused, u32, text, text, u53),
     st.builds(wire.Bye, text, text),
+    st.builds(wire.Took, u53),
+    st.builds(wire.Carry, body, body),
 )
 
 

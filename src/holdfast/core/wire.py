@@ -21,6 +21,11 @@ MAX_BODY: Final = 66_000
 """Bytes of one record as a relay sees it: a 64 KiB size class and its envelopes."""
 MAX_FRAME: Final = 256 * 1024
 """Bytes of one frame in either direction."""
+MAX_ADDRESS: Final = 400
+"""Characters of a relay's address."""
+MAX_CARRIED: Final = 64 * 1024
+CARRIED_WINDOW: Final = 512 * 1024
+"""Bytes that are passed on before their sender hears of it."""
 MAX_LIFETIME: Final = 90 * 86_400
 """Seconds a relay may be asked to keep a record; it may keep it for less."""
 
@@ -117,6 +122,22 @@ class Detach(_Frame, frozen=True, tag=7):
     handle: U32
 
 
+class Onward(_Frame, frozen=True, tag=8):
+    """Instead of hello: pass bytes on to another relay, at this address. Answered by `Took`."""
+
+    address: Annotated[str, Meta(max_length=MAX_ADDRESS)]
+
+
+# Either way, after `Took`.
+
+
+class Carry(_Frame, frozen=True, tag=9):
+    """Bytes of the connection that is passed on; `pad` is zeros that are thrown away."""
+
+    data: Annotated[bytes, Meta(max_length=MAX_CARRIED)]
+    pad: Annotated[bytes, Meta(max_length=MAX_CARRIED)] = b""
+
+
 # Relay to node.
 
 
@@ -185,9 +206,15 @@ class Bye(_Frame, frozen=True, tag=71):
     text: Text
 
 
-ClientFrame = Hello | Create | Attach | Append | Trim | Drop | Detach
-RelayFrame = Welcome | Attached | Acked | Records | Done | Refused | Bye
+class Took(_Frame, frozen=True, tag=72):
+    """So many bytes of `Carry` in all went on; a node has at most `CARRIED_WINDOW` beyond that
+    under way. The first says that the other relay was reached and its key is its address's."""
 
+    upto: U53
+
+
+ClientFrame = Hello | Create | Attach | Append | Trim | Drop | Detach | Onward | Carry
+RelayFrame = Welcome | Attached | Acked | Records | Done | Refused | Bye | Took | Carry
 _encoder = msgspec.msgpack.Encoder()
 _client: msgspec.msgpack.Decoder[ClientFrame] = msgspec.msgpack.Decoder(ClientFrame)
 _relay: msgspec.msgpack.Decoder[RelayFrame] = msgspec.msgpack.Decoder(RelayFrame)

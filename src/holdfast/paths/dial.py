@@ -11,6 +11,7 @@ import asyncio
 import functools
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -65,14 +66,33 @@ class _Opening(asyncio.Protocol):
 
 
 async def secured(
-    home: Home, proxy: str | None = None, *, classic: bool = False
+    home: Home, proxy: str | None = None, *, classic: bool = False, address: str | None = None
 ) -> tls.TlsTransport:
     """A connection whose handshake is done, paused, with no protocol yet. Nothing is checked:
-    whose key it runs on is the caller's to find out. Raises `Unreachable`."""
+    whose key it runs on is the caller's to find out. `address` is the machine's, if the name is
+    not to be looked up. Raises `Unreachable`."""
     await _turn(home)
     opening = _Opening()
     layer = tls.TlsLayer(context(classic), opening, server_name=home.host, failed=opening.failed)
-    raw = await (_direct(home, layer) if proxy is None else _through(home, layer, proxy))
+    if proxy is None:
+        raw = await _direct(home, layer, address or home.host)
+    else:
+        raw = await _through(home, layer, proxy)
+    return await _shaken(opening, raw)
+
+
+async def over(
+    home: Home, raw: asyncio.Transport, serve: Callable[[asyncio.Protocol], None]
+) -> tls.TlsTransport:
+    """The same over a transport that is there; `serve` gives it its protocol."""
+    opening = _Opening()
+    layer = tls.TlsLayer(context(False), opening, server_name=home.host, failed=opening.failed)
+    serve(layer)
+    layer.connection_made(raw)
+    return await _shaken(opening, raw)
+
+
+async def _shaken(opening: _Opening, raw: asyncio.Transport) -> tls.TlsTransport:
     try:
         return await opening.ready
     except BaseException:
@@ -102,10 +122,10 @@ def context(classic: bool) -> SSL.Context:
     return tls.client_context(classic=classic)
 
 
-async def _direct(home: Home, layer: tls.TlsLayer) -> asyncio.Transport:
+async def _direct(home: Home, layer: tls.TlsLayer, address: str) -> asyncio.Transport:
     loop = asyncio.get_running_loop()
     try:
-        raw, _ = await loop.create_connection(lambda: layer, home.host, home.port)
+        raw, _ = await loop.create_connection(lambda: layer, address, home.port)
     except socket.gaierror:
         raise Unreachable("dns", f"the name {home.host} was not found") from None
     except ConnectionRefusedError:

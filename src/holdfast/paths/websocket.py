@@ -270,19 +270,26 @@ def is_pinned(pin: bytes, key: bytes) -> bool:
 
 
 async def connect(
-    home: Home, handler: Handler, *, proxy: str | None = None, classic: bool = False
+    home: Home,
+    handler: Handler,
+    *,
+    proxy: str | None = None,
+    classic: bool = False,
+    address: str | None = None,
 ) -> Channel:
     """A channel to the relay whose key is the address's pin. `proxy` is a URL, see `paths.dial`;
-    `classic` is another TLS fingerprint. Raises `Unreachable`."""
+    `classic` is another TLS fingerprint; `address` is the machine's, if the name is not to be
+    looked up. Raises `Unreachable`."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            return await _connect(home, handler, proxy, classic)
+            transport = await dial.secured(home, proxy, classic=classic, address=address)
+            return await upgraded(home, handler, transport)
     except TimeoutError:
         raise Unreachable("timeout", f"{home.label} did not answer in time") from None
 
 
-async def _connect(home: Home, handler: Handler, proxy: str | None, classic: bool) -> Channel:
-    transport = await dial.secured(home, proxy, classic=classic)
+async def upgraded(home: Home, handler: Handler, transport: tls.TlsTransport) -> Channel:
+    """The relay's protocol on a connection whose handshake is done. Raises `Unreachable`."""
     try:
         seen = tls.key_hash(transport.connection)
         listener = _Greeting(home, seen)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from holdfast.core.log.reader import Reader
 from holdfast.core.log.server import Refusal
 from holdfast.relay.limits import RelayLimits
+from holdfast.relay.onward import Checked, Tunnel
 from holdfast.store.base import Answer, Store
 
 if TYPE_CHECKING:
+    from holdfast.paths.base import Channel
     from holdfast.relay.session import Connection
 
 
@@ -32,9 +34,14 @@ class Hub:
         self.limits = limits
         self.clock = clock
         self._soon = soon
+        self._checked = Checked()
         self._followers: dict[int, dict[tuple[int, int], tuple[Connection, Reader]]] = {}
         self._connections: dict[Connection, int] = {}
         self._dirty: dict[Connection, None] = {}
+
+    def tunnel(self, channel: Channel, end: Callable[[str, str], None]) -> Tunnel:
+        """A connection is to be passed on to another relay."""
+        return Tunnel(channel, self._checked, self.limits.connection, self.clock, end)
 
     def joined(self, connection: Connection) -> None:
         """A connection began."""

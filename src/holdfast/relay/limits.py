@@ -18,7 +18,8 @@ class RelayLimits:
     """All bounds of one relay."""
 
     connections: int = 10_000
-    connections_per_address: int = 256
+    connections_per_address: int = 2_500
+    """Another relay brings all who come by it from one address."""
     greeting_seconds: int = 15
     """A connection that has not said hello by then is closed."""
     unsent_bytes: int = 1024 * 1024

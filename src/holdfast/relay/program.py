@@ -121,7 +121,7 @@ class Relay:
         )
         why_not = self._doors.enter(address)
         left = functools.partial(self._doors.leave, address) if not why_not else lambda: None
-        connection = Connection(self.hub, channel, welcome, left)
+        connection = Connection(self.hub, channel, welcome, left, address)
         if why_not:
             connection.end("full", why_not)
         return connection

@@ -14,6 +14,7 @@ from holdfast.store.base import Records
 if TYPE_CHECKING:
     from holdfast.paths.base import Channel
     from holdfast.relay.hub import Hub
+    from holdfast.relay.onward import Tunnel
 
 
 class Connection:
@@ -29,10 +30,13 @@ class Connection:
         channel: Channel,
         welcome: wire.Welcome,
         left: Callable[[], None] = lambda: None,
+        peer: str = "",
     ) -> None:
         self._hub = hub
         self._left = left
         self._channel = channel
+        self._peer = peer
+        self._tunnel: Tunnel | None = None
         limits = hub.limits.connection
         self.session = server.Session(welcome, limits, lambda: hub.store.crowded)
         self._readers: dict[int, tuple[int, Reader]] = {}
@@ -48,11 +52,16 @@ class Connection:
 
     def on_frame(self, data: bytes) -> None:
         """One whole frame came."""
+        if self._tunnel is not None:
+            self._tunnel.on_frame(data)
+            return
         self._carry_out(self.session.receive(data, self._hub.clock()))
         self._hub.dirty(self)
 
     def on_drained(self) -> None:
         """The channel has little left to send: slow readers go on."""
+        if self._tunnel is not None:
+            self._tunnel.on_drained()
         self._read_on()
 
     def on_closed(self, reason: str) -> None:
@@ -123,6 +132,9 @@ class Connection:
                     self._start(handle, key, Reader(handle, since, follow), follow)
                 case server.Stop(handle):
                     self._stop(handle)
+                case server.Pass(address):
+                    self._tunnel = hub.tunnel(self._channel, self.end)
+                    self._tunnel.open(address, self._peer)
                 case server.End(reason):
                     self._channel.close(reason)
                     self._leave()
@@ -187,6 +199,8 @@ class Connection:
         if self.closed:
             return
         self.closed = True
+        if self._tunnel is not None:
+            self._tunnel.close()
         for handle in list(self._readers):
             self._stop(handle)
         self._hub.left(self)

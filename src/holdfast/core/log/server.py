@@ -129,7 +129,14 @@ class Remove:
     key: int
 
 
-Command = Send | End | Find | Make | Touch | Add | Fan | Read | Stop | Cut | Remove
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Give this connection to the relay at that address; no frame comes here any more."""
+
+    address: str
+
+
+Command = Pass | Send | End | Find | Make | Touch | Add | Fan | Read | Stop | Cut | Remove
 
 DENIED: Final = Refusal("denied", "no such log, or not with these capabilities")
 UNKNOWN: Final = Refusal("unknown-handle", "this handle is not attached; attach it first")
@@ -141,7 +148,7 @@ HOUR: Final = 60 * MINUTE
 _NOTHING: Final = Found(0, b"\0" * 32, b"\0" * 32, b"\0" * 32, 0, 0)
 _NO_TOKEN: Final = b"\0" * 32
 
-State = Literal["greeting", "open", "ended"]
+State = Literal["greeting", "open", "passing", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +281,11 @@ class Session:
             self._append(frame, now, out)
         elif isinstance(frame, wire.Hello):
             self._hello(frame, out)
+        elif isinstance(frame, wire.Onward) and self.state == "greeting":
+            self.state = "passing"
+            out.append(Pass(frame.address))
+        elif isinstance(frame, (wire.Onward, wire.Carry)):
+            out += self.end("malformed", "this connection is not passed on")
         elif self.state == "greeting":
             out += self.end("malformed", "the first frame must be hello")
         elif not self._records.take(1, now):

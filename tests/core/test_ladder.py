@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.core.ladder import LONGEST_REST, PATHS, REST, SMALL, Ladder, Verdict
+from holdfast.core.ladder import HOP, LONGEST_REST, PATHS, REST, SMALL, STREAMS, Ladder, Verdict
 
 HERE = "relay.example:443"
 MINUTE = 60_000
@@ -72,24 +72,50 @@ def test_a_story_has_its_verdict(verdict: Verdict, story: list[tuple]) -> None:
     assert after(*story) == verdict
 
 
-def test_the_best_is_first_and_what_failed_rests() -> None:
+DIRECT = (*STREAMS, SMALL)
+
+
+def test_another_relay_between_is_preferred_whatever_worked_last_and_blames_nobody() -> None:
     ladder = Ladder()
-    assert ladder.order(HERE, 0) == list(PATHS)
+    ladder.worked(HERE, "websocket", 0)
+    assert ladder.order(HERE, 1) == list(PATHS)
+    ladder.failed(HERE, HOP, "timeout", 1)
+    assert ladder.order(HERE, 2)[0] == "websocket"
+    assert ladder.finding(2).verdict == "clear"
+    later = 1 + REST["timeout"]
+    assert ladder.better(HERE, "websocket", later)
+    assert ladder.order(HERE, later)[0] == HOP
+
+
+def test_a_freeze_at_one_relay_spares_another_only_if_a_stream_carried_much_there() -> None:
+    ladder = Ladder(DIRECT)
+    for place in ("quiet:1", "busy:1", HERE):
+        ladder.worked(place, "websocket", 0)
+    ladder.lasted("busy:1", "websocket", 0)
+    for now in (10_000, 20_000):
+        ladder.ended(HERE, "websocket", True, 16_000, 5_000, now)
+    assert ladder.order("quiet:1", 20_001)[0] == SMALL
+    assert ladder.order("busy:1", 20_001)[0] == "websocket"
+
+
+def test_the_best_is_first_and_what_failed_rests() -> None:
+    ladder = Ladder(DIRECT)
+    assert ladder.order(HERE, 0) == list(DIRECT)
     ladder.failed(HERE, "websocket", "tls", 0)
     assert ladder.order(HERE, 1_000) == ["classic", "browser", SMALL, "websocket"]
-    assert ladder.order("other.example:443", 1_000) == list(PATHS)
-    assert ladder.order(HERE, REST["tls"] + 1) == list(PATHS)
+    assert ladder.order("other.example:443", 1_000) == list(DIRECT)
+    assert ladder.order(HERE, REST["tls"] + 1) == list(DIRECT)
 
 
 def test_what_worked_last_goes_first() -> None:
-    ladder = Ladder()
+    ladder = Ladder(DIRECT)
     ladder.worked(HERE, "classic", 0)
     assert ladder.order(HERE, 1)[0] == "classic"
     assert not ladder.better(HERE, "classic", 1)
 
 
 def test_what_rested_is_tried_before_what_worked_last_and_rests_longer_when_it_fails() -> None:
-    ladder = Ladder()
+    ladder = Ladder(DIRECT)
     ladder.failed(HERE, "websocket", "tls", 0)
     ladder.worked(HERE, "classic", 10)
     now = 0
@@ -105,7 +131,7 @@ def test_what_rested_is_tried_before_what_worked_last_and_rests_longer_when_it_f
 
 
 def test_a_freeze_rests_all_streams_longer_each_time_until_one_carries() -> None:
-    ladder, now = Ladder(), 0
+    ladder, now = Ladder(DIRECT), 0
     ladder.ended(HERE, "websocket", True, 16_000, 5_000, now)
     assert ladder.order(HERE, now)[0] == "websocket"
     rests = []
@@ -130,7 +156,7 @@ def test_a_freeze_rests_all_streams_longer_each_time_until_one_carries() -> None
 
 
 def test_a_connection_that_carried_much_was_not_frozen() -> None:
-    ladder = Ladder()
+    ladder = Ladder(DIRECT)
     ladder.worked(HERE, "websocket", 0)
     ladder.ended(HERE, "websocket", True, 10_000_000, 600_000, 1)
     assert ladder.order(HERE, 2)[0] == "websocket"
@@ -139,7 +165,7 @@ def test_a_connection_that_carried_much_was_not_frozen() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(PATHS),
+            st.sampled_from(DIRECT),
             st.sampled_from(["worked", "lasted", "ended", *REST]),
             st.integers(0, 5 * MINUTE),
         ),
@@ -147,7 +173,7 @@ def test_a_connection_that_carried_much_was_not_frozen() -> None:
     )
 )
 def test_whatever_happens_there_is_always_a_path_and_a_verdict(story) -> None:
-    ladder, now = Ladder(), 0
+    ladder, now = Ladder(DIRECT), 0
     for path, what, pause in story:
         now += pause
         if what == "worked":
@@ -158,5 +184,5 @@ def test_whatever_happens_there_is_always_a_path_and_a_verdict(story) -> None:
             ladder.ended(HERE, path, True, pause, pause, now)
         else:
             ladder.failed(HERE, path, what, now)
-        assert sorted(ladder.order(HERE, now)) == sorted(PATHS)
+        assert sorted(ladder.order(HERE, now)) == sorted(DIRECT)
         assert ladder.finding(now).verdict

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from chatters import relay
 
 from holdfast.core.caps import Home
-from holdfast.core.ladder import SMALL
-from holdfast.node import ways
+from holdfast.core.ladder import HOP, REST, SMALL
+from holdfast.node import watched, ways
 from holdfast.node.ways import Ways, paths
 from holdfast.paths import websocket
-from holdfast.paths.base import Channel, Handler, Kind, Unreachable
+from holdfast.paths.base import MOVED, Channel, Handler, Kind, Unreachable
 
 HOME = Home("relay.example", 443, bytes(16), bytes(32))
 
@@ -60,12 +61,13 @@ class Paths:
         self.lines: dict[str, Line] = {}
         self.tried: list[str] = []
         self.now = 1_000
-        all = {name.replace("_", "-"): self._path(name, kind) for name, kind in how.items()}
-        self.ways = Ways(all, lambda: self.now)
+        self.how = how
+        self.ways = Ways({name: self._path(name) for name in how}, lambda: self.now)
 
-    def _path(self, name: str, how: str):
+    def _path(self, name: str):
         async def connect(home: Home, handler: Handler) -> Channel:
             self.tried.append(name)
+            how = self.how[name]
             if how == "hangs":
                 await asyncio.get_running_loop().create_future()
             if how == "late":
@@ -78,6 +80,12 @@ class Paths:
             return line
 
         return connect
+
+
+async def until(right: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not right():
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +126,7 @@ async def test_what_hangs_makes_room_for_what_was_not_tried(
     world = Paths(websocket="hangs", classic="hangs", browser="hangs", micro="works")
     await world.ways.connect(HOME, Owner())
     assert world.tried == ["websocket", "classic", "browser", "micro"]
-    assert world.ways.ladder.order(HOME.label, world.now + 1)[0] == "micro"
+    assert world.ways.ladder.order(HOME.label, world.now + 1)[:2] == ["hop", "micro"]
 
 
 async def test_a_better_path_that_is_late_is_no_block_and_one_that_never_answers_is(
@@ -132,7 +140,67 @@ async def test_a_better_path_that_is_late_is_no_block_and_one_that_never_answers
         assert world.ways.finding().verdict == "clear"
         await asyncio.sleep(0.3)
         assert world.ways.finding().verdict == verdict
-    assert not world.ways._slower
+    assert not world.ways._behind
+
+
+async def test_a_better_path_that_is_late_is_moved_to_without_a_gap() -> None:
+    world, owner = Paths(websocket="late", classic="works"), Owner()
+    await world.ways.connect(HOME, owner)
+    await until(lambda: owner.closed == [MOVED])
+    await world.ways.connect(HOME, Owner())
+    assert world.tried == ["websocket", "classic"]
+    assert world.lines["classic"].ended == MOVED
+    assert not world.lines["websocket"].ended
+
+
+async def test_a_rested_path_is_tried_beside_the_one_in_use_and_taken_if_it_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watched, "LOOK_SECONDS", 0.02)
+    world, owner = Paths(websocket="tls", classic="works"), Owner()
+    await world.ways.connect(HOME, owner)
+    await asyncio.sleep(0.1)
+    assert world.tried == ["websocket", "classic"]
+    world.now += REST["tls"]
+    await until(lambda: world.tried == ["websocket", "classic", "websocket"])
+    assert owner.closed == []
+    world.how["websocket"] = "works"
+    world.now += 2 * REST["tls"]
+    await until(lambda: owner.closed == [MOVED])
+    await world.ways.connect(HOME, Owner())
+    assert world.tried == ["websocket", "classic", "websocket", "websocket"]
+
+
+async def test_a_better_connection_that_nobody_takes_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ways, "SPARE", 0.05)
+    world, owner = Paths(websocket="late", classic="works"), Owner()
+    await world.ways.connect(HOME, owner)
+    await until(lambda: owner.closed == [MOVED])
+    await until(lambda: world.lines["websocket"].ended != "")
+
+
+async def test_a_relay_is_reached_through_another_one_and_directly_when_that_is_gone(
+    tmp_path: Path,
+) -> None:
+    now = [1_000]
+    made = Ways(paths(), lambda: now[0])
+    async with relay(tmp_path / "second") as second:
+        async with relay(tmp_path / "first") as first:
+            made.use_hops([first, second])
+            owner = Owner()
+            await made.connect(second, owner)
+            facts = made.finding().evidence
+            assert made.ladder._at(second.label, HOP).up == 1
+            assert made.ladder._at(second.label, "websocket").up == 0
+            assert made.ladder._at(first.label, "websocket").up == 1
+            assert facts
+        await until(lambda: len(owner.closed) == 1)
+        now[0] += 10_000
+        await made.connect(second, again := Owner())
+        assert made.ladder._at(second.label, "websocket").up == 1
+        assert again.closed == []
 
 
 async def test_when_nothing_works_the_best_ones_reason_is_told() -> None:
@@ -147,7 +215,7 @@ async def test_a_freeze_leads_to_small_exchanges_and_is_said() -> None:
     for _ in range(2):
         first = Owner()
         channel = await world.ways.connect(HOME, first)
-        channel.send(bytes(16_000))
+        channel.send(bytes(10_000_000))  # that it was sent does not say that it passed
         world.now += 5_000
         world.lines["websocket"].close(websocket.STALLED)
         assert first.closed == [websocket.STALLED]

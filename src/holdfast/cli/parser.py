@@ -78,6 +78,11 @@ def _programs(commands: Any) -> None:
         help="reach relays through socks5h://HOST:PORT or http://HOST:PORT",
     )
     node.add_argument(
+        "--direct",
+        **FLAG,
+        help="reach every relay directly: quicker, and each sees this machine's address",
+    )
+    node.add_argument(
         "--simulator", **FLAG, help="a pretended censor before relays of this machine, to try out"
     )
     node.add_argument("--echo", metavar="LINK", help="invitation of a contact that answers")

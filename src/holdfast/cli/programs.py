@@ -80,6 +80,7 @@ def node(asked: argparse.Namespace) -> None:
                 browser,
                 keyring=keyring,
                 proxy=board.url if board else proxy,
+                direct=asked.direct,
                 censor=board,
                 say=lambda address: show({"address": address}, asked.json, address),
             )

@@ -29,7 +29,9 @@ Control = Literal["domestic", "foreign"]
 STREAMS: Final = ("websocket", "classic", "browser")
 """Paths whose connections last, in the order of preference."""
 SMALL: Final = "micro"
-PATHS: Final = (*STREAMS, SMALL)
+HOP: Final = "hop"
+"""By another relay, which is reached by a path of its own."""
+PATHS: Final = (HOP, *STREAMS, SMALL)
 REST: Final = {
     "dns": 10_000, "refused": 2_000, "connect": 30_000, "timeout": 60_000, "tls": 60_000,
     "closed": 20_000, "pin": 60_000, "upgrade": 60_000, "proxy": 2_000, "frozen": 120_000,
@@ -41,7 +43,7 @@ HEAD_START: Final = 3_000
 PATIENCE: Final = 7_000
 """What a path has while others wait that were not tried at all."""
 FREEZE_BYTES: Final = 64 * 1024
-"""A connection that goes silent before so much has passed was frozen, not merely lost."""
+"""A connection that goes silent before so much came was frozen, not merely lost."""
 FREEZE_MS: Final = 40_000
 ONE_EVENT: Final = 4_000
 FREEZES: Final = 2
@@ -77,6 +79,8 @@ class _Place:
     rated: int = 0
     froze: list[int] = field(default_factory=list)
     """When connections did, lately, with none since that lasted."""
+    carried: bool = False
+    """A stream carried much since the last freeze."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +111,22 @@ class Ladder:
         if last and (known.paths[last].kind or self.better(place, last, now)):
             last = ""
 
-        def key(path: str) -> tuple[int, int, int]:
-            one = known.paths.get(path, _Path())
-            return (max(0, one.until - now), 0 if path == last else 1, self._rank(path))
+        def key(path: str) -> tuple[int, bool, bool, int]:
+            resting = max(0, known.paths.get(path, _Path()).until - now)
+            return (resting, path != HOP, path != last, self._rank(path))
 
         return sorted(self.paths, key=key)
+
+    def rests(self, place: str, path: str, now: int) -> bool:
+        """Whether the path failed there too lately to be tried for anything but need."""
+        known = self._places.get(place, _Place())
+        return known.paths.get(path, _Path()).until > now
+
+    def resting(self, place: str, now: int) -> int:
+        """How long until a stream to there has rested enough, in milliseconds."""
+        known = self._places.get(place, _Place())
+        untils = (known.paths.get(path, _Path()).until for path in STREAMS)
+        return max(0, min(untils) - now)
 
     def better(self, place: str, path: str, now: int) -> bool:
         """Whether a better path than this one failed and has rested enough to be tried again."""
@@ -138,6 +153,7 @@ class Ladder:
         one = self._at(place, path)
         one.kind, one.fails, one.until = "", 0, 0
         self._places[place].froze = []
+        self._places[place].carried = path in STREAMS
 
     def failed(self, place: str, path: str, kind: str, now: int) -> None:
         """A connection could not be made, for a reason as in `paths.base.Kind`."""
@@ -153,17 +169,23 @@ class Ladder:
         one = self._at(place, path)
         one.up = max(0, one.up - 1)
         one.worked = now
-        if not stalled or size >= FREEZE_BYTES or age >= FREEZE_MS or path == SMALL:
+        if path == HOP and stalled:
+            self.failed(place, path, "closed", now)
+        if not stalled or size >= FREEZE_BYTES or age >= FREEZE_MS or path not in STREAMS:
             return
         known = self._places[place]
         if known.froze and now - known.froze[-1] < ONE_EVENT:
             return  # connections beside each other froze together
+        known.carried = False
         known.froze = [*(at for at in known.froze if now - at < REMEMBERED), now]
         if len(known.froze) >= FREEZES or one.kind == "frozen":
-            # Streams are frozen alike, whatever their fingerprint.
-            for other in self.paths:
-                if other != SMALL:
-                    self.failed(place, other, "frozen", now)
+            # Streams are frozen alike, whatever their fingerprint, and at other places as well
+            # unless one carried much there.
+            alike = [name for name, one in self._places.items() if not one.carried]
+            for where in {place, *alike}:
+                for other in STREAMS:
+                    if other in self.paths:
+                        self.failed(where, other, "frozen", now)
 
     def rate(self, place: str, bits: float, now: int) -> None:
         """What passed in a second while there was more to pass."""
@@ -197,10 +219,11 @@ class Ladder:
         kinds = {
             path: one.kind
             for path, one in place.paths.items()
-            if one.kind and now - one.failed < LONGEST_REST
+            if one.kind and path != HOP and now - one.failed < LONGEST_REST
         }
         facts = tuple(f"{name} by {path}: {SAYS.get(kind, kind)}" for path, kind in kinds.items())
         working = [path for path, one in place.paths.items() if one.up]
+        working.sort(key=self._rank)
         if working:
             return self._working(name, place, working, kinds, facts, now)
         return Finding(self._blocked(set(kinds.values()), now), (*facts, *self._said(now)))
@@ -216,8 +239,8 @@ class Ladder:
     ) -> Finding:
         if "frozen" in kinds.values():
             return Finding("freeze", facts)
-        other = {kinds.get(path, "") for path in STREAMS if path not in working}
-        if other & {"tls", "timeout", "closed"} and working[0] != self.paths[0]:
+        better = {kinds.get(path, "") for path in self.paths[: self._rank(working[0])]}
+        if better & {"tls", "timeout", "closed"}:
             return Finding("fingerprint", (*facts, f"{name} by {working[0]}: works"))
         fast = max((c[1] for c in self._controls.values()), default=0)
         if place.rate and place.rate < SLOW and now - place.rated < REMEMBERED:

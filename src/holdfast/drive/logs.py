@@ -26,7 +26,7 @@ from holdfast.core.log.client import (
     Received,
     Refused,
 )
-from holdfast.paths.base import Unreachable
+from holdfast.paths.base import MOVED, Unreachable
 
 if TYPE_CHECKING:
     from holdfast.paths.base import Channel, Handler
@@ -270,6 +270,8 @@ class _Line:
                     self._tell(Down(self._home, self._why or "the connection was closed"))
                     if self._clock() - began >= STEADY:
                         wait = FIRST_WAIT
+                if self._why == MOVED:
+                    continue
                 await self._pause(wait)
                 wait = min(wait * 2, LONGEST_WAIT)
         finally:

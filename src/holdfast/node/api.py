@@ -96,6 +96,8 @@ class Node:
         self._depot: Depot | None = None
         self.finding: Callable[[], Finding] = lambda: Finding("unknown")
         """What is known of the network."""
+        self.hops: Callable[[list[Home]], None] = lambda homes: None
+        """Told through which relays others may be reached."""
         self.censor: Censor | None = None
         """Pretended, on this machine."""
         self.launch: Callable[[], str] | None = None
@@ -127,6 +129,7 @@ class Node:
         desk.echo = self._echo_link is not None
         engine = Engine(desk, self._connect, self._clock, self._tell)
         engine.relays.finding = self.finding
+        engine.hops = self.hops
         engine.relays.simulator = self.censor is not None
         keeper = Keeper(
             lambda: open_database(self._vault.database, key, self._vfs),

@@ -62,6 +62,8 @@ class Engine:
     ) -> None:
         self.desk = desk
         self.relays = Relays(clock)
+        self.hops: Callable[[list[Home]], None] = lambda homes: None
+        """Told which relays are this node's own."""
         self.logs = Logs(connect, clock, desk.entropy, self._on_event)
         self._clock = clock
         self._tell = tell
@@ -334,6 +336,7 @@ class Engine:
         work.after.append(effects.Use(mine, used_homes(self.desk, work)))
 
     def _use(self, mine: frozenset[str], used: dict[str, Home]) -> None:
+        self.hops([home for address, home in used.items() if address in mine])
         for home in self.relays.use(mine, used):
             self.logs.close(home)
         for home in used.values():
@@ -407,7 +410,8 @@ def append_unsent(work: Work) -> None:
 
 def resume(desk: Desk, work: Work) -> None:
     """Everything that the last run had under way."""
-    work.after.append(effects.Relays())
+    mine = frozenset(str(home) for home in desk.homes(work))
+    work.after.append(effects.Use(mine, used_homes(desk, work)))
     for address, stored, most in rows(
         work.db, "SELECT home, caps, most FROM wanted ORDER BY locator, home"
     ):

@@ -58,6 +58,7 @@ async def run(
     *,
     keyring: bool = False,
     proxy: str | None = None,
+    direct: bool = False,
     censor: Censor | None = None,
     say: Callable[[str], object] = _print,
     stop: asyncio.Event | None = None,
@@ -66,8 +67,8 @@ async def run(
 
     The first thing said is the address that opens its interface in one browser, once;
     with `browser` it is opened in the system's one. With `proxy` relays are reached through that
-    alone, see `paths.dial`; `censor` is a pretended one that stands there. Raises `NodeError`
-    with a sentence for people.
+    alone, see `paths.dial`; with `direct` never through one another. `censor` is a pretended one
+    that stands there. Raises `NodeError` with a sentence for people.
     """
     stop = stop or asyncio.Event()
     hpke.self_test()
@@ -79,6 +80,8 @@ async def run(
     ways = Ways(paths(proxy), now_ms)
     node = Node(vault, ways.connect, now_ms, entropy, tuple(relays), echo_link)
     node.finding, node.censor = ways.finding, censor
+    if not direct:
+        node.hops = ways.use_hops
     secret = b64(entropy(32))
     server = NodeServer(node, interface(), secret, entropy)
     node.launch = server.launch_link

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 Kind = Literal["proxy", "dns", "connect", "refused", "tls", "pin", "upgrade", "closed", "timeout"]
 """How far a connection came: a proxy, the name, the way to the machine, its answer that nobody
 listens there, the handshake, the relay's key, the relay's protocol, and afterwards."""
+
+
+MOVED: Final = "a better way was found"
+"""The reason of a channel whose successor stands already."""
 
 
 class Unreachable(ConnectionError):

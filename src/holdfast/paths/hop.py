@@ -42,7 +42,8 @@ async def connect(home: Home, handler: Handler, first: Open) -> Channel:
             pipe.channel.send(wire.encode(wire.Onward(str(home))))
             await pipe.passing
             transport = await over(home, pipe, pipe.set_protocol)
-            return await websocket.upgraded(home, handler, transport)
+            # So that the first relay, if it is silent, is found out before the second.
+            return await websocket.upgraded(home, handler, transport, 2 * websocket.ANSWER_SECONDS)
     except TimeoutError:
         pipe.abort()
         raise Unreachable("timeout", f"{home.label} did not answer in time") from None

@@ -154,8 +154,9 @@ class Socket(WSListener):
 class _Greeting(Socket):
     """A client's connection until the relay's first frame was checked."""
 
-    def __init__(self, home: Home, tls_key_hash: bytes) -> None:
+    def __init__(self, home: Home, tls_key_hash: bytes, answer: float) -> None:
         super().__init__()
+        self._answer = answer
         self._home = home
         self._tls_key_hash = tls_key_hash
         self.welcomed: asyncio.Future[wire.Welcome] = asyncio.get_running_loop().create_future()
@@ -190,7 +191,7 @@ class _Greeting(Socket):
         if not self._asked:
             self._asked = True
             self._transport.send_ping()
-            self._listen(ANSWER_SECONDS if self._unheard < MUCH else PATIENT_SECONDS)
+            self._listen(self._answer if self._unheard < MUCH else PATIENT_SECONDS)
         else:
             self._reason = self._reason or STALLED
             self._transport.disconnect(False)
@@ -288,11 +289,14 @@ async def connect(
         raise Unreachable("timeout", f"{home.label} did not answer in time") from None
 
 
-async def upgraded(home: Home, handler: Handler, transport: tls.TlsTransport) -> Channel:
-    """The relay's protocol on a connection whose handshake is done. Raises `Unreachable`."""
+async def upgraded(
+    home: Home, handler: Handler, transport: tls.TlsTransport, answer: float = ANSWER_SECONDS
+) -> Channel:
+    """The relay's protocol on a connection whose handshake is done; `answer` is how long (s) it
+    may be silent when asked. Raises `Unreachable`."""
     try:
         seen = tls.key_hash(transport.connection)
-        listener = _Greeting(home, seen)
+        listener = _Greeting(home, seen, answer)
         protocol = _protocol(listener, client=(home.label, caps.request_path(home, seen)))
         transport.set_protocol(protocol)
         protocol.connection_made(transport)

@@ -203,6 +203,20 @@ async def test_a_relay_is_reached_through_another_one_and_directly_when_that_is_
         assert again.closed == []
 
 
+async def test_what_rests_does_not_overtake_a_slow_path_that_does_not() -> None:
+    world = Paths(websocket="works", micro="late")
+    world.ways.ladder.failed(HOME.label, "websocket", "frozen", world.now)
+    await world.ways.connect(HOME, Owner())
+    assert world.tried == ["micro"]
+
+
+async def test_what_rests_is_tried_when_nothing_else_is_left() -> None:
+    world = Paths(websocket="works", micro="timeout")
+    world.ways.ladder.failed(HOME.label, "websocket", "frozen", world.now)
+    await world.ways.connect(HOME, Owner())
+    assert world.tried == ["micro", "websocket"]
+
+
 async def test_when_nothing_works_the_best_ones_reason_is_told() -> None:
     world = Paths(websocket="timeout", classic="tls", micro="tls")
     with pytest.raises(Unreachable, match="websocket: timeout"):

@@ -121,22 +121,20 @@ async def test_only_a_relay_that_proves_itself_is_passed_on_to(tmp_path: Path) -
         assert caught.value.kind == "refused"
 
 
-async def test_the_one_between_cannot_pass_itself_off_as_the_other(tmp_path: Path) -> None:
+async def test_the_one_between_cannot_pass_itself_off_as_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever it takes the node to is checked by the pin of the address that was asked for."""
     async with between(tmp_path / "first") as first:
         impostor = EchoRelay(KEY, proof_for=bytes(32))
         front, home = await serve(tmp_path, impostor)
-        genuine = onward.Checked.find
 
         async def anyone(self: onward.Checked, home: Home, *, inside: bool) -> str:
             return "127.0.0.1"
 
-        onward.Checked.find = anyone  # type: ignore[method-assign]
-        try:
-            with pytest.raises(Unreachable) as caught:
-                await hop.connect(home, Heard(), partial(websocket.connect, first))
-        finally:
-            onward.Checked.find = genuine  # type: ignore[method-assign]
+        monkeypatch.setattr(onward.Checked, "_find", anyone)
+        with pytest.raises(Unreachable) as caught:
+            await hop.connect(home, Heard(), partial(websocket.connect, first))
         assert caught.value.kind == "pin"
         await front.close()
 

@@ -64,6 +64,11 @@ def _programs(commands: Any) -> None:
     relay.add_argument(
         "--rate", type=float, metavar="MIB", help="MiB a second that one connection may bring (128)"
     )
+    relay.add_argument(
+        "--proxy",
+        metavar="URL",
+        help="take nodes to other relays through socks5h://HOST:PORT or http://HOST:PORT",
+    )
     relay.add_argument("--advertise", metavar="HOST:PORT", help="where nodes reach it")
     node = _call(commands, "node", "programs:node", "run a node: your side of Holdfast")
     node.add_argument("--relay", metavar="ADDRESS", action="append", default=[])

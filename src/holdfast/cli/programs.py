@@ -14,6 +14,7 @@ def relay(asked: argparse.Namespace) -> None:
     import uvloop
 
     from holdfast.core.log.limits import Limits
+    from holdfast.paths.dial import check_proxy
     from holdfast.relay.limits import RelayLimits
     from holdfast.relay.program import RelayError, run
 
@@ -22,6 +23,10 @@ def relay(asked: argparse.Namespace) -> None:
         raise Trouble("--listen takes HOST:PORT, for example 0.0.0.0:443", Exit.USAGE)
     if (asked.cert is None) != (asked.key is None):
         raise Trouble("--cert and --key go together", Exit.USAGE)
+    try:
+        proxy = check_proxy(asked.proxy) if asked.proxy else None
+    except ValueError as error:
+        raise Trouble(str(error), Exit.USAGE) from None
     limits = RelayLimits()
     if asked.rate is not None:
         if not 0.001 <= asked.rate <= 100_000:
@@ -37,6 +42,7 @@ def relay(asked: argparse.Namespace) -> None:
                 advertise=asked.advertise,
                 decoy=asked.decoy,
                 limits=limits,
+                proxy=proxy,
                 say=lambda address: show({"address": address}, asked.json, address),
             )
         )

@@ -239,9 +239,10 @@ class Ladder:
     ) -> Finding:
         if "frozen" in kinds.values():
             return Finding("freeze", facts)
-        better = {kinds.get(path, "") for path in self.paths[: self._rank(working[0])]}
+        direct = next((path for path in working if path != HOP), HOP)
+        better = {kinds.get(path, "") for path in self.paths[: self._rank(direct)]}
         if better & {"tls", "timeout", "closed"}:
-            return Finding("fingerprint", (*facts, f"{name} by {working[0]}: works"))
+            return Finding("fingerprint", (*facts, f"{name} by {direct}: works"))
         fast = max((c[1] for c in self._controls.values()), default=0)
         if place.rate and place.rate < SLOW and now - place.rated < REMEMBERED:
             slow = f"{name}: {place.rate / 1000:.0f} kbit/s"

@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from holdfast.lab.box import Box, Place
+from holdfast.lab.box import Box
 from holdfast.lab.rules import Rule
 from holdfast.lab.scenarios import Parameters, Scenario, World
 from holdfast.node.client import Client
@@ -103,16 +103,15 @@ class Stage:
 async def stage(directory: Path) -> AsyncIterator[Stage]:
     """Everything started, on an open network."""
     with Processes(directory) as run:
-        relays = [
-            await asyncio.to_thread(run.relay, name.split(".")[0], f"{name}:{PORT}")
-            for name in RELAYS
-        ]
-        places: dict[Place, Place] = {
-            (name, PORT): ("127.0.0.1", relay.port)
-            for name, relay in zip(RELAYS, relays, strict=True)
-        }
-        addresses = [relay.address for relay in relays]
-        async with Box(places) as box, Box(places) as abroad:
+        async with Box({}) as box, Box({}) as abroad:
+            addresses = []
+            for name in RELAYS:
+                relay = await asyncio.to_thread(
+                    run.relay, name.split(".")[0], f"{name}:{PORT}", abroad.url
+                )
+                addresses.append(relay.address)
+                for middle in (box, abroad):
+                    middle.places[name, PORT] = "127.0.0.1", relay.port
             anna = await asyncio.to_thread(run.node, "Anna", *addresses, proxy=box.url)
             boris = await asyncio.to_thread(run.node, "Boris", *addresses, proxy=abroad.url)
             made = Stage(box, anna, boris)

@@ -84,21 +84,25 @@ class Ways:
         trying: _Trying = {}
         first: BaseException | None = None
         loop = asyncio.get_running_loop()
+        due = 0.0
         try:
             while order or trying:
-                if order and len(trying) < 2:
+                # What rests is tried only when nothing else is left, and then alone.
+                fresh = bool(order) and not self.ladder.rests(home.label, order[0], self._clock())
+                now = loop.time()
+                if not trying or (fresh and len(trying) < 2 and now >= due):
                     path = order.pop(0)
-                    trying[asyncio.create_task(self._try(path, home))] = path, loop.time()
-                wait = None
-                if order:
-                    wait = HEAD_START / 1000
-                    if len(trying) == 2:
-                        began = min(at for _, at in trying.values())
-                        wait = max(0, began + PATIENCE / 1000 - loop.time())
+                    trying[asyncio.create_task(self._try(path, home))] = path, now
+                    due = now + HEAD_START / 1000
+                    continue
+                until = due
+                if len(trying) == 2:
+                    until = min(at for _, at in trying.values()) + PATIENCE / 1000
+                wait = max(0, until - now) if fresh else None
                 done, _ = await asyncio.wait(
                     trying, timeout=wait, return_when=asyncio.FIRST_COMPLETED
                 )
-                if not done and order and len(trying) == 2:
+                if not done and fresh and len(trying) == 2:
                     slow = min(trying, key=lambda task: trying[task][1])
                     path, _ = trying.pop(slow)
                     slow.cancel()

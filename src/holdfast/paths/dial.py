@@ -77,7 +77,7 @@ async def secured(
     if proxy is None:
         raw = await _direct(home, layer, address or home.host)
     else:
-        raw = await _through(home, layer, proxy)
+        raw = await through(home, layer, proxy)
     return await _shaken(opening, raw)
 
 
@@ -140,7 +140,8 @@ def _refused(home: Home) -> Unreachable:
     return Unreachable("refused", f"{home.label} answers, but no relay is running there now")
 
 
-async def _through(home: Home, layer: tls.TlsLayer, url: str) -> asyncio.Transport:
+async def through(home: Home, protocol: asyncio.Protocol, url: str) -> asyncio.Transport:
+    """A plain connection to a relay's machine through a proxy. Raises `Unreachable`."""
     parts = urlsplit(check_proxy(url))
     # Names are never looked up here, whatever the scheme says: python-socks has it as `rdns`.
     plain = url.replace("socks5h://", "socks5://", 1)
@@ -157,5 +158,5 @@ async def _through(home: Home, layer: tls.TlsLayer, url: str) -> asyncio.Transpo
         raise Unreachable("connect", f"{home.label} cannot be reached by the proxy") from None
     except OSError as error:
         raise Unreachable("connect", f"{home.label} cannot be reached: {error}") from None
-    raw, _ = await asyncio.get_running_loop().create_connection(lambda: layer, sock=found)
+    raw, _ = await asyncio.get_running_loop().create_connection(lambda: protocol, sock=found)
     return raw

@@ -27,9 +27,9 @@ CONNECT_SECONDS: Final = 15.0
 PING_SECONDS: Final = 25.0
 PONG_SECONDS: Final = 20.0
 READ_BUFFER: Final = 2048
-ASK_SECONDS: Final = 2.0
+ASK_SECONDS: Final = 1.5
 """A client that sent something and heard nothing since asks whether anybody is there,"""
-ANSWER_SECONDS: Final = 3.0
+ANSWER_SECONDS: Final = 2.5
 """and after so much more takes the connection for dead; later if there is much on its way."""
 PATIENT_SECONDS: Final = 20.0
 MUCH: Final = 64 * 1024

@@ -20,7 +20,7 @@ class Hub:
     """Hands durable records and live frames to those who follow.
 
     `soon` runs a function at the end of the loop's turn (`call_soon`), `clock` gives
-    milliseconds.
+    milliseconds; other relays are reached through `proxy`, if there is one.
     """
 
     def __init__(
@@ -29,12 +29,13 @@ class Hub:
         limits: RelayLimits,
         clock: Callable[[], int],
         soon: Callable[[Callable[[], None]], object],
+        proxy: str | None = None,
     ) -> None:
         self.store = store
         self.limits = limits
         self.clock = clock
         self._soon = soon
-        self._checked = Checked()
+        self._checked = Checked(proxy)
         self._followers: dict[int, dict[tuple[int, int], tuple[Connection, Reader]]] = {}
         self._connections: dict[Connection, int] = {}
         self._dirty: dict[Connection, None] = {}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from holdfast.core import wire
 from holdfast.core.caps import BadAddress, Home
 from holdfast.core.log.limits import Bucket, Limits
-from holdfast.paths import websocket
+from holdfast.paths import dial, websocket
 from holdfast.paths.base import Unreachable
 from holdfast.paths.hop import padding
 
@@ -35,21 +35,34 @@ NOT_KEPT: Final = "no other relay is reached from here"
 
 
 class Checked:
-    """Relays that proved themselves lately, and where: a machine's address by theirs."""
+    """Relays that proved themselves lately, and where: a machine's address by theirs. With a
+    `proxy` it is that which looks for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, proxy: str | None = None) -> None:
+        self._proxy = proxy
         self._known: dict[Home, tuple[str, float]] = {}
 
-    async def find(self, home: Home, *, inside: bool) -> str:
-        """The machine's address. Raises `Unreachable`."""
+    async def open(
+        self, home: Home, protocol: asyncio.Protocol, *, inside: bool
+    ) -> asyncio.Transport:
+        """A plain connection to the machine of a relay that proved itself. `inside`: asked by
+        somebody in a private network. Raises `Unreachable`, OSError."""
+        address = await self._find(home, inside=inside)
+        if self._proxy is not None:
+            return await dial.through(home, protocol, self._proxy)
+        loop = asyncio.get_running_loop()
+        raw, _ = await loop.create_connection(lambda: protocol, address, home.port)
+        return raw
+
+    async def _find(self, home: Home, *, inside: bool) -> str:
         loop = asyncio.get_running_loop()
         known = self._known.get(home)
         if known is not None and known[1] > loop.time():
             address = known[0]
-            if allowed(address, inside=inside):
+            if self._proxy is not None or allowed(address, inside=inside):
                 return address
-        address = await _look_up(home, inside=inside)
-        channel = await websocket.connect(home, _Nobody(), address=address)
+        address = "" if self._proxy is not None else await _look_up(home, inside=inside)
+        channel = await websocket.connect(home, _Nobody(), address=address, proxy=self._proxy)
         channel.close()
         while len(self._known) >= REMEMBERED:
             del self._known[next(iter(self._known))]
@@ -131,13 +144,11 @@ class Tunnel(asyncio.Protocol):
             self._raw.abort()
 
     async def _open(self, address: str, peer: str) -> None:
-        loop = asyncio.get_running_loop()
         try:
             home = Home.parse(address)
             inside = not ipaddress.ip_address(peer or "0.0.0.0").is_global
             async with asyncio.timeout(CONNECT_SECONDS):
-                place = await self._checked.find(home, inside=inside)
-                raw, _ = await loop.create_connection(lambda: self, place, home.port)
+                raw = await self._checked.open(home, self, inside=inside)
         except BadAddress as error:
             self._end("malformed", str(error))
         except Unreachable as error:

@@ -102,8 +102,9 @@ class Relay:
         limits: RelayLimits,
         clock: Callable[[], int],
         soon: Callable[[Callable[[], None]], object],
+        proxy: str | None = None,
     ) -> None:
-        self.hub = Hub(store, limits, clock, soon)
+        self.hub = Hub(store, limits, clock, soon, proxy)
         self._doors = Doors(limits)
         self._limits = limits
         self._keys = keys
@@ -140,6 +141,7 @@ async def run(
     advertise: str | None = None,
     decoy: Path | None = None,
     limits: RelayLimits | None = None,
+    proxy: str | None = None,
     say: Callable[[str], object] = _print,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -147,8 +149,9 @@ async def run(
 
     The first thing said is its address. `advertise` is the HOST or HOST:PORT under which
     nodes reach it, if that is not what it listens on. `decoy` is a folder of pages for
-    strangers; without it one is made in the data directory. Port 0 takes a free one. Raises
-    `RelayError` with a sentence for people.
+    strangers; without it one is made in the data directory. `proxy` is a URL, see `paths.dial`,
+    through which other relays are reached for nodes that ask for it. Port 0 takes a free one.
+    Raises `RelayError` with a sentence for people.
     """
     limits = limits or RelayLimits()
     keys = Secrets(data)
@@ -174,7 +177,7 @@ async def run(
     except (StoreFailed, certificate.BadCertificate, RelayError) as error:
         os.close(lock)
         raise RelayError(str(error)) from error
-    relay = Relay(store, keys, limits, now_ms, loop.call_soon)
+    relay = Relay(store, keys, limits, now_ms, loop.call_soon, proxy)
     front = Front(tls, keys.paths, site, relay.accept)
     try:
         port = await _listen(front, *listen)

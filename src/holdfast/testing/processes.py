@@ -152,8 +152,11 @@ class Program:
 class RelayProgram(Program):
     """A relay; after its first start it keeps its port."""
 
-    def __init__(self, name: str, directory: Path, advertise: str = "") -> None:
-        super().__init__(name, directory, ["--advertise", advertise] if advertise else [])
+    def __init__(self, name: str, directory: Path, advertise: str = "", proxy: str = "") -> None:
+        arguments = ["--advertise", advertise] if advertise else []
+        if proxy:
+            arguments += ["--proxy", proxy]
+        super().__init__(name, directory, arguments)
         self.port = 0
         if advertise:
             with socket.create_server(("127.0.0.1", 0)) as free:
@@ -166,7 +169,7 @@ class RelayProgram(Program):
 
     def started(self) -> None:
         """Keep the port."""
-        if not self._arguments:
+        if not self.port:
             self.port = int(self.address.split("/", 1)[0].rsplit(":", 1)[1])
 
 
@@ -191,9 +194,9 @@ class Processes:
         self.directory = directory
         self._all: list[Program] = []
 
-    def relay(self, name: str = "relay", advertise: str = "") -> RelayProgram:
+    def relay(self, name: str = "relay", advertise: str = "", proxy: str = "") -> RelayProgram:
         """A started relay; `advertise` is the HOST:PORT that its address has instead."""
-        relay = RelayProgram(name, self.directory / name, advertise)
+        relay = RelayProgram(name, self.directory / name, advertise, proxy)
         self._all.append(relay)
         relay.start()
         return relay

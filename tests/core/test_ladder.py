@@ -82,16 +82,17 @@ def test_another_relay_between_is_preferred_whatever_worked_last_and_blames_nobo
     ladder.failed(HERE, HOP, "timeout", 1)
     assert ladder.order(HERE, 2)[0] == "websocket"
     assert ladder.finding(2).verdict == "clear"
-    ladder.failed(HERE, "websocket", "tls", 2)
-    ladder.worked(HERE, "classic", 2)
-    ladder.worked(HERE, HOP, 2)
-    assert ladder.finding(2).verdict == "fingerprint"
-    ladder = Ladder()
-    ladder.worked(HERE, "websocket", 0)
-    ladder.failed(HERE, HOP, "timeout", 1)
     later = 1 + REST["timeout"]
     assert ladder.better(HERE, "websocket", later)
     assert ladder.order(HERE, later)[0] == HOP
+
+
+def test_another_relay_between_hides_no_block_of_what_it_goes_by() -> None:
+    ladder = Ladder()
+    ladder.failed(HERE, "websocket", "tls", 0)
+    ladder.worked(HERE, "classic", 1)
+    ladder.worked(HERE, HOP, 2)
+    assert ladder.finding(3).verdict == "fingerprint"
 
 
 def test_a_freeze_at_one_relay_spares_another_only_if_a_stream_carried_much_there() -> None:

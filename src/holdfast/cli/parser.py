@@ -83,6 +83,14 @@ def _programs(commands: Any) -> None:
         help="reach relays through socks5h://HOST:PORT or http://HOST:PORT",
     )
     node.add_argument(
+        "--control",
+        metavar="KIND=HOST",
+        action="append",
+        default=[],
+        help="a place that nobody blocks (domestic=… or foreign=…), looked at, rarely, when relays"
+        " cannot be reached, to tell why",
+    )
+    node.add_argument(
         "--direct",
         **FLAG,
         help="reach every relay directly: quicker, and each sees this machine's address",

@@ -56,12 +56,14 @@ def node(asked: argparse.Namespace) -> None:
 
     from holdfast.cli.calls import home_of
     from holdfast.core.caps import BadAddress, Home
+    from holdfast.node.controls import gathered
     from holdfast.node.program import NodeError, run
     from holdfast.paths.dial import check_proxy
 
     try:
         relays = [Home.parse(text) for text in asked.relay]
         proxy = check_proxy(asked.proxy) if asked.proxy else None
+        controls = gathered(asked.control)
     except (BadAddress, ValueError) as error:
         raise Trouble(str(error), Exit.USAGE) from None
     home = home_of(asked)
@@ -87,6 +89,7 @@ def node(asked: argparse.Namespace) -> None:
                 keyring=keyring,
                 proxy=board.url if board else proxy,
                 direct=asked.direct,
+                controls=controls,
                 censor=board,
                 say=lambda address: show({"address": address}, asked.json, address),
             )

@@ -22,6 +22,7 @@ Verdict = Literal[
     "throttled",
     "away",
     "impostor",
+    "learned",
     "offline",
     "unknown",
 ]
@@ -211,7 +212,8 @@ class Ladder:
             return Finding("unknown")
         up = [name for name, place in places.items() if any(p.up for p in place.paths.values())]
         found = [self._place(name, places[name], now) for name in up or places]
-        order = ["freeze", "fingerprint", "throttled", "clear", "impostor", "away"]
+        found += [self._lost(name, places[name]) for name in places if up and name not in up]
+        order = ["freeze", "fingerprint", "throttled", "learned", "clear", "impostor", "away"]
         found.sort(key=lambda one: order.index(one.verdict) if one.verdict in order else len(order))
         return found[0]
 
@@ -227,6 +229,13 @@ class Ladder:
         if working:
             return self._working(name, place, working, kinds, facts, now)
         return Finding(self._blocked(set(kinds.values()), now), (*facts, *self._said(now)))
+
+    def _lost(self, name: str, place: _Place) -> Finding:
+        """Of a place that is not reached while others are."""
+        tried = {one.kind for path, one in place.paths.items() if path != HOP and one.fails}
+        if place.carried and tried and tried <= {"timeout", "connect", "tls", "frozen"}:
+            return Finding("learned", (f"{name}: worked, and is not reached any more",))
+        return Finding("clear")
 
     def _working(
         self,

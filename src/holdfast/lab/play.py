@@ -31,6 +31,10 @@ from holdfast.sound.opus import RATE
 from holdfast.testing.processes import NodeProgram, Processes
 
 RELAYS: Final = ("relay-one.test", "relay-two.test")
+SITES: Final = {"domestic": "domestic.test", "foreign": "foreign.test"}
+"""Places that nobody blocks by name; the first is on every list."""
+PAGE: Final = 256 * 1024
+"""Bytes of their page."""
 PORT: Final = 443
 GLANCE: Final = 0.05
 MEETING: Final = 60.0
@@ -80,7 +84,7 @@ class Stage:
 
     def __init__(self, box: Box, anna: NodeProgram, boris: NodeProgram) -> None:
         self.box = box
-        self.world = World(RELAYS)
+        self.world = World(RELAYS, (SITES["domestic"],))
         self._anna, self._boris = anna, boris
 
     @contextlib.asynccontextmanager
@@ -112,7 +116,16 @@ async def stage(directory: Path) -> AsyncIterator[Stage]:
                 addresses.append(relay.address)
                 for middle in (box, abroad):
                     middle.places[name, PORT] = "127.0.0.1", relay.port
-            anna = await asyncio.to_thread(run.node, "Anna", *addresses, proxy=box.url)
+            for name in SITES.values():
+                pages = directory / name / "site"
+                pages.mkdir(parents=True)
+                (pages / "index.html").write_bytes(os.urandom(PAGE))
+                site = await asyncio.to_thread(run.relay, name, f"{name}:{PORT}")
+                box.places[name, PORT] = "127.0.0.1", site.port
+            looks = [f"{kind}={name}" for kind, name in SITES.items()]
+            anna = await asyncio.to_thread(
+                run.node, "Anna", *addresses, proxy=box.url, controls=looks
+            )
             boris = await asyncio.to_thread(run.node, "Boris", *addresses, proxy=abroad.url)
             made = Stage(box, anna, boris)
             async with asyncio.timeout(MEETING), made.people() as (one, other):

@@ -228,10 +228,12 @@ class Parallel(Rule):
 
 @dataclass
 class FirstData(Rule):
-    """The TLS handshake passes, what follows does not."""
+    """To these names the TLS handshake passes, what follows does not."""
+
+    names: tuple[str, ...]
 
     def passes(self, flow: Flow, size: int, now: float) -> Act:
-        return Act.DROP if flow.records > 1 else Act.PASS
+        return Act.DROP if flow.records > 1 and concerns(flow, self.names) else Act.PASS
 
 
 @dataclass

@@ -84,7 +84,7 @@ def _add(
     )
 
 
-TLS: Final = "websocket classic micro"
+TLS: Final = "websocket classic browser micro"
 
 _add(
     "tcp16-20",
@@ -133,7 +133,7 @@ _add(
     "classical-flagged",
     "Handshakes that do not offer ML-KEM fail.",
     "Russia 2026 (F, contradictory)",
-    "websocket micro",
+    "websocket browser micro",
     "clear",
     lambda world, p, dice: [rules.Groups(True, 0, p["seconds"])],
     seconds=(600, 300, 900),
@@ -156,14 +156,14 @@ _add(
     "mtg#547 (F)",
     "",
     "address-block",
-    lambda world, p, dice: [rules.FirstData()],
+    lambda world, p, dice: [rules.FirstData(world.relays)],
 )
 _add(
     "sni-block",
     "Connections that ask for a listed name are cut or dropped.",
     "Russia, China, Iran (P)",
     "",
-    "sni-block",
+    "name-block",
     lambda world, p, dice: [
         rules.NameBlock(world.relays, Act.RESET if p["reset"] >= 0.5 else Act.DROP, p["residual"])
     ],
@@ -267,7 +267,7 @@ _add(
     "Nothing passes at all.",
     "Kazakhstan 2022, Krasnodar 2025 (P)",
     "",
-    "shutdown",
+    "offline",
     lambda world, p, dice: [rules.Dark()],
 )
 

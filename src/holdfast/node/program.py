@@ -19,6 +19,7 @@ from holdfast.core.caps import Home, b64
 from holdfast.core.seal import hpke
 from holdfast.node.api import Censor, Node
 from holdfast.node.client import FILE, Address
+from holdfast.node.controls import Controls, Places
 from holdfast.node.keeper import StorageFailed
 from holdfast.node.rpc import ApiError
 from holdfast.node.server import NodeServer
@@ -59,6 +60,7 @@ async def run(
     keyring: bool = False,
     proxy: str | None = None,
     direct: bool = False,
+    controls: Places | None = None,
     censor: Censor | None = None,
     say: Callable[[str], object] = _print,
     stop: asyncio.Event | None = None,
@@ -67,7 +69,8 @@ async def run(
 
     The first thing said is the address that opens its interface in one browser, once;
     with `browser` it is opened in the system's one. With `proxy` relays are reached through that
-    alone, see `paths.dial`; with `direct` never through one another. `censor` is a pretended one
+    alone, see `paths.dial`; with `direct` never through one another. `controls`
+    are places to look at when relays cannot be reached. `censor` is a pretended one
     that stands there. Raises `NodeError` with a sentence for people.
     """
     stop = stop or asyncio.Event()
@@ -80,6 +83,8 @@ async def run(
     ways = Ways(paths(proxy), now_ms)
     node = Node(vault, ways.connect, now_ms, entropy, tuple(relays), echo_link)
     node.finding, node.censor = ways.finding, censor
+    eyes = Controls(controls or {}, ways.control, proxy)
+    ways.use_controls(eyes.wanted)
     if not direct:
         node.hops = ways.use_hops
     secret = b64(entropy(32))
@@ -99,6 +104,7 @@ async def run(
         (home / FILE).unlink(missing_ok=True)
         await server.close()
         await node.stop()
+        await eyes.stop()
 
 
 async def _start(node: Node, server: NodeServer, name: str | None, port: int) -> None:

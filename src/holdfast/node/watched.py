@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from holdfast.core.ladder import FREEZE_BYTES, FREEZE_MS, SMALL, Ladder
+from holdfast.core.ladder import FREEZE_BYTES, FREEZE_MS, SLOW, SMALL, Ladder
 from holdfast.paths import websocket
 from holdfast.paths.base import Channel, Handler
 
@@ -19,7 +19,7 @@ LOOK_SECONDS: Final = 20.0
 
 class Watched:
     """Stands between a channel and its handler. `climb` is called when a better path has rested
-    enough to be tried again."""
+    enough to be tried again, `crawls` when what comes is very slow."""
 
     def __init__(
         self,
@@ -28,13 +28,14 @@ class Watched:
         place: str,
         path: str,
         climb: Callable[[Watched], None],
+        crawls: Callable[[], None],
     ) -> None:
         self.channel: Channel | None = None
         self._handler: Handler | None = None
         self._early: list[bytes] = []
         self._ladder, self._clock = ladder, clock
         self.place, self.path = place, path
-        self._climb = climb
+        self._climb, self._crawls = climb, crawls
         self._began = self._burst = self._last = 0
         self._size = self._burst_size = 0
         self._told = self.over = False
@@ -120,6 +121,8 @@ class Watched:
         if self._burst_size > RATE_BYTES and now - self._burst > 500 and self.path != SMALL:
             bits = self._burst_size * 8_000 / (now - self._burst)
             self._ladder.rate(self.place, bits, now)
+            if bits < SLOW:
+                self._crawls()
             self._burst, self._burst_size = now, 0
 
     def _look_later(self) -> None:

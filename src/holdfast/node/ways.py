@@ -15,6 +15,7 @@ from holdfast.core.ladder import (
     PATIENCE,
     SMALL,
     STREAMS,
+    Control,
     Finding,
     Ladder,
 )
@@ -48,6 +49,7 @@ class Ways:
     def __init__(self, all: dict[str, Path], clock: Callable[[], int]) -> None:
         self._all = all
         self._clock = clock
+        self._wanted: Callable[[], None] = lambda: None
         self._hops: tuple[Home, ...] = ()
         self._behind: set[asyncio.Task[None]] = set()
         """What goes on when a connection stands."""
@@ -58,6 +60,14 @@ class Ways:
         """What is going on, see `core.ladder`."""
         return self.ladder.finding(self._clock())
 
+    def control(self, kind: Control, ok: bool, bits: float) -> None:
+        """What a look at a place that nobody blocks has shown."""
+        self.ladder.control(kind, ok, bits, self._clock())
+
+    def use_controls(self, wanted: Callable[[], None]) -> None:
+        """Called when no path works, or what comes crawls."""
+        self._wanted = wanted
+
     def use_hops(self, homes: Iterable[Home]) -> None:
         """Relays through which others are reached, the one to prefer first."""
         self._hops = tuple(homes)
@@ -67,7 +77,11 @@ class Ways:
         spare = self._spare.pop(home.label, None)
         if spare is not None and not spare.over:
             return spare.adopt(handler)
-        return (await self._race(home, self._order(home))).adopt(handler)
+        try:
+            return (await self._race(home, self._order(home))).adopt(handler)
+        except OSError:
+            self._wanted()
+            raise
 
     def _order(self, home: Home) -> list[str]:
         """All paths there are to this relay, in the order in which to try them."""
@@ -125,7 +139,7 @@ class Ways:
     async def _try(self, path: str, home: Home) -> Watched:
         place = home.label
         climb = functools.partial(self._climb, home)
-        watched = Watched(self.ladder, self._clock, place, path, climb)
+        watched = Watched(self.ladder, self._clock, place, path, climb, self._wanted)
         try:
             watched.channel = await (
                 self._through(home, watched) if path == HOP else self._all[path](home, watched)

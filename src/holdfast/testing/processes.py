@@ -176,13 +176,22 @@ class RelayProgram(Program):
 class NodeProgram(Program):
     """A node with a name and its relays, without a browser."""
 
-    def __init__(self, name: str, directory: Path, relays: Sequence[str], proxy: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        relays: Sequence[str],
+        proxy: str = "",
+        controls: Sequence[str] = (),
+    ) -> None:
         arguments = ["node", "--home", str(directory), "--name", name, "--no-browser"]
         arguments += ["--port", "0"]
         for relay in relays:
             arguments += ["--relay", relay]
         if proxy:
             arguments += ["--proxy", proxy]
+        for control in controls:
+            arguments += ["--control", control]
         super().__init__(name, directory, arguments)
 
 
@@ -208,9 +217,10 @@ class Processes:
         trace: Path | None = None,
         first: Path | None = None,
         proxy: str = "",
+        controls: Sequence[str] = (),
     ) -> NodeProgram:
         """A started node with these homes. Its directory has its name in lower case."""
-        node = NodeProgram(name, self.directory / name.lower(), relays, proxy)
+        node = NodeProgram(name, self.directory / name.lower(), relays, proxy, controls)
         node.trace, node.first = trace, first
         self._all.append(node)
         node.start()

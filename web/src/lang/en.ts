@@ -184,6 +184,7 @@ export const en = {
   netDns: "This network hides the name of your server.",
   netAddress: "This network blocks the way to your server.",
   netListed: "This network lets through listed sites only.",
+  netLearned: "One of your servers was cut off here after it had worked. Another one works.",
   netImpostor: "Somebody else answers in your server’s place. Nothing was said to them.",
   simulator: "Simulator",
   simHere: "Simulator · this computer only",

@@ -45,23 +45,114 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
         ],
     ),
     (
-        "clear",  # once may be a tunnel
+        "clear",  # silent and then no way: a tunnel, or a lid that was closed
+        [
+            *[
+                ("worked", HERE, "websocket"),
+                ("ended", HERE, "websocket", True, 16_000, 5_000),
+                ("failed", HERE, "websocket", "connect"),
+                ("failed", HERE, "websocket", "connect"),
+                ("failed", HERE, "websocket", "connect"),
+                ("failed", HERE, "websocket", "connect"),
+            ]
+            * 3,
+            ("worked", HERE, "websocket"),
+        ],
+    ),
+    (
+        "clear",  # once may be anything
         [
             ("worked", HERE, "websocket"),
             ("ended", HERE, "websocket", True, 16_000, 5_000),
             ("worked", HERE, "websocket"),
         ],
     ),
-    ("clear", [("worked", HERE, "websocket"), ("rate", HERE, 5e6)]),
-    ("clear", [("worked", HERE, "websocket"), ("rate", HERE, 50_000)]),  # as slow as a call
-    ("throttled", [("worked", HERE, "websocket"), ("rate", HERE, 64_000), YES]),
+    ("clear", [("worked", HERE, "websocket"), ("rate", HERE, "websocket", 5e6)]),
+    ("clear", [("worked", HERE, "websocket"), ("rate", HERE, "websocket", 50_000)]),
+    ("throttled", [("worked", HERE, "websocket"), ("rate", HERE, "websocket", 64_000), YES]),
+    (
+        "clear",  # the relay is slow, since another one is not
+        [
+            ("worked", HERE, "websocket"),
+            ("worked", "other:1", "websocket"),
+            ("rate", HERE, "websocket", 64_000),
+            ("rate", "other:1", "websocket", 5e6),
+            YES,
+        ],
+    ),
+    (
+        "throttled",  # but not for the other one
+        [
+            ("worked", HERE, "websocket"),
+            ("worked", "other:1", "websocket"),
+            ("rate", HERE, "websocket", 64_000),
+            ("rate", HERE, HOP, 5e6),
+            ("rate", "other:1", "websocket", 5e6),
+            YES,
+        ],
+    ),
+    (
+        "throttled",  # what is new waits on a full line: no fingerprint
+        [
+            ("failed", HERE, "websocket", "mute"),
+            ("worked", HERE, "classic"),
+            ("rate", HERE, "classic", 64_000),
+            YES,
+        ],
+    ),
     ("away", fails("refused")),
     ("impostor", fails("pin")),
+    (
+        "portal",
+        [*fails("upgrade"), ("failed", "other:1", "websocket", "pin"), YES],
+    ),
     ("offline", fails("connect")),
     ("offline", [*fails("timeout"), NO, NO_DOMESTIC]),
     ("address-block", [*fails("timeout"), YES]),
     ("allowlist", [*fails("timeout"), NO, DOMESTIC]),
     ("name-block", [*fails("tls"), YES]),
+    ("name-block", [*fails("mute"), YES]),
+    (
+        "learned",
+        [
+            ("worked", HERE, "websocket"),
+            ("lasted", HERE, "websocket"),
+            ("ended", HERE, "websocket", True, 10_000_000, 600_000),
+            *[("failed", HERE, path, "connect") for path in STREAMS],
+            ("worked", "other:1", "websocket"),
+            ("worked", HERE, HOP),
+        ],
+    ),
+    (
+        "clear",  # another relay does not reach it either: it is down
+        [
+            ("worked", HERE, "websocket"),
+            ("lasted", HERE, "websocket"),
+            ("ended", HERE, "websocket", True, 10_000_000, 600_000),
+            *[("failed", HERE, path, "connect") for path in STREAMS],
+            ("worked", "other:1", "websocket"),
+            ("failed", HERE, HOP, "timeout"),
+        ],
+    ),
+    (
+        "learned",  # there is no other one to ask
+        [
+            ("worked", HERE, "websocket"),
+            ("lasted", HERE, "websocket"),
+            ("ended", HERE, "websocket", True, 10_000_000, 600_000),
+            *[("failed", HERE, path, "connect") for path in STREAMS],
+            ("worked", "other:1", "websocket"),
+            ("failed", HERE, HOP, "proxy"),
+        ],
+    ),
+    (
+        "address-block",
+        [
+            *[("failed", HERE, path, "connect") for path in STREAMS],
+            ("worked", "other:1", "websocket"),
+            ("worked", HERE, HOP),
+        ],
+    ),
     ("dns-block", [*fails("dns"), YES]),
     ("offline", fails("dns")),
 ]
@@ -102,6 +193,7 @@ def test_a_freeze_at_one_relay_spares_another_only_if_a_stream_carried_much_ther
     ladder.lasted("busy:1", "websocket", 0)
     for now in (10_000, 20_000):
         ladder.ended(HERE, "websocket", True, 16_000, 5_000, now)
+        ladder.worked(HERE, "websocket", now + 500)
     assert ladder.order("quiet:1", 20_001)[0] == SMALL
     assert ladder.order("busy:1", 20_001)[0] == "websocket"
 

@@ -14,7 +14,7 @@ from holdfast.core.ladder import HOP, REST, SMALL
 from holdfast.node import watched, ways
 from holdfast.node.ways import Ways, paths
 from holdfast.paths import websocket
-from holdfast.paths.base import MOVED, Channel, Handler, Kind, Unreachable
+from holdfast.paths.base import MOVED, Attempt, Channel, Handler, Kind, Unreachable
 
 HOME = Home("relay.example", 443, bytes(16), bytes(32))
 
@@ -65,10 +65,11 @@ class Paths:
         self.ways = Ways({name: self._path(name) for name in how}, lambda: self.now)
 
     def _path(self, name: str):
-        async def connect(home: Home, handler: Handler) -> Channel:
+        async def connect(home: Home, handler: Handler, attempt: Attempt) -> Channel:
             self.tried.append(name)
             how = self.how[name]
             if how == "hangs":
+                attempt.hangs = "mute"
                 await asyncio.get_running_loop().create_future()
             if how == "late":
                 await asyncio.sleep(0.05)
@@ -242,7 +243,7 @@ async def test_all_paths_reach_a_real_relay(tmp_path: Path) -> None:
     async with relay(tmp_path / "relay") as home:
         for path in paths().values():
             owner = Owner()
-            channel = await path(home, owner)
+            channel = await path(home, owner, Attempt())
             channel.close("enough")
             for _ in range(100):
                 if owner.closed:

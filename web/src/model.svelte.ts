@@ -128,6 +128,7 @@ class Model {
       case "address-block": return this.t("netAddress");
       case "allowlist": return this.t("netListed");
       case "impostor": return this.t("netImpostor");
+      case "portal": return this.t("netPortal");
       case "learned": return this.t("netLearned");
       case "offline": return this.t("statusOffline");
       case "away": return this.t("statusRelayAway");

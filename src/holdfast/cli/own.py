@@ -54,6 +54,8 @@ NETWORKS = {
     "throttled": "Your relay is much slower than other places.",
     "away": "The relay's machine answers, but no relay runs there.",
     "impostor": "Somebody else answers in your relay's place. Nothing was said to them.",
+    "portal": "Something answers in the place of all your relays. Often it is the login page of a"
+    " Wi-Fi: open a browser and sign in.",
     "learned": "One relay was cut off after it had worked; another one works.",
     "offline": "Nothing can be reached: this machine is offline, or the network is shut down.",
     "unknown": "There is nothing to say yet.",

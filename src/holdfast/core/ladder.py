@@ -8,6 +8,7 @@ a rest the better path is tried again. Times are milliseconds of any clock. Sour
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -22,6 +23,7 @@ Verdict = Literal[
     "throttled",
     "away",
     "impostor",
+    "portal",
     "learned",
     "offline",
     "unknown",
@@ -35,10 +37,13 @@ HOP: Final = "hop"
 PATHS: Final = (HOP, *STREAMS, SMALL)
 REST: Final = {
     "dns": 10_000, "refused": 2_000, "connect": 30_000, "timeout": 60_000, "tls": 60_000,
-    "closed": 20_000, "pin": 60_000, "upgrade": 60_000, "proxy": 2_000, "frozen": 120_000,
+    "mute": 60_000, "closed": 20_000, "pin": 60_000, "upgrade": 60_000, "proxy": 2_000,
+    "frozen": 120_000, "slow": 120_000,
 }  # fmt: skip
 """Milliseconds before a path is tried again at a place where others are left, by how it failed."""
 LONGEST_REST: Final = 600_000
+SILENT: Final = frozenset({"connect", "mute", "timeout"})
+"""Failures in which nobody said anything."""
 HEAD_START: Final = 3_000
 """What the first path has before a second is tried beside it: never more than two at once."""
 PATIENCE: Final = 7_000
@@ -47,6 +52,9 @@ FREEZE_BYTES: Final = 64 * 1024
 """A connection that goes silent before so much came was frozen, not merely lost."""
 FREEZE_MS: Final = 40_000
 ONE_EVENT: Final = 4_000
+AT_ONCE: Final = 4_000
+"""Where one that went silent was frozen, the next one stands so soon; where there is no network,
+or none for a moment, it does not."""
 FREEZES: Final = 2
 """So many are a censor's; one is a tunnel, or a lid that was closed."""
 REMEMBERED: Final = 300_000
@@ -69,6 +77,9 @@ class _Path:
     """When last; 0: never."""
     up: int = 0
     """Connections that stand."""
+    rate: float = 0
+    """Bits a second that came, when it was measured last."""
+    rated: int = 0
 
 
 @dataclass
@@ -76,8 +87,8 @@ class _Place:
     paths: dict[str, _Path] = field(default_factory=dict)
     last: str = ""
     """The path that worked last."""
-    rate: float = 0
-    rated: int = 0
+    stalled: int = 0
+    """When a connection went silent that may have been frozen; 0: none since one worked."""
     froze: list[int] = field(default_factory=list)
     """When connections did, lately, with none since that lasted."""
     carried: bool = False
@@ -147,7 +158,12 @@ class Ladder:
         one.up += 1
         if one.kind != "frozen":
             one.kind, one.fails, one.until = "", 0, 0
-        self._places[place].last = path
+        known = self._places[place]
+        known.last = path
+        if known.stalled and path in STREAMS:
+            at, known.stalled = known.stalled, 0
+            if now - at <= AT_ONCE:
+                self._froze(place, at)
 
     def lasted(self, place: str, path: str, now: int) -> None:
         """A connection carried more than what a freeze lets pass, or stood for long."""
@@ -175,11 +191,19 @@ class Ladder:
         if not stalled or size >= FREEZE_BYTES or age >= FREEZE_MS or path not in STREAMS:
             return
         known = self._places[place]
+        if one.kind == "frozen" or any(now - at < REMEMBERED for at in known.froze):
+            self._froze(place, now)
+        else:
+            known.stalled = now
+
+    def _froze(self, place: str, now: int) -> None:
+        known = self._places[place]
         if known.froze and now - known.froze[-1] < ONE_EVENT:
             return  # connections beside each other froze together
         known.carried = False
         known.froze = [*(at for at in known.froze if now - at < REMEMBERED), now]
-        if len(known.froze) >= FREEZES or one.kind == "frozen":
+        again = any(known.paths.get(path, _Path()).kind == "frozen" for path in STREAMS)
+        if len(known.froze) >= FREEZES or again:
             # Streams are frozen alike, whatever their fingerprint, and at other places as well
             # unless one carried much there.
             alike = [name for name, one in self._places.items() if not one.carried]
@@ -188,10 +212,28 @@ class Ladder:
                     if other in self.paths:
                         self.failed(where, other, "frozen", now)
 
-    def rate(self, place: str, bits: float, now: int) -> None:
-        """What passed in a second while there was more to pass."""
-        known = self._places.setdefault(place, _Place())
-        known.rate, known.rated = bits, now
+    def rate(self, place: str, path: str, bits: float, now: int) -> None:
+        """What came in a second while there was more to come. A slow way by another relay rests,
+        unless the direct one is known to be slow as well."""
+        one = self._at(place, path)
+        one.rate, one.rated = bits, now
+        if path == HOP and bits < SLOW and not self._crawls(place, STREAMS, now):
+            self.failed(place, HOP, "slow", now)
+
+    def suspect(self, place: str, path: str, now: int) -> bool:
+        """Whether a connection there should be measured: others were slow lately."""
+        return self._rate(place, (path,), now) is None and self._crawls(place, self.paths, now)
+
+    def _rate(self, place: str, paths: Sequence[str], now: int) -> float | None:
+        """The last known of these paths."""
+        known = self._places.get(place, _Place())
+        rated = [one for path in paths if (one := known.paths.get(path)) and one.rate]
+        last = max(rated, key=lambda one: one.rated, default=_Path())
+        return last.rate if last.rate and now - last.rated < REMEMBERED else None
+
+    def _crawls(self, place: str, paths: Sequence[str], now: int) -> bool:
+        rate = self._rate(place, paths, now)
+        return rate is not None and rate < SLOW
 
     def control(
         self, kind: Literal["domestic", "foreign"], ok: bool, bits: float, now: int
@@ -211,11 +253,24 @@ class Ladder:
         if not places:
             return Finding("unknown")
         up = [name for name, place in places.items() if any(p.up for p in place.paths.values())]
+        if not up and (portal := self._portal(places)):
+            return portal
         found = [self._place(name, places[name], now) for name in up or places]
-        found += [self._lost(name, places[name]) for name in places if up and name not in up]
-        order = ["freeze", "fingerprint", "throttled", "learned", "clear", "impostor", "away"]
-        found.sort(key=lambda one: order.index(one.verdict) if one.verdict in order else len(order))
+        found += [self._lost(name, places[name], now) for name in places if up and name not in up]
+        found.sort(key=lambda one: _FIRST.index(one.verdict) if one.verdict in _FIRST else 99)
         return found[0]
+
+    def _portal(self, places: dict[str, _Place]) -> Finding | None:
+        """Whether something answers in the place of every relay, as a login page does."""
+        kinds = {
+            name: {one.kind for path, one in place.paths.items() if path != HOP and one.kind}
+            for name, place in places.items()
+        }
+        if len(kinds) < 2 or any(
+            not seen or not seen <= {"upgrade", "pin"} for seen in kinds.values()
+        ):
+            return None
+        return Finding("portal", tuple(f"{name}: {SAYS['upgrade']}" for name in kinds))
 
     def _place(self, name: str, place: _Place, now: int) -> Finding:
         kinds = {
@@ -230,10 +285,17 @@ class Ladder:
             return self._working(name, place, working, kinds, facts, now)
         return Finding(self._blocked(set(kinds.values()), now), (*facts, *self._said(now)))
 
-    def _lost(self, name: str, place: _Place) -> Finding:
-        """Of a place that is not reached while others are."""
+    def _lost(self, name: str, place: _Place, now: int) -> Finding:
+        """Of a place that is not reached while others are. Whether another relay reaches it tells
+        a block from a relay that is down."""
+        between = place.paths.get(HOP)
+        if between is not None and now - between.failed < REMEMBERED:
+            if between.kind in ("connect", "refused", "dns", "timeout", "tls", "mute"):
+                return Finding("away", (f"{name}: another relay does not reach it either",))
+            if between.kind != "proxy":
+                return Finding("clear")  # not known yet
         tried = {one.kind for path, one in place.paths.items() if path != HOP and one.fails}
-        if place.carried and tried and tried <= {"timeout", "connect", "tls", "frozen"}:
+        if place.carried and tried and tried <= SILENT | {"tls", "frozen"}:
             return Finding("learned", (f"{name}: worked, and is not reached any more",))
         return Finding("clear")
 
@@ -248,16 +310,37 @@ class Ladder:
     ) -> Finding:
         if "frozen" in kinds.values():
             return Finding("freeze", facts)
+        if slow := self._throttled(name, now):
+            return Finding("throttled", (*slow, *self._said(now)))
         direct = next((path for path in working if path != HOP), HOP)
+        works = (*facts, f"{name} by {direct}: works")
+        if direct == HOP:
+            seen = {kinds.get(path, "") for path in STREAMS}
+            if seen <= SILENT | {"tls", "frozen"}:
+                if place.carried:
+                    return Finding("learned", works)
+                return Finding("name-block" if seen & {"tls", "mute"} else "address-block", works)
+            return Finding("dns-block", works) if seen == {"dns"} else Finding("clear", works[-1:])
         better = {kinds.get(path, "") for path in self.paths[: self._rank(direct)]}
-        if better & {"tls", "timeout", "closed"}:
-            return Finding("fingerprint", (*facts, f"{name} by {direct}: works"))
-        fast = max((c[1] for c in self._controls.values()), default=0)
-        if place.rate and place.rate < SLOW and now - place.rated < REMEMBERED:
-            slow = f"{name}: {place.rate / 1000:.0f} kbit/s"
-            if fast > FASTER * place.rate:  # else it may be who sends that is slow, or a call
-                return Finding("throttled", (slow, *self._said(now)))
+        if self._crawls(name, self.paths, now):
+            better -= SILENT  # on a full line what is new has to wait
+        if better & (SILENT - {"connect"} | {"tls", "closed"}):
+            return Finding("fingerprint", works)
         return Finding("clear", (f"{name} by {working[0]}: works",))
+
+    def _throttled(self, name: str, now: int) -> tuple[str, ...]:
+        """That a relay is slow by itself, while others and what nobody blocks are not."""
+        rate = self._rate(name, STREAMS, now)
+        fast = max((c[1] for c in self._controls.values()), default=0)
+        if rate is None or rate >= SLOW or fast <= FASTER * rate:
+            return ()
+        others = [self._rate(one, STREAMS, now) for one in self._places if one != name]
+        by_hop = self._rate(name, (HOP,), now)
+        if any(one and one > FASTER * rate for one in others) and not (
+            by_hop and by_hop > FASTER * rate
+        ):
+            return ()  # another relay is fast, and not in reaching this one: it is slow itself
+        return (f"{name}: {rate / 1000:.0f} kbit/s",)
 
     def _blocked(self, kinds: set[str], now: int) -> Verdict:
         domestic, foreign = self._ok("domestic", now), self._ok("foreign", now)
@@ -269,9 +352,11 @@ class Ladder:
             return "offline"
         if foreign is False and domestic:
             return "allowlist"
+        if "frozen" in kinds and not kinds & {"connect", "dns"}:
+            return "freeze"
         if kinds == {"dns"}:
             return "dns-block" if foreign or domestic else "offline"
-        if kinds & {"tls", "closed"}:
+        if kinds & {"tls", "mute", "closed"}:
             return "name-block"
         if kinds & {"timeout", "connect", "frozen"}:
             return "address-block" if foreign or domestic else "offline"
@@ -289,16 +374,23 @@ class Ladder:
         )
 
 
+_FIRST: Final = (
+    "freeze", "fingerprint", "throttled", "learned", "name-block", "address-block", "dns-block",
+    "clear", "impostor", "away",
+)  # fmt: skip
+"""What is said, if places differ."""
 SAYS: Final = {
     "proxy": "the proxy does not answer",
     "dns": "its name is not found",
     "connect": "no way to it",
     "refused": "the machine answers, no relay does",
+    "mute": "no answer to its first words",
     "tls": "cut while the connection was being secured",
     "pin": "somebody else answers in its place",
     "upgrade": "what answers is not the relay",
     "closed": "cut",
     "timeout": "no answer",
     "frozen": "went silent after some kilobytes",
+    "slow": "crawled",
 }
 """How it failed, for people."""

@@ -26,6 +26,7 @@ MAX_ADDRESS: Final = 400
 MAX_CARRIED: Final = 64 * 1024
 CARRIED_WINDOW: Final = 512 * 1024
 """Bytes that are passed on before their sender hears of it."""
+MAX_PROBE: Final = 16 * 1024
 MAX_LIFETIME: Final = 90 * 86_400
 """Seconds a relay may be asked to keep a record; it may keep it for less."""
 
@@ -128,6 +129,12 @@ class Onward(_Frame, frozen=True, tag=8):
     address: Annotated[str, Meta(max_length=MAX_ADDRESS)]
 
 
+class Probe(_Frame, frozen=True, tag=10):
+    """Send `size` bytes that mean nothing, as `Probed`: three in a row tell how fast they come."""
+
+    size: Annotated[int, Meta(ge=0, le=MAX_PROBE)]
+
+
 # Either way, after `Took`.
 
 
@@ -213,8 +220,14 @@ class Took(_Frame, frozen=True, tag=72):
     upto: U53
 
 
-ClientFrame = Hello | Create | Attach | Append | Trim | Drop | Detach | Onward | Carry
-RelayFrame = Welcome | Attached | Acked | Records | Done | Refused | Bye | Took | Carry
+class Probed(_Frame, frozen=True, tag=73):
+    """The answer to `Probe`; the zeros are thrown away."""
+
+    pad: Annotated[bytes, Meta(max_length=MAX_PROBE)]
+
+
+ClientFrame = Hello | Create | Attach | Append | Trim | Drop | Detach | Onward | Probe | Carry
+RelayFrame = Welcome | Attached | Acked | Records | Done | Refused | Bye | Took | Probed | Carry
 _encoder = msgspec.msgpack.Encoder()
 _client: msgspec.msgpack.Decoder[ClientFrame] = msgspec.msgpack.Decoder(ClientFrame)
 _relay: msgspec.msgpack.Decoder[RelayFrame] = msgspec.msgpack.Decoder(RelayFrame)

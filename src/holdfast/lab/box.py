@@ -27,6 +27,9 @@ from holdfast.lab.rules import SEGMENT, Act, Flow, Rule
 READ: Final = 16 * 1024
 HELLO_SECONDS: Final = 0.25
 """First bytes that do not go on are held against the rules as they are."""
+WINDOW: Final = 64 * 1024
+UNDER_WAY: Final = 64
+"""Pieces of one direction that are delayed; then its sender waits."""
 Place = tuple[str, int]
 
 _NOT_FOUND, _REFUSED, _DONE = 4, 5, 0
@@ -52,7 +55,9 @@ class Box:
         return f"socks5h://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._joined, "127.0.0.1", 0)
+        listener = socket.create_server(("127.0.0.1", 0))
+        _narrow(listener)
+        self._server = await asyncio.start_server(self._joined, sock=listener, limit=READ)
         return self
 
     async def __aexit__(
@@ -100,7 +105,11 @@ class Box:
         try:
             if real is None:
                 raise ConnectionRefusedError
-            far_reader, far_writer = await asyncio.open_connection(*real)
+            far = socket.socket()
+            far.setblocking(False)
+            _narrow(far)
+            await asyncio.get_running_loop().sock_connect(far, real)
+            far_reader, far_writer = await asyncio.open_connection(sock=far, limit=READ)
         except OSError:
             await _answer(writer, _NOT_FOUND if real is None else _REFUSED)
             return
@@ -109,10 +118,9 @@ class Box:
             first = await _first(reader, flow)
             now = time.monotonic()
             await self._hold(max((r.begins(flow, now) for r in self.rules), default=Act.PASS))
-            await self._pass(flow, first, far_writer, sent=True)
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(flow, reader, far_writer, sent=True))
-                both.create_task(self._pump(flow, far_reader, writer, sent=False))
+                both.create_task(self._pump(flow, reader, far_writer, first))
+                both.create_task(self._pump(flow, far_reader, writer, None))
         except* ConnectionError:
             abort(writer)
             abort(far_writer)
@@ -122,17 +130,48 @@ class Box:
             far_writer.transport.abort()
 
     async def _pump(
-        self, flow: Flow, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, sent: bool
+        self,
+        flow: Flow,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        first: bytes | None,
     ) -> None:
-        while data := await reader.read(READ):
-            await self._pass(flow, data, writer, sent=sent)
-        with contextlib.suppress(OSError):
-            writer.write_eof()
-        if not sent:
+        """One direction; that of the client has first bytes, which were read already."""
+        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(UNDER_WAY)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._carry(under_way, writer))
+            data = await reader.read(READ) if first is None else first
+            while data:
+                await self._pass(flow, data, under_way, sent=first is not None)
+                data = await reader.read(READ)
+            await under_way.put((0, b""))
+        if first is None:
             raise _Ended
 
+    async def _carry(
+        self, under_way: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
+    ) -> None:
+        """Deliver each piece when it is due."""
+        while True:
+            due, piece = await under_way.get()
+            if not piece:
+                with contextlib.suppress(OSError):
+                    writer.write_eof()
+                return
+            if (wait := due - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            if writer.is_closing():
+                raise ConnectionResetError
+            writer.write(piece)
+            await writer.drain()
+
     async def _pass(
-        self, flow: Flow, data: bytes, writer: asyncio.StreamWriter, *, sent: bool
+        self,
+        flow: Flow,
+        data: bytes,
+        under_way: asyncio.Queue[tuple[float, bytes]],
+        *,
+        sent: bool,
     ) -> None:
         for at in range(0, len(data), SEGMENT):
             piece = data[at : at + SEGMENT]
@@ -145,30 +184,33 @@ class Box:
             now = time.monotonic()
             act = max((rule.passes(flow, len(piece), now) for rule in self.rules), default=Act.PASS)
             await self._hold(act)
-            wait = self._wait(flow, len(piece), now)
-            if wait > 0:
-                await asyncio.sleep(wait)
-            if writer.is_closing():
-                raise ConnectionResetError
-            writer.write(piece)
-        await writer.drain()
+            # A slow line takes the pieces of all connections in turn, and keeps none.
+            await asyncio.sleep(self._turn(flow, len(piece), now) - now)
+            now = time.monotonic()
+            delay = max((rule.delay(flow, now) for rule in self.rules), default=0)
+            await under_way.put((now + delay, piece))
 
-    def _wait(self, flow: Flow, size: int, now: float) -> float:
-        """Seconds before this piece may go on."""
+    def _turn(self, flow: Flow, size: int, now: float) -> float:
+        """When this piece has passed the lines of all rules that have a rate."""
         until = now
         for rule in self.rules:
-            until = max(until, now + rule.delay(flow, now))
             if bits := rule.rate(flow):
-                free = max(now, self._free.get(id(rule), 0)) + size * 8 / bits
-                self._free[id(rule)] = free
-                until = max(until, free)
-        return until - now
+                self._free[id(rule)] = max(now, self._free.get(id(rule), 0)) + size * 8 / bits
+                until = max(until, self._free[id(rule)])
+        return until
 
     async def _hold(self, act: Act) -> None:
         if act is Act.RESET:
             raise ConnectionResetError
         if act is Act.DROP:
             await asyncio.get_running_loop().create_future()  # until the connection is cut
+
+
+def _narrow(sock: socket.socket) -> None:
+    """What waits for a slow line waits with its sender, as with a line of the usual packets, and
+    not by megabytes within this machine."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
 
 
 class _Ended(Exception):

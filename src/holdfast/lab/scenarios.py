@@ -7,7 +7,7 @@ or a measurement, F field reports. Rows that need packets or UDP are played by t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -30,7 +30,7 @@ class World:
 @dataclass(frozen=True)
 class Scenario:
     """`survives`: paths that get through it, by name; () when nothing can. `verdict`: what a
-    node in it is to say, see `core.ladder`."""
+    node in it is to say, see `core.ladder`; of a composition, each part's."""
 
     id: str
     says: str
@@ -41,6 +41,12 @@ class Scenario:
     usual: Parameters = field(default_factory=dict)
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     benign: bool = False
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """What may be said: of several things done at once it is one of them."""
+        found = tuple(self.verdict.split())
+        return tuple(one for one in found if one != "clear") or ("clear",)
 
     def at(self, world: World, seed: int = 0, **changed: float) -> list[Rule]:
         """The rules, with the usual parameters but for those changed. Raises ValueError for
@@ -308,8 +314,34 @@ _add(
 
 
 def find(id: str) -> Scenario:
-    """By its name. Raises KeyError with a sentence."""
-    try:
-        return ALL[id]
-    except KeyError:
-        raise KeyError(f"there is no scenario {id}; there are: {', '.join(ALL)}") from None
+    """By its name, or several played at once: `tcp16-20+ja4-list`, with parameters such as
+    `ja4-list.reset`. Raises KeyError with a sentence."""
+    parts = []
+    for name in id.split("+"):
+        if name not in ALL:
+            raise KeyError(f"there is no scenario {name}; there are: {', '.join(ALL)}")
+        parts.append(ALL[name])
+    return parts[0] if len(parts) == 1 else compose(parts)
+
+
+def compose(parts: Sequence[Scenario]) -> Scenario:
+    """All of it at once; what survives is what survives each."""
+
+    def make(world: World, parameters: Parameters, dice: Random) -> list[Rule]:
+        found = []
+        for part in parts:
+            own = {name: parameters[f"{part.id}.{name}"] for name in part.usual}
+            found += part.make(world, own, dice)
+        return found
+
+    return Scenario(
+        "+".join(part.id for part in parts),
+        " ".join(part.says for part in parts),
+        "",
+        make,
+        tuple(path for path in parts[0].survives if all(path in one.survives for one in parts)),
+        " ".join(part.verdict for part in parts),
+        {f"{part.id}.{name}": value for part in parts for name, value in part.usual.items()},
+        {f"{part.id}.{name}": span for part in parts for name, span in part.ranges.items()},
+        all(part.benign for part in parts),
+    )

@@ -39,6 +39,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def monotonic_ms() -> int:
+    """Milliseconds of a clock that nobody sets."""
+    return time.monotonic_ns() // 1_000_000
+
+
 def interface() -> Path:
     """The built web interface: within the package, or in the checkout beside it."""
     packaged = Path(str(importlib.resources.files("holdfast") / "web"))
@@ -80,7 +85,7 @@ async def run(
         vault = Vault(home, entropy, keyring)
     except VaultError as error:
         raise NodeError(str(error)) from None
-    ways = Ways(paths(proxy), now_ms)
+    ways = Ways(paths(proxy), monotonic_ms)
     node = Node(vault, ways.connect, now_ms, entropy, tuple(relays), echo_link)
     node.finding, node.censor = ways.finding, censor
     eyes = Controls(controls or {}, ways.control, proxy)
@@ -104,6 +109,7 @@ async def run(
         (home / FILE).unlink(missing_ok=True)
         await server.close()
         await node.stop()
+        await ways.stop()
         await eyes.stop()
 
 

@@ -6,20 +6,31 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from holdfast.core import wire
 from holdfast.core.ladder import FREEZE_BYTES, FREEZE_MS, SLOW, SMALL, Ladder
 from holdfast.paths import websocket
 from holdfast.paths.base import Channel, Handler
 
-RATE_BYTES: Final = 16 * 1024
-"""What must pass without a pause before a rate is believed."""
 LARGE: Final = 8 * 1024
 """Bytes of a frame that tells of a rate: a call's frames are as slow as speech."""
+PAUSE: Final = 10_000
+"""Milliseconds after which large frames do not belong together."""
 LOOK_SECONDS: Final = 20.0
+PROBES: Final = 3
+PROBE: Final = 8 * 1024
+MEASURE_SECONDS: Final = 45.0
+MEASURE_EVERY: Final = 240_000
+"""Milliseconds between two measurements of one connection."""
+
+
+_PROBED: Final = wire.encode(wire.Probed(b""))[:2]
+"""How the frame begins."""
 
 
 class Watched:
-    """Stands between a channel and its handler. `climb` is called when a better path has rested
-    enough to be tried again, `crawls` when what comes is very slow."""
+    """Stands between a channel and its handler. `climb` is called when a better path may be tried,
+    `crawls` when what comes is very slow. That is suspected of large frames with long pauses; since
+    it may be who sends them that is slow, the relay is then asked for something to measure."""
 
     def __init__(
         self,
@@ -36,8 +47,14 @@ class Watched:
         self._ladder, self._clock = ladder, clock
         self.place, self.path = place, path
         self._climb, self._crawls = climb, crawls
-        self._began = self._burst = self._last = 0
-        self._size = self._burst_size = 0
+        self._began = self._size = 0
+        self._large = 0
+        """When the last large frame came."""
+        self._passing = False
+        self._measured = -MEASURE_EVERY
+        self._probes: list[tuple[int, int]] = []
+        """When each answer came, and what had come until then."""
+        self._measuring = False
         self._told = self.over = False
         self._reason = ""
         self._timer: asyncio.TimerHandle | None = None
@@ -48,9 +65,9 @@ class Watched:
         self._ladder.worked(self.place, self.path, self._began)
         self._look_later()
 
-    def adopt(self, handler: Handler) -> Channel:
-        """Hand everything on."""
-        self._handler = handler
+    def adopt(self, handler: Handler, *, passing: bool = False) -> Channel:
+        """Hand everything on. `passing`: it leads to another relay, and tells of no rate."""
+        self._handler, self._passing = handler, passing
         for frame in self._early:
             handler.on_frame(frame)
         self._early = []
@@ -80,7 +97,9 @@ class Watched:
     def on_frame(self, frame: bytes) -> None:
         """One whole frame came."""
         self._count(len(frame))
-        if self._handler is None:
+        if self._measuring and frame.startswith(_PROBED):
+            self._probed()
+        elif self._handler is None:
             self._early.append(frame)
         else:
             self._handler.on_frame(frame)
@@ -111,19 +130,45 @@ class Watched:
         if not self._told and (self._size > FREEZE_BYTES or now - self._began > FREEZE_MS):
             self._told = True
             self._ladder.lasted(self.place, self.path, now)
-        if size < LARGE:
+        if size < LARGE or self._passing or self._measuring:
             return
-        if now - self._last > 1_500:
-            self._burst, self._burst_size = now, 0
-        else:
-            self._burst_size += size
-        self._last = now
-        if self._burst_size > RATE_BYTES and now - self._burst > 500 and self.path != SMALL:
-            bits = self._burst_size * 8_000 / (now - self._burst)
-            self._ladder.rate(self.place, bits, now)
-            if bits < SLOW:
-                self._crawls()
-            self._burst, self._burst_size = now, 0
+        before, self._large = self._large, now
+        if now - before < PAUSE and size * 8_000 < SLOW * (now - before):
+            self.measure()
+
+    # How fast it is.
+
+    def measure(self) -> None:
+        """Ask the relay for something, unless that was done lately."""
+        now = self._clock()
+        if self.over or self._handler is None or self._passing or self.path == SMALL:
+            return
+        if self._measuring or now - self._measured < MEASURE_EVERY:
+            return
+        self._measured, self._measuring, self._probes = now, True, []
+        for _ in range(PROBES):
+            self.send(wire.encode(wire.Probe(PROBE)))
+        asyncio.get_running_loop().call_later(MEASURE_SECONDS, self._conclude)
+
+    def _probed(self) -> None:
+        self._probes.append((self._clock(), self._size))
+        if len(self._probes) == PROBES:
+            self._conclude()
+
+    def _conclude(self) -> None:
+        """All that came between the first answer and the last: there was more all the time."""
+        if not self._measuring:
+            return
+        self._measuring = False
+        if self.over or len(self._probes) < 2:
+            return
+        (began, before), (ended, after) = self._probes[0], self._probes[-1]
+        bits = (after - before) * 8_000 / max(1, ended - began)
+        self._ladder.rate(self.place, self.path, bits, self._clock())
+        if bits < SLOW:
+            self._crawls()
+            if self._ladder.rests(self.place, self.path, self._clock()):
+                self._climb(self)
 
     def _look_later(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
@@ -131,4 +176,6 @@ class Watched:
     def _look(self) -> None:
         if self._ladder.better(self.place, self.path, self._clock()):
             self._climb(self)
+        if self._ladder.suspect(self.place, self.path, self._clock()):
+            self.measure()
         self._look_later()

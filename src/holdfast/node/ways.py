@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from holdfast.core.caps import Home
@@ -21,16 +22,23 @@ from holdfast.core.ladder import (
 )
 from holdfast.node.watched import Watched
 from holdfast.paths import browser, hop, micro, websocket
-from holdfast.paths.base import MOVED, Channel, Handler, Unreachable
+from holdfast.paths.base import MOVED, Attempt, Channel, Handler, Unreachable
 
-Path = Callable[[Home, Handler], Awaitable[Channel]]
+Path = Callable[[Home, Handler, Attempt], Awaitable[Channel]]
 LINGER: Final = 5.0
 """Seconds that a path may still take when another one was quicker, before it counts as failed."""
 SPARE: Final = 10.0
 """Seconds that a better connection waits to be used in the place of the one it replaces."""
 
-_Trying = dict[asyncio.Task[Watched], tuple[str, float]]
-"""Path, and when it began."""
+
+@dataclass(frozen=True)
+class _Try:
+    path: str
+    began: float
+    attempt: Attempt
+
+
+_Trying = dict[asyncio.Task[Watched], _Try]
 
 
 def paths(proxy: str | None = None) -> dict[str, Path]:
@@ -72,6 +80,15 @@ class Ways:
         """Relays through which others are reached, the one to prefer first."""
         self._hops = tuple(homes)
 
+    async def stop(self) -> None:
+        """Try nothing more, and let go of what nobody uses."""
+        behind = list(self._behind)
+        for task in behind:
+            task.cancel()
+        await asyncio.gather(*behind, return_exceptions=True)
+        for spare in list(self._spare.values()):
+            self._let_go(spare)
+
     async def connect(self, home: Home, handler: Handler) -> Channel:
         """A channel by the first path that works. Raises `Unreachable`: the first one's."""
         spare = self._spare.pop(home.label, None)
@@ -105,44 +122,55 @@ class Ways:
                 fresh = bool(order) and not self.ladder.rests(home.label, order[0], self._clock())
                 now = loop.time()
                 if not trying or (fresh and len(trying) < 2 and now >= due):
-                    path = order.pop(0)
-                    trying[asyncio.create_task(self._try(path, home))] = path, now
+                    one = _Try(order.pop(0), now, Attempt())
+                    trying[asyncio.create_task(self._try(one.path, home, one.attempt))] = one
                     due = now + HEAD_START / 1000
                     continue
                 until = due
                 if len(trying) == 2:
-                    until = min(at for _, at in trying.values()) + PATIENCE / 1000
+                    until = min(one.began for one in trying.values()) + PATIENCE / 1000
                 wait = max(0, until - now) if fresh else None
                 done, _ = await asyncio.wait(
                     trying, timeout=wait, return_when=asyncio.FIRST_COMPLETED
                 )
                 if not done and fresh and len(trying) == 2:
-                    slow = min(trying, key=lambda task: trying[task][1])
-                    path, _ = trying.pop(slow)
-                    slow.cancel()
-                    self.ladder.failed(home.label, path, "timeout", self._clock())
+                    slow = min(trying, key=lambda task: trying[task].began)
+                    self._give_up(slow, trying.pop(slow), home.label)
                     first = first or Unreachable("timeout", f"{home.label} did not answer in time")
+                won = None
                 for task in done:
-                    path, _ = trying.pop(task)
-                    if (error := task.exception()) is None:
+                    path = trying[task].path
+                    if (error := task.exception()) is None and won is None:
+                        del trying[task]
                         won = task.result()
-                        self._watch_slower(trying, won)
-                        return won
-                    if path != HOP or not order:
-                        first = first or error
+                    elif error is not None:
+                        del trying[task]
+                        if path != HOP or not order:
+                            first = first or error
+                if won is not None:
+                    self._watch_slower(trying, won)
+                    return won
         finally:
             for task in trying:
-                if not task.cancel() and not task.cancelled() and task.exception() is None:
-                    task.result().close("another way was quicker")
+                task.cancel()
+                task.add_done_callback(_not_needed)
         raise first or Unreachable("connect", f"there is no way to {home.label}")
 
-    async def _try(self, path: str, home: Home) -> Watched:
+    def _give_up(self, task: asyncio.Task[Watched], one: _Try, place: str) -> None:
+        """It hangs."""
+        task.cancel()
+        task.add_done_callback(_not_needed)
+        self.ladder.failed(place, one.path, one.attempt.hangs, self._clock())
+
+    async def _try(self, path: str, home: Home, attempt: Attempt) -> Watched:
         place = home.label
         climb = functools.partial(self._climb, home)
         watched = Watched(self.ladder, self._clock, place, path, climb, self._wanted)
         try:
             watched.channel = await (
-                self._through(home, watched) if path == HOP else self._all[path](home, watched)
+                self._through(home, watched, attempt)
+                if path == HOP
+                else self._all[path](home, watched, attempt)
             )
         except Unreachable as error:
             self.ladder.failed(place, path, error.kind, self._clock())
@@ -153,17 +181,23 @@ class Ways:
         watched.stands()
         return watched
 
-    async def _through(self, home: Home, handler: Handler) -> Channel:
+    async def _through(self, home: Home, handler: Handler, attempt: Attempt) -> Channel:
         """By another relay. Small exchanges lead to none: they are too slow for two."""
         first = self._hop(home)
+        attempt.hangs = "proxy"
         if first is None or all(
             self.ladder.rests(first.label, path, self._clock()) for path in STREAMS
         ):
-            raise Unreachable("connect", "no other relay is reached")
+            raise Unreachable("proxy", "no other relay is reached")
 
         async def reach(pipe: Handler) -> Channel:
             streams = [path for path in self._order(first) if path in STREAMS]
-            return (await self._race(first, streams)).adopt(pipe)
+            try:
+                channel = (await self._race(first, streams)).adopt(pipe, passing=True)
+            except OSError as error:
+                raise Unreachable("proxy", f"no other relay is reached: {error}") from None
+            attempt.hangs = "timeout"
+            return channel
 
         return await hop.connect(home, handler, reach)
 
@@ -173,16 +207,20 @@ class Ways:
         """A better path that has not answered yet is given a while: whether it does tells a bad
         line from a block."""
         rank = self.ladder.paths.index
-        for task, (path, _) in list(trying.items()):
-            if rank(path) < rank(won.path):
+        for task, one in list(trying.items()):
+            if rank(one.path) < rank(won.path):
                 del trying[task]
-                self._do_behind(self._let_end(task, path, won))
+                self._do_behind(self._let_end(task, one, won))
 
-    async def _let_end(self, task: asyncio.Task[Watched], path: str, won: Watched) -> None:
-        done, _ = await asyncio.wait([task], timeout=LINGER)
-        if not done:
+    async def _let_end(self, task: asyncio.Task[Watched], one: _Try, won: Watched) -> None:
+        try:
+            done, _ = await asyncio.wait([task], timeout=LINGER)
+        except asyncio.CancelledError:
             task.cancel()
-            self.ladder.failed(won.place, path, "timeout", self._clock())
+            task.add_done_callback(_not_needed)
+            raise
+        if not done:
+            self._give_up(task, one, won.place)
         elif task.exception() is None:
             self._replace(won, task.result())
 
@@ -194,7 +232,7 @@ class Ways:
 
     async def _try_better(self, path: str, home: Home, current: Watched) -> None:
         try:
-            better = await self._try(path, home)
+            better = await self._try(path, home, Attempt())
         except OSError:
             return
         self._replace(current, better)
@@ -216,3 +254,9 @@ class Ways:
         task = asyncio.create_task(work)
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
+
+
+def _not_needed(task: asyncio.Task[Watched]) -> None:
+    """What came of it after all is let go."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().close("another way was quicker")

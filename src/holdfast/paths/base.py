@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Final, Literal, Protocol
 
-Kind = Literal["proxy", "dns", "connect", "refused", "tls", "pin", "upgrade", "closed", "timeout"]
+Kind = Literal[
+    "proxy", "dns", "connect", "refused", "mute", "tls", "pin", "upgrade", "closed", "timeout"
+]
 """How far a connection came: a proxy, the name, the way to the machine, its answer that nobody
-listens there, the handshake, the relay's key, the relay's protocol, and afterwards."""
+listens there, a handshake without an answer, one that was cut, the relay's key, the relay's
+protocol, and afterwards."""
 
 
 MOVED: Final = "a better way was found"
@@ -19,6 +22,14 @@ class Unreachable(ConnectionError):
     def __init__(self, kind: Kind, text: str) -> None:
         super().__init__(text)
         self.kind: Kind = kind
+
+
+class Attempt:
+    """How far an attempt has come, for who gives it up."""
+
+    def __init__(self) -> None:
+        self.hangs: Kind = "connect"
+        """As what it failed, if it goes no further."""
 
 
 class Handler(Protocol):

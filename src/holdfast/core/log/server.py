@@ -288,6 +288,9 @@ class Session:
             out += self.end("malformed", "this connection is not passed on")
         elif self.state == "greeting":
             out += self.end("malformed", "the first frame must be hello")
+        elif isinstance(frame, wire.Probe):
+            if self._bytes.take(frame.size, now):
+                out.append(Send(wire.Probed(bytes(frame.size))))
         elif not self._records.take(1, now):
             out.append(_refused(frame.handle, self._rate()))
         elif isinstance(frame, wire.Attach):

@@ -1,0 +1,435 @@
+"""Whether a node says what is done to it: many at once, each on a network of its own.
+
+Each has the real paths, ladder and controls, two real relays, and a censor with fresh parameters,
+or a network that is merely bad. It does what people do: it keeps connections, sends a line every
+few seconds and now and then fetches a file. Asked every second, it is right if what it says in the
+end is what was done; on a network that nobody blocks it must not say once that somebody does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from holdfast.core.caps import Caps, Home
+from holdfast.core.ladder import Verdict
+from holdfast.drive.logs import Appended, CaughtUp, LogEvent, Logs
+from holdfast.lab import rules, scenarios
+from holdfast.lab.box import Box
+from holdfast.lab.rules import Rule
+from holdfast.lab.scenarios import ALL, Parameters, Scenario, World
+from holdfast.node.controls import Controls
+from holdfast.node.program import monotonic_ms
+from holdfast.node.ways import Ways, paths
+from holdfast.testing.processes import Processes, RelayProgram
+
+BLOCKING: frozenset[Verdict] = frozenset(
+    ("freeze", "fingerprint", "name-block", "dns-block", "address-block", "allowlist", "throttled",
+     "learned", "impostor")
+)  # fmt: skip
+AT_ONCE = 10
+LASTS = 75.0
+"""Seconds of a trial after the network became what it is."""
+BEFORE = 8.0
+"""Seconds of a good network before, in half of the trials."""
+LINE_EVERY = 3.0
+FILE_EVERY = 10.0
+FILE = 24
+"""Records of a file, of `RECORD` bytes each."""
+RECORD = 16 * 1024
+KEPT = 3_600
+ON_HANDSHAKES = {
+    "pq-share", "classical-flagged", "ja4-list", "sni-block", "dns-remove", "allowlist",
+    "conn-count", "siberian", "fully-encrypted", "protocol-filter", "address-block",
+}  # fmt: skip
+"""What leaves connections alone that stand: these are cut when it begins."""
+UNSEEN = {"voip-degrade": "calls", "volume-ban": "gigabytes"}
+"""What shows itself only in what these trials do not do."""
+
+
+@dataclass
+class Found:
+    """What came of one trial."""
+
+    id: str
+    parameters: Parameters
+    seed: int
+    late: bool
+    expected: frozenset[str]
+    said: list[tuple[float, str]] = field(default_factory=list)
+    """Seconds since it began, and each verdict that was new."""
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def right(self) -> bool:
+        """Whether the last word was."""
+        return self.said[-1][1] in self.expected
+
+    @property
+    def accused(self) -> set[str]:
+        """What it said that accuses somebody."""
+        return {verdict for _, verdict in self.said} & BLOCKING
+
+    def __str__(self) -> str:
+        said = ", ".join(f"{at:.0f} s {verdict}" for at, verdict in self.said)
+        when = "late" if self.late else "at once"
+        values = " ".join(f"{name}={value:.3g}" for name, value in self.parameters.items())
+        facts = "; ".join(self.evidence)
+        return f"{self.id} ({self.seed}, {when}, {values}): {said} | {facts}"
+
+
+class Town:
+    """Relays and sites that all trials share, under names of their own in each."""
+
+    def __init__(self, abroad: Box, relays: list[RelayProgram], sites: list[RelayProgram]) -> None:
+        self._abroad = abroad
+        self._relays, self._sites = relays, sites
+        self.file = Caps.make(os.urandom(128))
+        self._count = 0
+
+    async def store(self) -> None:
+        """Put the file on both relays."""
+        waiting = {(n, index) for n in range(len(self._relays)) for index in range(FILE)}
+        done = asyncio.Event()
+        homes = [Home.parse(relay.address) for relay in self._relays]
+        by_rid = {os.urandom(16): one for one in waiting}
+
+        def hear(event: LogEvent) -> None:
+            if isinstance(event, Appended):
+                waiting.discard(by_rid[event.rid])
+                if not waiting:
+                    done.set()
+
+        ways = Ways(paths(self._abroad.url), monotonic_ms)
+        logs = Logs(ways.connect, monotonic_ms, os.urandom, hear)
+        for home in homes:
+            logs.create(self.file, home)
+        for rid, (n, _) in by_rid.items():
+            logs.append(self.file, homes[n], rid, os.urandom(RECORD), KEPT)
+        async with asyncio.timeout(60):
+            await done.wait()
+        await logs.stop()
+
+    def names(self, box: Box) -> tuple[list[Home], dict[str, str]]:
+        """Fresh names for all of it, for this box: relays, and sites by kind."""
+        self._count += 1
+        homes, sites = [], {}
+        for kind, relay in zip(("one", "two"), self._relays, strict=True):
+            home = replace(Home.parse(relay.address), host=f"{kind}.t{self._count}.test", port=443)
+            for middle in (box, self._abroad):
+                middle.places[home.host, 443] = "127.0.0.1", relay.port
+            homes.append(home)
+        for kind, site in zip(("domestic", "foreign"), self._sites, strict=True):
+            sites[kind] = f"{kind}.t{self._count}.test"
+            box.places[sites[kind], 443] = "127.0.0.1", site.port
+        return homes, sites
+
+    def forget(self, homes: list[Home]) -> None:
+        """These names are not used any more."""
+        for home in homes:
+            self._abroad.places.pop((home.host, 443), None)
+
+    @contextlib.contextmanager
+    def elsewhere(self, rule: Rule):
+        """Something that is so for everybody, not on one's own line."""
+        self._abroad.rules.append(rule)
+        try:
+            yield
+        finally:
+            self._abroad.rules.remove(rule)
+
+    def move(self, home: Home, port: int) -> None:
+        """Where this relay seems to be, for everybody."""
+        self._abroad.places[home.host, 443] = "127.0.0.1", port
+
+
+@contextlib.asynccontextmanager
+async def town(directory: Path) -> AsyncIterator[Town]:
+    with Processes(directory) as run:
+        async with Box({}) as abroad:
+            started = []
+            for name in ("one", "two"):
+                home = f"{name}.test:443"
+                relay = await asyncio.to_thread(run.relay, name, home, abroad.url)
+                abroad.places[f"{name}.test", 443] = "127.0.0.1", relay.port
+                started.append(relay)
+            for name in ("domestic", "foreign"):
+                (directory / name / "site").mkdir(parents=True)
+                (directory / name / "site/index.html").write_bytes(os.urandom(256 * 1024))
+                started.append(await asyncio.to_thread(run.relay, name, f"{name}.test:443"))
+            made = Town(abroad, started[:2], started[2:])
+            await made.store()
+            yield made
+
+
+class Person:
+    """Somebody who writes a line now and then, and fetches a file."""
+
+    def __init__(self, box: Box, homes: list[Home], sites: dict[str, str], file: Caps) -> None:
+        self.ways = Ways(paths(box.url), monotonic_ms)
+        self.ways.use_hops(homes)
+        self._eyes = Controls(
+            {"domestic": [(sites["domestic"], 443)], "foreign": [(sites["foreign"], 443)]},
+            self.ways.control,
+            box.url,
+        )
+        self.ways.use_controls(self._eyes.wanted)
+        self._logs = Logs(self.ways.connect, monotonic_ms, os.urandom, self._hear)
+        self._homes = homes
+        self._file = file
+        self._own = Caps.make(os.urandom(128))
+        self._fetched = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Person:
+        for home in self._homes:
+            self._logs.create(self._own, home)
+        self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._fetch())]
+        return self
+
+    async def __aexit__(self, *about: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self._eyes.stop()
+        await self._logs.stop()
+        await self.ways.stop()
+
+    def _hear(self, event: LogEvent) -> None:
+        if isinstance(event, CaughtUp) and event.locator == self._file.locator:
+            self._fetched.set()
+
+    async def _write(self) -> None:
+        while True:
+            rid = os.urandom(16)
+            for home in self._homes:
+                self._logs.append(self._own, home, rid, os.urandom(600), KEPT)
+            await asyncio.sleep(LINE_EVERY)
+
+    async def _fetch(self) -> None:
+        turn = 0
+        while True:
+            await asyncio.sleep(1)
+            home = self._homes[turn % len(self._homes)]
+            turn += 1
+            self._fetched.clear()
+            self._logs.follow(self._file, home, 0)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(4 * FILE_EVERY):
+                    await self._fetched.wait()
+            self._logs.unfollow(self._file, home)
+            await asyncio.sleep(FILE_EVERY)
+
+
+async def listen(person: Person, found: Found, seconds: float) -> None:
+    """Ask every second."""
+    began = time.monotonic()
+    while (age := time.monotonic() - began) < seconds:
+        finding = person.ways.finding()
+        if not found.said or found.said[-1][1] != finding.verdict:
+            found.said.append((age, finding.verdict))
+        found.evidence = finding.evidence
+        await asyncio.sleep(1)
+
+
+async def blocked(made: Town, scenario: Scenario, seed: int) -> Found:
+    """One trial of a scenario, its parameters drawn from the seed."""
+    dice = Random(f"{scenario.id} {seed}")
+    parameters = scenario.draw(dice)
+    for name in parameters:
+        if name.endswith("seconds") and "learn-list" in scenario.id:
+            parameters[name] = dice.uniform(5, LASTS / 3)  # else it does not happen here
+    late = dice.random() < 0.5
+    expected = frozenset(scenario.verdicts)
+    found = Found(scenario.id, parameters, seed, late, expected)
+    async with Box({}) as box:
+        homes, sites = made.names(box)
+        world = World(tuple(home.host for home in homes), (sites["domestic"],))
+        rules = scenario.at(world, seed, **parameters)
+        if not late:
+            box.rules = rules
+        async with Person(box, homes, sites, made.file) as person:
+            if late:
+                await asyncio.sleep(BEFORE)
+                box.rules = rules
+                if ON_HANDSHAKES & set(scenario.id.split("+")) or dice.random() < 0.5:
+                    box.cut()
+            await listen(person, found, LASTS)
+        made.forget(homes)
+    return found
+
+
+def worlds() -> dict[str, str]:
+    """Networks that nobody blocks, and what a node may say there."""
+    return {
+        "open": "clear",
+        "lossy-wifi": "clear",
+        "bufferbloat": "clear",
+        "relay-stopped": "clear away",
+        "relay-dead": "clear away",
+        "relays-stopped": "away",
+        "relay-slow": "clear",
+        "slow-line": "clear",
+        "portal": "portal offline unknown",
+        "no-internet": "offline unknown",
+        "sleep": "clear offline unknown",
+        "moves": "clear",
+    }
+
+
+async def merely_bad(made: Town, id: str, seed: int) -> Found:
+    """One trial of a network that nobody blocks."""
+    dice = Random(f"{id} {seed}")
+    found = Found(id, {}, seed, dice.random() < 0.5, frozenset(worlds()[id].split()))
+    async with Box({}) as box, contextlib.AsyncExitStack() as stack:
+        homes, sites = made.names(box)
+        person = Person(box, homes, sites, made.file)
+        listening = listen(person, found, LASTS / 2)
+        change = asyncio.create_task(_turns_bad(made, box, homes, found, dice, stack))
+        async with person:
+            await listening
+        change.cancel()
+        await asyncio.gather(change, return_exceptions=True)
+        made.forget(homes)
+    return found
+
+
+async def _turns_bad(
+    made: Town,
+    box: Box,
+    homes: list[Home],
+    found: Found,
+    dice: Random,
+    stack: contextlib.AsyncExitStack,
+) -> None:
+    if found.late:
+        await asyncio.sleep(dice.uniform(2, 10))
+    which = dice.choice(homes)
+    world = World(tuple(home.host for home in homes))
+    if found.id in ALL:
+        scenario = ALL[found.id]
+        found.parameters = scenario.draw(dice)
+        box.rules = scenario.at(world, found.seed, **found.parameters)
+    elif found.id in ("relay-stopped", "relays-stopped"):
+        for home in homes if found.id == "relays-stopped" else [which]:
+            box.places[home.host, 443] = "127.0.0.1", 9
+            made.move(home, 9)
+        box.cut()
+    elif found.id == "relay-dead":
+        stack.enter_context(made.elsewhere(rules.AddressBlock((which.host,))))
+        box.rules = [rules.AddressBlock((which.host,))]
+    elif found.id == "relay-slow":
+        bits = dice.uniform(32_000, 500_000)
+        stack.enter_context(made.elsewhere(rules.Police((which.host,), bits)))
+        box.rules = [rules.Police((which.host,), bits)]
+    elif found.id == "slow-line":
+        bits = dice.uniform(32_000, 400_000)
+        box.rules = [rules.Rough(0.2, 0.1, 0, 0, bits, dice)]
+    elif found.id == "portal":
+        place = box.places[next(name for name in box.places if name[0].startswith("domestic"))]
+        for name in box.places:
+            box.places[name] = place
+        box.cut()
+    elif found.id == "no-internet":
+        box.rules = [rules.Dark()]
+    elif found.id == "sleep":
+        while True:
+            box.rules = [rules.Dark()]
+            await asyncio.sleep(dice.uniform(1, 12))
+            box.rules = []
+            box.cut()
+            await asyncio.sleep(dice.uniform(5, 15))
+    elif found.id == "moves":
+        while True:
+            box.cut()
+            await asyncio.sleep(dice.uniform(3, 15))
+
+
+async def gathered(work: list, at_once: int = AT_ONCE) -> list[Found]:
+    """Some at a time."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(begin) -> Found:
+        async with gate:
+            return await begin()
+
+    return await asyncio.gather(*(one(begin) for begin in work))
+
+
+def drawn(seed: int, count: int) -> list[Scenario]:
+    """Every scenario in turn; every fourth one composed with another."""
+    dice = random.Random(f"scenarios {seed}")
+    single = [one for one in ALL.values() if not one.benign and one.id not in UNSEEN]
+    found = []
+    for index in range(count):
+        one = single[(seed + index) % len(single)]
+        if index % 4 == 3:
+            other = dice.choice([two for two in single if two.id != one.id])
+            one = scenarios.find(f"{one.id}+{other.id}")
+        found.append(one)
+    return found
+
+
+async def _recall(seed: int, count: int, directory: Path) -> list[Found]:
+    async with town(directory) as made:
+        return await gathered(
+            [
+                lambda one=one, n=n: blocked(made, one, seed + n)
+                for n, one in enumerate(drawn(seed, count))
+            ]
+        )
+
+
+async def _benign(seed: int, count: int, directory: Path) -> list[Found]:
+    ids = list(worlds())
+    async with town(directory) as made:
+        return await gathered(
+            [
+                lambda n=n: merely_bad(made, ids[(seed + n) % len(ids)], seed + n)
+                for n in range(count)
+            ]
+        )
+
+
+def prove(seed: int, count: int, directory: Path) -> dict[str, object]:
+    """What is said of `count` blocked networks; at most one in twenty is wrong."""
+    found = asyncio.run(_recall(seed, count, directory))
+    wrong = [one for one in found if not one.right]
+    for one in wrong:
+        print(one, flush=True)
+    by_id = Counter(one.id for one in found if "+" not in one.id)
+    missed = Counter(one.id for one in wrong if "+" not in one.id)
+    assert len(wrong) <= max(1, count // 20), f"{len(wrong)} of {count} wrong"
+    return {"right": len(found) - len(wrong), "of": len(found), "each": dict(by_id),
+            "wrong": dict(missed)}  # fmt: skip
+
+
+def prove_benign(seed: int, count: int, directory: Path) -> dict[str, object]:
+    """Nobody is accused on a network that is merely bad; once in a hundred at most."""
+    found = asyncio.run(_benign(seed, count, directory))
+    accused = [one for one in found if one.accused]
+    for one in accused:
+        print(one, flush=True)
+    assert len(accused) <= max(1, count // 100), f"{len(accused)} of {count} accuse somebody"
+    return {"accusing": len(accused), "of": len(found)}
+
+
+@pytest.mark.timeout(300)
+async def test_a_sample(tmp_path: Path) -> None:
+    found = await _recall(1, 8, tmp_path)
+    assert sum(one.right for one in found) >= 7, "\n".join(map(str, found))
+
+
+@pytest.mark.timeout(300)
+async def test_a_sample_of_networks_that_nobody_blocks(tmp_path: Path) -> None:
+    found = await _benign(1, len(worlds()), tmp_path)
+    assert not any(one.accused for one in found), "\n".join(map(str, found))

@@ -214,7 +214,7 @@ def test_what_worked_last_goes_first() -> None:
     assert not ladder.better(HERE, "classic", 1)
 
 
-def test_what_rested_is_tried_before_what_worked_last_and_rests_longer_when_it_fails() -> None:
+def test_what_rested_is_tried_beside_what_works_and_rests_longer_when_it_fails() -> None:
     ladder = Ladder(DIRECT)
     ladder.failed(HERE, "websocket", "tls", 0)
     ladder.worked(HERE, "classic", 10)
@@ -224,10 +224,33 @@ def test_what_rested_is_tried_before_what_worked_last_and_rests_longer_when_it_f
         while not ladder.better(HERE, "classic", now):
             assert ladder.order(HERE, now)[0] == "classic"
             now, rest = now + 1_000, rest + 1
-        assert ladder.order(HERE, now)[0] == "websocket"
+        assert ladder.better(HERE, "classic", now) == "websocket"
+        assert ladder.order(HERE, now)[0] == "classic"
         ladder.failed(HERE, "websocket", "tls", now)
         ladder.worked(HERE, "classic", now)
     assert rest == 240
+
+
+def test_beside_a_path_that_crawls_the_next_one_is_tried() -> None:
+    ladder = Ladder(DIRECT)
+    ladder.worked(HERE, "websocket", 0)
+    assert ladder.instead(HERE, "websocket", 1) == ""
+    ladder.failed(HERE, "websocket", "slow", 1)
+    assert ladder.instead(HERE, "websocket", 2) == "classic"
+
+
+def test_what_is_kept_is_known_again_and_rests_what_is_left() -> None:
+    ladder = Ladder(DIRECT)
+    ladder.failed(HERE, "websocket", "tls", 0)
+    ladder.worked(HERE, "classic", 10)
+    kept = ladder.memory(20_000)
+    again = Ladder(DIRECT)
+    again.recall(kept, 10_000, 5)
+    assert again.order(HERE, 6)[0] == "classic"
+    assert again.better(HERE, "classic", 5) == ""
+    assert again.better(HERE, "classic", 5 + REST["tls"] - 30_000) == "websocket"
+    again.recall({}, 0, 10)
+    assert again.order(HERE, 11) == list(DIRECT)
 
 
 def test_a_freeze_rests_all_streams_longer_each_time_until_one_carries() -> None:

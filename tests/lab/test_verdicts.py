@@ -38,7 +38,7 @@ BLOCKING: frozenset[Verdict] = frozenset(
      "learned", "impostor")
 )  # fmt: skip
 AT_ONCE = 10
-LASTS = 75.0
+LASTS = 90.0
 """Seconds of a trial after the network became what it is."""
 BEFORE = 8.0
 """Seconds of a good network before, in half of the trials."""

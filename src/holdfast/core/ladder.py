@@ -8,9 +8,11 @@ a rest the better path is tried again. Times are milliseconds of any clock. Sour
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
+
+from msgspec import Struct
 
 Verdict = Literal[
     "clear",
@@ -95,6 +97,24 @@ class _Place:
     """A stream carried much since the last freeze."""
 
 
+class PathMemory(Struct, array_like=True, frozen=True):
+    """How one path fared, to be kept: as in `_Path`, and the milliseconds it has to rest."""
+
+    kind: str
+    fails: int
+    rest: int
+
+
+class PlaceMemory(Struct, array_like=True, frozen=True):
+    """How a place fared, to be kept: what worked last, whether a stream carried much, how many
+    freezes lately, and each path."""
+
+    last: str
+    carried: bool
+    froze: int
+    paths: dict[str, PathMemory]
+
+
 @dataclass(frozen=True)
 class Finding:
     """What is going on, and what it was concluded from, a fact a line."""
@@ -117,10 +137,11 @@ class Ladder:
     # Which path.
 
     def order(self, place: str, now: int) -> list[str]:
-        """All paths, in the order in which to try them."""
+        """All paths, in the order in which to try them: another relay between, what worked last,
+        the others, and those that rest."""
         known = self._places.setdefault(place, _Place())
         last = known.last
-        if last and (known.paths[last].kind or self.better(place, last, now)):
+        if last and known.paths[last].kind:
             last = ""
 
         def key(path: str) -> tuple[int, bool, bool, int]:
@@ -140,14 +161,58 @@ class Ladder:
         untils = (known.paths.get(path, _Path()).until for path in STREAMS)
         return max(0, min(untils) - now)
 
-    def better(self, place: str, path: str, now: int) -> bool:
-        """Whether a better path than this one failed and has rested enough to be tried again."""
+    def better(self, place: str, path: str, now: int) -> str:
+        """The best path that failed and has rested enough to be tried again beside this one, which
+        is worse; "" if there is none."""
         known = self._places.get(place, _Place())
-        before = (known.paths.get(one, _Path()) for one in self.paths[: self._rank(path)])
-        return any(one.kind and one.until <= now for one in before)
+        for name in self.paths[: self._rank(path)]:
+            one = known.paths.get(name, _Path())
+            if one.kind and one.until <= now:
+                return name
+        return ""
+
+    def instead(self, place: str, path: str, now: int) -> str:
+        """Which path to try beside this one, which is in use: a better one or, if it was found to
+        crawl, the next one. "" if there is none."""
+        if not self.rests(place, path, now):
+            return self.better(place, path, now)
+        return next((one for one in self.order(place, now) if one != path), "")
 
     def _rank(self, path: str) -> int:
         return self.paths.index(path)
+
+    # What is kept.
+
+    def memory(self, now: int) -> dict[str, PlaceMemory]:
+        """All that is worth keeping, for `recall`."""
+        found = {}
+        for name, place in self._places.items():
+            paths = {
+                path: PathMemory(one.kind, one.fails, max(0, one.until - now))
+                for path, one in place.paths.items()
+                if one.kind or one.worked
+            }
+            froze = sum(now - at < REMEMBERED for at in place.froze)
+            if paths:
+                found[name] = PlaceMemory(place.last, place.carried, froze, paths)
+        return found
+
+    def recall(self, memory: Mapping[str, PlaceMemory], ago: int, now: int) -> None:
+        """Know what was kept `ago` milliseconds before, and nothing else: this is that network."""
+        self._controls.clear()
+        self._places = {}
+        for name, kept in memory.items():
+            place = self._places[name] = _Place(carried=kept.carried)
+            for path, one in kept.paths.items():
+                if path in self.paths:
+                    rest = max(0, min(one.rest, LONGEST_REST) - ago)
+                    fails = max(0, min(one.fails, 10))
+                    failed = now if rest else now - LONGEST_REST
+                    place.paths[path] = _Path(fails, now + rest, one.kind, failed)
+            if kept.last in place.paths:
+                place.last = kept.last
+            if ago < REMEMBERED:
+                place.froze = [now] * min(kept.froze, FREEZES)
 
     # What happened.
 

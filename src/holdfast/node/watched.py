@@ -13,8 +13,9 @@ from holdfast.paths.base import Channel, Handler
 
 LARGE: Final = 8 * 1024
 """Bytes of a frame that tells of a rate: a call's frames are as slow as speech."""
-PAUSE: Final = 10_000
-"""Milliseconds after which large frames do not belong together."""
+PAUSE: Final = 2
+"""Milliseconds for a byte after which large frames do not belong together."""
+SOON: Final = 3.0
 LOOK_SECONDS: Final = 20.0
 PROBES: Final = 3
 PROBE: Final = 8 * 1024
@@ -62,8 +63,9 @@ class Watched:
     def stands(self) -> None:
         """The connection is made."""
         self._began = self._clock()
+        suspect = self._ladder.suspect(self.place, self.path, self._began)
         self._ladder.worked(self.place, self.path, self._began)
-        self._look_later()
+        self._look_later(SOON if suspect else LOOK_SECONDS)
 
     def adopt(self, handler: Handler, *, passing: bool = False) -> Channel:
         """Hand everything on. `passing`: it leads to another relay, and tells of no rate."""
@@ -133,7 +135,7 @@ class Watched:
         if size < LARGE or self._passing or self._measuring:
             return
         before, self._large = self._large, now
-        if now - before < PAUSE and size * 8_000 < SLOW * (now - before):
+        if before and now - before < size * PAUSE and size * 8_000 < SLOW * (now - before):
             self.measure()
 
     # How fast it is.
@@ -170,12 +172,12 @@ class Watched:
             if self._ladder.rests(self.place, self.path, self._clock()):
                 self._climb(self)
 
-    def _look_later(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+    def _look_later(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
 
     def _look(self) -> None:
         if self._ladder.better(self.place, self.path, self._clock()):
             self._climb(self)
         if self._ladder.suspect(self.place, self.path, self._clock()):
             self.measure()
-        self._look_later()
+        self._look_later(LOOK_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -62,6 +63,7 @@ class Ways:
         self._behind: set[asyncio.Task[None]] = set()
         """What goes on when a connection stands."""
         self._spare: dict[str, Watched] = {}
+        self._standing: weakref.WeakSet[Watched] = weakref.WeakSet()
         self.ladder = Ladder(tuple(path for path in PATHS if path in all or path == HOP))
 
     def finding(self) -> Finding:
@@ -79,6 +81,11 @@ class Ways:
     def use_hops(self, homes: Iterable[Home]) -> None:
         """Relays through which others are reached, the one to prefer first."""
         self._hops = tuple(homes)
+
+    def move(self) -> None:
+        """This machine is on another network, or slept: what stands is made anew."""
+        for watched in list(self._standing):
+            watched.close(MOVED)
 
     async def stop(self) -> None:
         """Try nothing more, and let go of what nobody uses."""
@@ -179,6 +186,7 @@ class Ways:
             self.ladder.failed(place, path, "connect", self._clock())
             raise
         watched.stands()
+        self._standing.add(watched)
         return watched
 
     async def _through(self, home: Home, handler: Handler, attempt: Attempt) -> Channel:
@@ -226,8 +234,8 @@ class Ways:
 
     def _climb(self, home: Home, current: Watched) -> None:
         """A better path is tried, and used if it works; until then the current one is."""
-        path = self._order(home)[0]
-        if path != current.path:
+        path = self.ladder.instead(home.label, current.path, self._clock())
+        if path and (path != HOP or self._hop(home) is not None):
             self._do_behind(self._try_better(path, home, current))
 
     async def _try_better(self, path: str, home: Home, current: Watched) -> None:

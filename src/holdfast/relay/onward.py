@@ -30,6 +30,8 @@ REMEMBERED: Final = 1_000
 CONNECT_SECONDS: Final = 10.0
 UNSENT: Final = 256 * 1024
 """Bytes to the node that wait before no more are read for it."""
+CARRIED_SLOWLY: Final = 8 * 1024
+"""Bytes that are brought back at a time while others wait."""
 LATER: Final = 0.05
 NOT_KEPT: Final = "no other relay is reached from here"
 
@@ -209,8 +211,10 @@ class Tunnel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes to bring back."""
-        for at in range(0, len(data), wire.MAX_CARRIED):
-            part = data[at : at + wire.MAX_CARRIED]
+        # On a slow line a node hears of every part soon, and knows that somebody is there.
+        most = CARRIED_SLOWLY if self._channel.buffered else wire.MAX_CARRIED
+        for at in range(0, len(data), most):
+            part = data[at : at + most]
             self._channel.send(wire.encode(wire.Carry(part, padding(len(part)))))
         if self._channel.buffered > UNSENT and self._raw is not None:
             self._raw.pause_reading()

@@ -1,0 +1,234 @@
+"""Hosts in network namespaces, joined by a middlebox that sees every packet.
+
+    with Lab([Place("home.test", "198.51.100.10", watched=True),
+              Place("relay.test", "203.0.113.10")]) as lab:
+        lab.rules = [...]                                    # see packet_rules
+        lab["home.test"].start(["curl", "https://relay.test"]).wait()
+        sock = lab["relay.test"].socket()                    # of this process, but over there
+
+Each host is a process, `holder`, in namespaces of its own, which have no name and nothing on the
+disk: when the lab ends, or this process does in whatever way, the holders see it, kill what runs on
+their hosts, and end. A host's only way out is a TUN device that this process reads; there is no way
+to a real network. It needs root, or user namespaces for everybody, and iproute2.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from holdfast.lab.middle import Link, Middle
+from holdfast.lab.packet_rules import PacketRule
+
+START_SECONDS: Final = 30
+END_SECONDS: Final = 10
+TOOLS: Final = {
+    "ip": "iproute2",
+    "unshare": "util-linux",
+    "nsenter": "util-linux",
+    "mount": "mount",
+}
+
+
+class CannotPlay(Exception):
+    """The sentence says what this machine lacks."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A host that is to be. `watched`: the censor sits on its line. `address6` is IPv6's."""
+
+    name: str
+    address: str
+    watched: bool = False
+    address6: str = ""
+
+    @property
+    def addresses(self) -> list[str]:
+        """All of them."""
+        return [one for one in (self.address, self.address6) if one]
+
+
+class Host:
+    """One host. `run`, `start` and `socket` may be used while the lab is there."""
+
+    def __init__(self, place: Place, files: Mapping[str, str]) -> None:
+        """Raises `CannotPlay`."""
+        self.place = place
+        self.name, self.address = place.name, place.address
+        self._running: list[subprocess.Popen[Any]] = []
+        unshare = ["unshare", "--net", "--mount"]
+        self._enter = ["nsenter", "--net", "--mount"]
+        if os.geteuid() != 0:
+            unshare.append("--map-root-user")
+            self._enter += ["--user", "--preserve-credentials"]
+        ours, theirs = socket.socketpair()
+        with theirs:
+            holder = [sys.executable, "-m", "holdfast.lab.holder", str(theirs.fileno())]
+            self._holder = subprocess.Popen(
+                [*unshare, *holder],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        self._link = ours
+        self._link.settimeout(START_SECONDS)
+        lengths = [f"{one}/{128 if ':' in one else 32}" for one in place.addresses]
+        asked = json.dumps({"addresses": lengths, "files": dict(files)})
+        try:
+            self._link.sendall(asked.encode() + b"\n")
+            self.device = self._sent()
+        except (OSError, CannotPlay) as error:
+            self.stop()
+            why = str(error) if isinstance(error, CannotPlay) else ""
+            assert self._holder.stderr is not None
+            why = why or self._holder.stderr.read().strip().rsplit("\n", 1)[-1]
+            raise CannotPlay(
+                f"The packet lab cannot make a host here: {why}. It needs root, or user namespaces"
+                " for everybody, and /dev/net/tun."
+            ) from None
+
+    def _sent(self) -> int:
+        """A descriptor that the holder passes on."""
+        said, given, _, _ = socket.recv_fds(self._link, 1_000, 1)
+        if not given:
+            raise CannotPlay(said.decode("utf-8", "replace").strip("!\n"))
+        return given[0]
+
+    @property
+    def pid(self) -> int:
+        """A process in its namespaces, for `nsenter`."""
+        return self._holder.pid
+
+    def socket(self, kind: int = socket.SOCK_STREAM, family: int = socket.AF_INET) -> socket.socket:
+        """A socket of this process whose network is the host's. It resolves no names."""
+        self._link.sendall(f"{int(family)} {int(kind)}\n".encode())
+        return socket.socket(fileno=self._sent())
+
+    def command(self, command: Sequence[str | Path]) -> list[str]:
+        """What to run here so that it runs there."""
+        return [*self._enter, "--target", str(self.pid), "--", *map(str, command)]
+
+    def start(self, command: Sequence[str | Path], **about: Any) -> subprocess.Popen[Any]:
+        """A program on this host; `about` is what Popen takes. It ends with the lab at the
+        latest."""
+        process = subprocess.Popen(self.command(command), **about)
+        self._running.append(process)
+        return process
+
+    def run(
+        self, command: Sequence[str | Path], seconds: float = 30
+    ) -> subprocess.CompletedProcess[str]:
+        """A program on this host, to its end. Raises subprocess.TimeoutExpired."""
+        return subprocess.run(
+            self.command(command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+
+    def stop(self) -> None:
+        """End all that runs on it, and the host."""
+        self._link.close()
+        try:
+            self._holder.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._holder.kill()
+            self._holder.wait()
+        for process in self._running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(END_SECONDS)
+        if (device := getattr(self, "device", None)) is not None:
+            with contextlib.suppress(OSError):
+                os.close(device)
+
+
+class Lab:
+    """Hosts and the box between them. `resolver` is the address of the server for names, whose
+    host answers with the names of all (see `names`); "": names are not resolved."""
+
+    def __init__(
+        self, places: Sequence[Place], resolver: str = "", capture: Path | None = None
+    ) -> None:
+        self.places = list(places)
+        self._resolver = resolver
+        self._capture = capture
+        self._hosts: dict[str, Host] = {}
+        self._closing = contextlib.ExitStack()
+        self.middle = Middle()
+
+    def __getitem__(self, name: str) -> Host:
+        return self._hosts[name]
+
+    @property
+    def hosts(self) -> list[Host]:
+        """All of them, in their order."""
+        return list(self._hosts.values())
+
+    @property
+    def rules(self) -> Sequence[PacketRule]:
+        """What the censor does now."""
+        return self.middle.rules
+
+    @rules.setter
+    def rules(self, rules: Sequence[PacketRule]) -> None:
+        self.middle.rules = rules
+
+    def __enter__(self) -> Self:
+        """Raises `CannotPlay`."""
+        if missing := sorted({TOOLS[one] for one in TOOLS if shutil.which(one) is None}):
+            raise CannotPlay(f"The packet lab needs {', '.join(missing)}: apt-get install it.")
+        files = {
+            "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+            "/etc/resolv.conf": f"nameserver {self._resolver or '127.0.0.1'}\n"
+            "options timeout:2 attempts:2\n",
+        }
+        with contextlib.ExitStack() as closing:
+            if self._capture is not None:
+                self.middle.capture(self._capture)
+            for place in self.places:
+                host = Host(place, files)
+                closing.callback(host.stop)
+                self._hosts[place.name] = host
+                packed = [ipaddress.ip_address(one).packed for one in place.addresses]
+                self.middle.join(Link(place.name, host.device, place.watched), packed)
+            closing.enter_context(self.middle)
+            self._closing = closing.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._closing.close()
+
+
+def end(process: subprocess.Popen[Any], seconds: float = END_SECONDS) -> int:
+    """Ask a program to end, then make it."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()

@@ -1,0 +1,190 @@
+"""The middlebox that sees packets: it carries what hosts send to one another, and a censor sits in
+it. See `hosts` for where the hosts come from, `packet_rules` for what the censor does.
+
+A packet to or from a watched host is held against the rules; others just pass. What a rule answers
+goes straight to where it is addressed. Packets to nowhere are answered with ICMP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import os
+import selectors
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Final, Self
+
+from holdfast.lab import packets
+from holdfast.lab.packet_rules import Decision, PacketRule
+from holdfast.lab.packets import NotPacket, Packet
+from holdfast.lab.rules import Act
+
+LARGEST: Final = 65_535
+BURST: Final = 64
+"""Packets that are read from one host before the others have a turn."""
+WAITING: Final = 100_000
+"""Packets that are under way; more are lost."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A host's end: the descriptor of its TUN device."""
+
+    name: str
+    device: int
+    watched: bool
+
+
+class Middle:
+    """Runs in a thread of its own from `with` on. `rules` may be changed at any time."""
+
+    def __init__(self) -> None:
+        self.rules: Sequence[PacketRule] = ()
+        self.counts: Counter[str] = Counter()
+        """Packets by what became of them: passed, dropped, reset, answered, lost, unreachable."""
+        self._links: dict[bytes, Link] = {}
+        self._due: list[tuple[float, int, bytes, Link]] = []
+        self._made = 0
+        self._capture: BinaryIO | None = None
+        self._selector = selectors.DefaultSelector()
+        self._wake, self._woken = os.pipe()
+        self._thread = threading.Thread(target=self._run, name="middlebox", daemon=True)
+        self._over = False
+
+    def join(self, link: Link, addresses: Sequence[bytes]) -> None:
+        """Before the thread runs: a host, and its addresses."""
+        for address in addresses:
+            if address in self._links:
+                raise ValueError("two hosts cannot have one address")
+            self._links[address] = link
+        self._selector.register(link.device, selectors.EVENT_READ, link)
+
+    def capture(self, path: Path) -> None:
+        """Before the thread runs: write what watched hosts send and are sent to a pcap file."""
+        self._capture = path.open("wb")
+        self._capture.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, LARGEST, 101))
+
+    def name(self, address: bytes) -> str:
+        """Of the host that has it; "" if none has."""
+        link = self._links.get(address)
+        return link.name if link else ""
+
+    def __enter__(self) -> Self:
+        self._selector.register(self._wake, selectors.EVENT_READ, None)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._over = True
+        os.write(self._woken, b"\0")
+        self._thread.join()
+        self._selector.close()
+        os.close(self._wake)
+        os.close(self._woken)
+        if self._capture is not None:
+            self._capture.close()
+
+    # In the thread.
+
+    def _run(self) -> None:
+        while not self._over:
+            wait = max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
+            for key, _ in self._selector.select(wait):
+                if key.data is not None:
+                    self._drain(key.data)
+            now = time.monotonic()
+            while self._due and self._due[0][0] <= now:
+                _, _, raw, link = heapq.heappop(self._due)
+                self._write(raw, link)
+
+    def _drain(self, link: Link) -> None:
+        for _ in range(BURST):
+            try:
+                raw = os.read(link.device, LARGEST)
+            except BlockingIOError:
+                return
+            except OSError:  # its namespace is gone
+                self._selector.unregister(link.device)
+                return
+            with contextlib.suppress(NotPacket):
+                self._carry(packets.read(raw), link)
+
+    def _carry(self, packet: Packet, near: Link) -> None:
+        far = self._links.get(packet.target)
+        if far is None:
+            self._nowhere(packet, near)
+            return
+        if not (near.watched or far.watched):
+            self._send(packet.raw, far, 0)
+            return
+        self._note(packet.raw)
+        now = time.monotonic()
+        act, delay = Act.PASS, 0.0
+        for rule in self.rules:
+            found: Decision = rule.sees(packet, near.watched, now)
+            act = max(act, found.act)
+            delay += found.delay
+            for answer in found.answers:
+                self.counts["answered"] += 1
+                self._answer(answer)
+        if act is Act.PASS:
+            self._send(packet.raw, far, delay)
+        elif act is Act.DROP:
+            self.counts["dropped"] += 1
+        else:
+            self.counts["reset"] += 1
+            for answer in packets.resets(packet):
+                self._answer(answer)
+
+    def _nowhere(self, packet: Packet, near: Link) -> None:
+        """Of what is not addressed to one host (RFC 1122 section 3.2.2) and of ICMP nothing is
+        said."""
+        self.counts["unreachable"] += 1
+        group = packet.target[0] in (0xFF, 0) or (
+            len(packet.target) == 4 and packet.target[0] >= 224
+        )
+        if packet.protocol in (packets.TCP, packets.UDP) and not group and near.watched:
+            self._note(packet.raw)
+        if packet.protocol in (packets.TCP, packets.UDP) and not group:
+            self._write(packets.unreachable(packet, packet.target), near)
+
+    def _answer(self, raw: bytes) -> None:
+        at = 24 if raw[0] >> 4 == 6 else 16
+        target = raw[at : at + (16 if at == 24 else 4)]
+        if (link := self._links.get(target)) is not None:
+            self._note(raw)
+            self._write(raw, link)
+
+    def _send(self, raw: bytes, link: Link, delay: float) -> None:
+        if not delay:
+            self._write(raw, link)
+        elif len(self._due) < WAITING:
+            self._made += 1
+            heapq.heappush(self._due, (time.monotonic() + delay, self._made, raw, link))
+        else:
+            self.counts["lost"] += 1
+
+    def _write(self, raw: bytes, link: Link) -> None:
+        try:
+            os.write(link.device, raw)
+            self.counts["passed"] += 1
+        except OSError:  # full, or gone
+            self.counts["lost"] += 1
+
+    def _note(self, raw: bytes) -> None:
+        if self._capture is not None:
+            now = time.time()
+            head = struct.pack("<IIII", int(now), int(now % 1 * 1e6), len(raw), len(raw))
+            self._capture.write(head + raw)

@@ -229,6 +229,13 @@ def speech() -> None:
         debian(["asterisk-core-sounds-en-g722"], "Testing how calls sound")
 
 
+def lab() -> None:
+    """What makes the hosts of the packet lab."""
+    tools = {"ip": "iproute2", "nsenter": "util-linux", "mount": "mount"}
+    if missing := [package for tool, package in tools.items() if shutil.which(tool) is None]:
+        debian(missing, "Testing the packet lab")
+
+
 def set_up(groups: Sequence[str] = ()) -> None:
     """Everything that running needs. Raises `CannotSetUp`."""
     if sys.version_info < (3, 11):  # noqa: UP036  this runs before anything checks it

@@ -35,7 +35,7 @@ from holdfast.core.seal.link import BadLink, Link
 from holdfast.core.seal.pairwise import Pairwise
 from holdfast.core.seal.verification import Verification
 from holdfast.drive import http
-from holdfast.lab import hello
+from holdfast.lab import hello, packets
 from holdfast.node import rpc
 from holdfast.paths.exchange import Ask, BadExchange, Incoming, Tell
 from holdfast.testing.entropy import seeded
@@ -282,6 +282,15 @@ def client_hello(data: bytes) -> None:
         assert hello.read(data).ja4
 
 
+def packet(data: bytes) -> None:
+    """A packet to the lab's middlebox."""
+    with contextlib.suppress(packets.NotPacket):
+        found = packets.read(data)
+        assert data.startswith(found.raw)
+        packets.resets(found)
+        packets.unreachable(found, found.target)
+
+
 def call_said(data: bytes) -> None:
     """Everything a contact can do to a call: steps, frames, and silence."""
     for outgoing in (True, False):
@@ -489,6 +498,14 @@ def _targets() -> dict[str, Target]:
             ),
         ),
         "client-hello": Target(client_hello, (HELLO,)),
+        "packet": Target(
+            packet,
+            (
+                packets.tcp(bytes(4), bytes(4), (1, 443), packets.SYN, payload=HELLO),
+                packets.udp(bytes(16), bytes(16), (1, 443), HELLO),
+                packets.build(bytes(16), bytes(16), 0, bytes((44, 0)) + bytes(30)),
+            ),
+        ),
         "http": Target(http_request, (GET, GET + POST, CHUNKED + GET, UPGRADE)),
     }
 

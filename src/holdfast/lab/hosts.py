@@ -69,6 +69,7 @@ class Host:
         self.place = place
         self.name, self.address = place.name, place.address
         self._running: list[subprocess.Popen[Any]] = []
+        self._complaint = ""
         unshare = ["unshare", "--net", "--mount"]
         self._enter = ["nsenter", "--net", "--mount"]
         if os.geteuid() != 0:
@@ -95,9 +96,7 @@ class Host:
             self.device = self._sent()
         except (OSError, CannotPlay) as error:
             self.stop()
-            why = str(error) if isinstance(error, CannotPlay) else ""
-            assert self._holder.stderr is not None
-            why = why or self._holder.stderr.read().strip().rsplit("\n", 1)[-1]
+            why = str(error) if isinstance(error, CannotPlay) else self._complaint
             raise CannotPlay(
                 f"The packet lab cannot make a host here: {why}. It needs root, or user namespaces"
                 " for everybody, and /dev/net/tun."
@@ -153,6 +152,9 @@ class Host:
         except subprocess.TimeoutExpired:
             self._holder.kill()
             self._holder.wait()
+        assert self._holder.stderr is not None
+        with self._holder.stderr as said:
+            self._complaint = said.read().strip().rsplit("\n", 1)[-1]
         for process in self._running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(END_SECONDS)
@@ -202,6 +204,7 @@ class Lab:
             "options timeout:2 attempts:2\n",
         }
         with contextlib.ExitStack() as closing:
+            closing.callback(self.middle.close)
             if self._capture is not None:
                 self.middle.capture(self._capture)
             for place in self.places:

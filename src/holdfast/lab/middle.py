@@ -90,6 +90,9 @@ class Middle:
         self._over = True
         os.write(self._woken, b"\0")
         self._thread.join()
+
+    def close(self) -> None:
+        """When its thread does not run, or never did."""
         self._selector.close()
         os.close(self._wake)
         os.close(self._woken)

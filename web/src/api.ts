@@ -32,6 +32,21 @@ export interface Diagnosis {
   evidence: string[];
 }
 
+export interface KnownPath {
+  relay: string;
+  /** What worked last, "" if nothing did. */
+  path: string;
+  /** Paths that did not work, and how. */
+  trouble: string[];
+}
+
+export interface KnownNetwork {
+  id: string;
+  current: boolean;
+  seen: number;
+  relays: KnownPath[];
+}
+
 export interface Switch {
   name: string;
   on: boolean;
@@ -275,6 +290,10 @@ export interface Calls {
   status: { params: Record<string, never>; result: Status };
   /** What the network does to this node's connections, from what they met; nothing is sent for it. */
   diagnose: { params: Record<string, never>; result: Diagnosis };
+  /** Networks of which this node remembers how relays were reached there, the last one first. */
+  known_networks: { params: Record<string, never>; result: KnownNetwork[] };
+  /** Forget all of it, of the present network too. */
+  forget_networks: { params: Record<string, never>; result: null };
   /** The pretended censor. not-found: this node has none. */
   simulator: { params: Record<string, never>; result: Simulator };
   /** Let the pretended censor do something, or stop it. not-found. */

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import time
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from holdfast.cli.calls import with_node
 from holdfast.cli.say import Exit, Trouble, show
 from holdfast.node.client import Client
-from holdfast.node.schema import Settings, Status
+from holdfast.node.schema import KnownNetwork, Settings, Status
 
 
 def _passphrase(file: Path | None, question: str) -> str:
@@ -71,6 +72,30 @@ def doctor(asked: argparse.Namespace) -> int | None:
         show(found, asked.json, "\n".join([NETWORKS[found.network], *facts]))
 
     return with_node(asked, work)
+
+
+def networks(asked: argparse.Namespace) -> int | None:
+    """What was learnt of networks, or forget it."""
+
+    async def work(client: Client) -> None:
+        if asked.forget:
+            await client.node.forget_networks()
+        found = await client.node.known_networks()
+        if not found and not asked.json:
+            show([], False, "Nothing is remembered")
+        for one in found:
+            show(one, asked.json, _network(one))
+
+    return with_node(asked, work)
+
+
+def _network(known: KnownNetwork) -> str:
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(known.seen / 1000))
+    lines = [f"{known.id}  {'this one' if known.current else f'until {when}'}"]
+    for one in known.relays:
+        lines.append(f"  {one.relay}  {one.path or 'not reached'}")
+        lines += [f"    {trouble}" for trouble in one.trouble]
+    return "\n".join(lines)
 
 
 def simulate(asked: argparse.Namespace) -> int | None:

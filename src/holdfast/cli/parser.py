@@ -114,6 +114,8 @@ def _programs(commands: Any) -> None:
 def _own(commands: Any) -> None:
     _call(commands, "status", "own:status", "what works now")
     _call(commands, "doctor", "own:doctor", "what the network does to your connections, and why")
+    known = _call(commands, "networks", "own:networks", "what was learnt of networks")
+    known.add_argument("--forget", **FLAG, help="forget it first")
     simulate = _call(commands, "simulate", "own:simulate", "turn the pretended censor's switches")
     simulate.add_argument("switch", nargs="?", metavar="SWITCH", help="without one: show all")
     simulate.add_argument("--off", **FLAG, help="stop it")

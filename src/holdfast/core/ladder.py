@@ -190,7 +190,7 @@ class Ladder:
             paths = {
                 path: PathMemory(one.kind, one.fails, max(0, one.until - now))
                 for path, one in place.paths.items()
-                if one.kind or one.worked
+                if one.kind or one.worked or path == place.last
             }
             froze = sum(now - at < REMEMBERED for at in place.froze)
             if paths:
@@ -201,7 +201,13 @@ class Ladder:
         """Know what was kept `ago` milliseconds before, and nothing else: this is that network."""
         self._controls.clear()
         self._places = {}
+        self.learn(memory, ago, now)
+
+    def learn(self, memory: Mapping[str, PlaceMemory], ago: int, now: int) -> None:
+        """Know this of places of which nothing is known."""
         for name, kept in memory.items():
+            if self._places.get(name, _Place()).paths:
+                continue
             place = self._places[name] = _Place(carried=kept.carried)
             for path, one in kept.paths.items():
                 if path in self.paths:

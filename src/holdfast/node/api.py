@@ -12,7 +12,7 @@ import msgspec
 
 from holdfast import __version__
 from holdfast.core.caps import BadAddress, Home
-from holdfast.core.ladder import Finding
+from holdfast.core.ladder import SAYS, Finding
 from holdfast.core.seal import rest
 from holdfast.core.seal.link import BadLink, Link
 from holdfast.drive.logs import CaughtUp, Connect, Down, Received, Refused
@@ -30,6 +30,7 @@ from holdfast.node.depot import Depot
 from holdfast.node.desk import Desk
 from holdfast.node.engine import Engine
 from holdfast.node.keeper import Keeper, StorageFailed, Work
+from holdfast.node.networks import Networks
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import (
     Call,
@@ -39,6 +40,8 @@ from holdfast.node.schema import (
     FileKind,
     Hit,
     Invitation,
+    KnownNetwork,
+    KnownPath,
     Message,
     Page,
     Settings,
@@ -98,6 +101,8 @@ class Node:
         """What is known of the network."""
         self.hops: Callable[[list[Home]], None] = lambda homes: None
         """Told through which relays others may be reached."""
+        self.networks: Networks | None = None
+        """Remembers how relays were reached on which network."""
         self.censor: Censor | None = None
         """Pretended, on this machine."""
         self.launch: Callable[[], str] | None = None
@@ -130,6 +135,7 @@ class Node:
         engine = Engine(desk, self._connect, self._clock, self._tell)
         engine.relays.finding = self.finding
         engine.hops = self.hops
+        engine.networks = self.networks
         engine.relays.simulator = self.censor is not None
         keeper = Keeper(
             lambda: open_database(self._vault.database, key, self._vfs),
@@ -234,6 +240,38 @@ class Node:
         found = self.finding()
         return Diagnosis(network=found.verdict, evidence=list(found.evidence))
 
+    async def known_networks(self) -> list[KnownNetwork]:
+        """What was learnt of networks."""
+        await self._do(lambda desk, work: None)
+        if self.networks is None:
+            return []
+        return [
+            KnownNetwork(
+                id=id[:16],
+                current=id == self.networks.current,
+                seen=known.seen,
+                relays=[
+                    KnownPath(
+                        relay=name,
+                        path=place.last,
+                        trouble=[
+                            f"{path}: {SAYS[how.kind]}"
+                            for path, how in place.paths.items()
+                            if how.kind in SAYS
+                        ],
+                    )
+                    for name, place in known.places.items()
+                ],
+            )
+            for id, known in self.networks.seen().items()
+        ]
+
+    async def forget_networks(self) -> None:
+        """Forget it."""
+        await self._do(lambda desk, work: None)
+        if self._engine is not None:
+            self._engine.forget_networks()
+
     async def simulator(self) -> Simulator:
         """The pretended censor's switches."""
         if self.censor is None:
@@ -247,7 +285,7 @@ class Node:
             raise ApiError("not-found", "there is no such switch")
         self.censor.turn(switch, on)
         if self._engine is not None:
-            self._engine.logs.retry()
+            self._engine.retry()
         return await self.simulator()
 
     async def set_up(self, name: str, passphrase: str | None = None) -> Status:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ from holdfast.node.calls import Calls
 from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, unpack_caps, unpack_inbox
 from holdfast.node.keeper import Keeper, StorageFailed, Work
+from holdfast.node.networks import Networks
 from holdfast.node.relays import Relays
 from holdfast.node.schema import Event, StatusChanged, TypingChanged
 from holdfast.node.transfers import Transfers
@@ -42,10 +44,15 @@ LOOK_TICKS: Final = 15
 """Ticks between two looks at whether an answered invitation still stands."""
 AGAIN_SECONDS: Final = 5.0
 """Before a log is read again that was not there, or whose record the disk did not take."""
+LOOK_SECONDS: Final = 5.0
+"""Between two looks at which network this machine is on."""
 LATER: Final = 10_000
 """Milliseconds before records that found no room in the queue to a relay are tried again."""
 TYPING_SECONDS: Final = 6.0
 """How long somebody is shown as writing after the last word of it."""
+
+NETWORKS: Final = "networks"
+"""What `meta` calls the memory of networks."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,12 +71,18 @@ class Engine:
         self.relays = Relays(clock)
         self.hops: Callable[[list[Home]], None] = lambda homes: None
         """Told which relays are this node's own."""
-        self.logs = Logs(connect, clock, desk.entropy, self._on_event)
-        self._clock = clock
-        self._tell = tell
+        self.networks: Networks | None = None
+        """What is remembered of networks, if anything is."""
+        self._lanes: weakref.WeakSet[Logs] = weakref.WeakSet()
 
         def lane(hear: Callable[[LogEvent], None]) -> Logs:
-            return Logs(connect, clock, desk.entropy, hear)
+            logs = Logs(connect, clock, desk.entropy, hear)
+            self._lanes.add(logs)
+            return logs
+
+        self.logs = lane(self._on_event)
+        self._clock = clock
+        self._tell = tell
 
         # Connections of their own: no message waits behind a file, no call behind either.
         self.transfers = Transfers(desk, lane, self._submit, tell)
@@ -80,22 +93,29 @@ class Engine:
         """Where each followed log is read."""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._fetches: dict[bytes, asyncio.Queue[LogEvent]] = {}
-        self._ticking: asyncio.Task[None] | None = None
+        self._ticking: tuple[asyncio.Task[None], ...] = ()
         self._stopped = False
         self._ticks = 0
 
     async def start(self, keeper: Keeper) -> None:
         """Go on with everything that was under way."""
         self._keeper = keeper
+        if self.networks is not None:
+            self.networks.load(await keeper.run(lambda work: self.desk.get(work, NETWORKS)))
         await keeper.run(lambda work: resume(self.desk, work))
         self.transfers.start()
-        self._ticking = asyncio.create_task(self._tick())
+        self._ticking = (
+            asyncio.create_task(self._tick()),
+            asyncio.create_task(self._look_around()),
+        )
 
     async def stop(self) -> None:
         """Let go of the relays and of all timers."""
+        if self.networks is not None:
+            self._remember(self.networks.dump())
         self._stopped = True
-        if self._ticking is not None:
-            self._ticking.cancel()
+        for task in self._ticking:
+            task.cancel()
         for timer in self._timers.values():
             timer.cancel()
         await self.calls.stop()
@@ -193,6 +213,31 @@ class Engine:
             self._ticks += 1
             if self._ticks % LOOK_TICKS == 1:
                 self._submit(lambda work: inviting.look_again(self.desk, work))
+            if self.networks is not None and (lessons := self.networks.news()) is not None:
+                self._remember(lessons)
+
+    # Networks.
+
+    async def _look_around(self) -> None:
+        while self.networks is not None:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self.networks.moved():
+                self._remember(self.networks.dump())
+                self.retry()
+
+    def retry(self) -> None:
+        """Try everything that waits for a relay now."""
+        for logs in list(self._lanes):
+            logs.retry()
+
+    def _remember(self, lessons: bytes) -> None:
+        self._submit(lambda work: self.desk.put(work, NETWORKS, lessons))
+
+    def forget_networks(self) -> None:
+        """What was learnt of all networks, the present one too."""
+        if self.networks is not None:
+            self.networks.forget()
+            self._remember(self.networks.dump())
 
     # What relays tell.
 

@@ -1,8 +1,9 @@
 """What fared how on which network: a node that comes back to one begins with what worked there.
 
-A network is told by the way out of this machine (interface, gateway, and the gateway's hardware
-address), hashed; nothing is asked of anybody. What is remembered is kept in the node's encrypted
-database, of the last `MOST` networks, and is forgotten when the person says so.
+A network is told by the way out of this machine (interface, gateway, the gateway's hardware
+address, and the range of the own address), hashed; nothing is asked of anybody. What is remembered
+is kept in the node's encrypted database, of the last `MOST` networks, and is forgotten when the
+person says so.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import ipaddress
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -25,8 +26,9 @@ PLACES: Final = 50
 WAKE_MS: Final = 10_000
 """If between two looks the clock went so much further than time did, this machine slept."""
 _PROC: Final = Path("/proc/net")
-_NOWHERE: Final = ("192.0.2.1", 9)
-"""An address for examples (RFC 5737): a UDP socket is pointed there, and nothing sent."""
+_NOWHERE: Final = (("192.0.2.1", 24), ("2001:db8::1", 64))
+"""Addresses for examples (RFC 5737, RFC 3849), and the ranges that are a network's: a UDP socket
+is pointed there, and nothing sent."""
 
 
 class Known(msgspec.Struct, array_like=True):
@@ -36,21 +38,31 @@ class Known(msgspec.Struct, array_like=True):
     places: dict[str, PlaceMemory]
 
 
-def here(proc: Path = _PROC) -> str:
-    """The network that this machine is on; "" without one, or if it cannot be told yet."""
-    way = _gateway(proc) or _own_address()
-    return hashlib.sha256(f"holdfast/network/1 {way}".encode()).hexdigest()[:32] if way else ""
+class Way(NamedTuple):
+    """Out of this machine. The gateway's hardware address is not known at every time."""
+
+    route: str
+    hardware: str = ""
 
 
-def _gateway(proc: Path) -> str:
-    """Interface, gateway and its hardware address, as Linux tells them."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
+def here(proc: Path = _PROC) -> Way | None:
+    """The way out that there is; None without one."""
+    route, gateway = _gateway(proc)
+    own = next(filter(None, (_own(*nowhere) for nowhere in _NOWHERE)), "")
+    if not route and not own:
+        return None
+    return Way(f"{route} {own}", _hardware(proc, gateway) if gateway else "")
+
+
+def _gateway(proc: Path) -> tuple[str, str]:
+    """Interface and gateway as Linux tells them, and the gateway alone."""
+    with contextlib.suppress(OSError, ValueError):
         routes = [line.split() for line in (proc / "route").read_text().splitlines()[1:]]
         for name, target, gateway, flags, *_ in routes:
             if target == "00000000" and int(flags, 16) & 2:
                 address = str(ipaddress.IPv4Address(bytes.fromhex(gateway)[::-1]))
-                return f"{name} {address} {_hardware(proc, address)}"
-    return ""
+                return f"{name} {address}", address
+    return "", ""
 
 
 def _hardware(proc: Path, address: str) -> str:
@@ -62,45 +74,56 @@ def _hardware(proc: Path, address: str) -> str:
     return ""
 
 
-def _own_address() -> str:
-    """The network of this machine's own address, where nothing more is known."""
-    with contextlib.suppress(OSError), socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.connect(_NOWHERE)
-        own = ipaddress.ip_interface(f"{sock.getsockname()[0]}/24")
-        return str(own.network)
+def _own(target: str, range: int) -> str:
+    """The range of the address that this machine would go there from."""
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.connect((target, 9))
+        return str(ipaddress.ip_interface(f"{sock.getsockname()[0]}/{range}").network)
     return ""
 
 
 class Networks:
     """The memories, and the ladder that has the present one. `clock` is milliseconds since 1970,
-    `steady` of a clock that nobody sets; `through` is a proxy, which is a part of the way."""
+    `steady` of a clock that nobody sets; `through` is a proxy, which is a part of the way; `leave`
+    ends the connections of a network that is left."""
 
     def __init__(
         self,
         ladder: Ladder,
         clock: Callable[[], int],
         steady: Callable[[], int],
-        find: Callable[[], str] = here,
+        find: Callable[[], Way | None] = here,
         through: str = "",
+        leave: Callable[[], None] = lambda: None,
     ) -> None:
         self._ladder = ladder
         self._clock, self._steady = clock, steady
-        self._find, self._through = find, through
+        self._find, self._through, self._leave = find, through, leave
         self._known: dict[str, Known] = {}
-        self._current = ""
+        self._way: Way | None = None
         self._looked = (clock(), steady())
+        self._told: object = None
 
     def load(self, stored: bytes | None) -> None:
         """What was remembered before; what cannot be read is nothing."""
         with contextlib.suppress(msgspec.MsgspecError):
             self._known = msgspec.msgpack.decode(stored or b"\x80", type=dict[str, Known])
-        self._current = self._now_at()
-        self._recall()
+        self._way = self._find()
+        self._ladder.recall({}, 0, self._steady())
+        self._learn()
+        self._told = self._lessons()
 
     def dump(self) -> bytes:
         """For `load`, another time."""
         self._keep()
+        self._told = self._lessons()
         return msgspec.msgpack.encode(self._known)
+
+    def news(self) -> bytes | None:
+        """The same, if more than times has changed since it was taken last."""
+        self._keep()
+        return None if self._lessons() == self._told else self.dump()
 
     def forget(self) -> None:
         """All of it, the present one too."""
@@ -108,43 +131,59 @@ class Networks:
         self._ladder.recall({}, 0, self._steady())
 
     def seen(self) -> Mapping[str, Known]:
-        """Every network, the last one first."""
+        """Every network, the present one first and then the last one."""
         self._keep()
-        return dict(sorted(self._known.items(), key=lambda one: -one[1].seen))
+        now = self.current
+        return dict(sorted(self._known.items(), key=lambda one: (one[0] != now, -one[1].seen)))
 
     @property
     def current(self) -> str:
         """The present one; "" without one."""
-        return self._current
+        if self._way is None:
+            return ""
+        way = f"holdfast/network/1 {self._way.route} {self._way.hardware} {self._through}"
+        return hashlib.sha256(way.encode()).hexdigest()[:32]
 
     def moved(self) -> bool:
-        """Whether this is another network than at the last look, or the machine slept since:
-        no connection can be relied on then."""
+        """Whether this is another network than at the last look, or the machine slept since: then
+        no connection can be relied on, and all were left."""
         clock, steady = self._clock(), self._steady()
         (clock_then, steady_then), self._looked = self._looked, (clock, steady)
-        slept = clock - clock_then > steady - steady_then + WAKE_MS
-        found = self._now_at()
-        if not found or found == self._current:
-            return slept
-        first = not self._current
-        self._keep()
-        self._current = found
-        self._recall()
-        return slept or not first
-
-    def _now_at(self) -> str:
-        found = self._find()
-        if not found or not self._through:
-            return found
-        return hashlib.sha256(f"{found} {self._through}".encode()).hexdigest()[:32]
+        moved = clock - clock_then > steady - steady_then + WAKE_MS
+        found, before = self._find() or self._way, self._way
+        if found is not None and found != before:
+            self._keep()
+            known = {found.hardware, before.hardware} if before else set()
+            if before is not None and before.route == found.route and "" in known:
+                found = max(found, before)  # the same one, of which more is known
+                self._known.pop(self.current, None)
+            else:
+                moved = before is not None or moved
+                self._leave()
+                self._ladder.recall({}, 0, steady)
+            self._way = found
+            self._learn()
+        elif moved:
+            self._leave()
+        return moved
 
     def _keep(self) -> None:
-        if self._current:
+        if id := self.current:
             places = dict(list(self._ladder.memory(self._steady()).items())[-PLACES:])
-            self._known[self._current] = Known(self._clock(), places)
+            self._known[id] = Known(self._clock(), places)
             for old in sorted(self._known, key=lambda id: self._known[id].seen)[:-MOST]:
                 del self._known[old]
 
-    def _recall(self) -> None:
-        known = self._known.get(self._current, Known(0, {}))
-        self._ladder.recall(known.places, max(0, self._clock() - known.seen), self._steady())
+    def _learn(self) -> None:
+        known = self._known.get(self.current, Known(0, {}))
+        self._ladder.learn(known.places, max(0, self._clock() - known.seen), self._steady())
+
+    def _lessons(self) -> object:
+        """What is known, without times."""
+        return {
+            id: {
+                name: (one.last, one.carried, {path: how.kind for path, how in one.paths.items()})
+                for name, one in known.places.items()
+            }
+            for id, known in self._known.items()
+        }

@@ -21,6 +21,7 @@ from holdfast.node.api import Censor, Node
 from holdfast.node.client import FILE, Address
 from holdfast.node.controls import Controls, Places
 from holdfast.node.keeper import StorageFailed
+from holdfast.node.networks import Networks
 from holdfast.node.rpc import ApiError
 from holdfast.node.server import NodeServer
 from holdfast.node.vault import Vault, VaultError
@@ -88,6 +89,9 @@ async def run(
     ways = Ways(paths(proxy), monotonic_ms)
     node = Node(vault, ways.connect, now_ms, entropy, tuple(relays), echo_link)
     node.finding, node.censor = ways.finding, censor
+    node.networks = Networks(
+        ways.ladder, now_ms, monotonic_ms, through=proxy or "", leave=ways.move
+    )
     eyes = Controls(controls or {}, ways.control, proxy)
     ways.use_controls(eyes.wanted)
     if not direct:

@@ -86,6 +86,25 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     evidence: list[str]
 
 
+class KnownPath(Struct, frozen=True, kw_only=True):
+    """How one relay was reached on a network."""
+
+    relay: str
+    path: str
+    """What worked last, "" if nothing did."""
+    trouble: list[str] = []
+    """Paths that did not work, and how."""
+
+
+class KnownNetwork(Struct, frozen=True, kw_only=True):
+    """A network that this machine was on, as far as it is remembered: no name, no place."""
+
+    id: Id
+    current: bool
+    seen: Millis
+    relays: list[KnownPath] = []
+
+
 class Switch(Struct, frozen=True, kw_only=True):
     """Something a pretended censor can do, and whether it does."""
 
@@ -392,6 +411,13 @@ class NodeApi(Protocol):
     async def diagnose(self) -> Diagnosis:
         """What the network does to this node's connections, from what they met; nothing is
         sent for it."""
+
+    async def known_networks(self) -> list[KnownNetwork]:
+        """Networks of which this node remembers how relays were reached there, the last one
+        first."""
+
+    async def forget_networks(self) -> None:
+        """Forget all of it, of the present network too."""
 
     async def simulator(self) -> Simulator:
         """The pretended censor. not-found: this node has none."""

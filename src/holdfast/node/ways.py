@@ -64,6 +64,9 @@ class Ways:
         """What goes on when a connection stands."""
         self._spare: dict[str, Watched] = {}
         self._standing: weakref.WeakSet[Watched] = weakref.WeakSet()
+        self._attempts: set[asyncio.Task[Watched]] = set()
+        self._moves = 0
+        """How often what was under way became worthless."""
         self.ladder = Ladder(tuple(path for path in PATHS if path in all or path == HOP))
 
     def finding(self) -> Finding:
@@ -84,6 +87,9 @@ class Ways:
 
     def move(self) -> None:
         """This machine is on another network, or slept: what stands is made anew."""
+        self._moves += 1
+        for task in list(self._attempts):
+            task.cancel()
         for watched in list(self._standing):
             watched.close(MOVED)
 
@@ -101,11 +107,15 @@ class Ways:
         spare = self._spare.pop(home.label, None)
         if spare is not None and not spare.over:
             return spare.adopt(handler)
-        try:
-            return (await self._race(home, self._order(home))).adopt(handler)
-        except OSError:
-            self._wanted()
-            raise
+        while True:
+            moves = self._moves
+            try:
+                return (await self._race(home, self._order(home))).adopt(handler)
+            except OSError:
+                if moves != self._moves:
+                    continue
+                self._wanted()
+                raise
 
     def _order(self, home: Home) -> list[str]:
         """All paths there are to this relay, in the order in which to try them."""
@@ -130,7 +140,7 @@ class Ways:
                 now = loop.time()
                 if not trying or (fresh and len(trying) < 2 and now >= due):
                     one = _Try(order.pop(0), now, Attempt())
-                    trying[asyncio.create_task(self._try(one.path, home, one.attempt))] = one
+                    trying[self._start(one.path, home, one.attempt)] = one
                     due = now + HEAD_START / 1000
                     continue
                 until = due
@@ -147,7 +157,10 @@ class Ways:
                 won = None
                 for task in done:
                     path = trying[task].path
-                    if (error := task.exception()) is None and won is None:
+                    if task.cancelled():  # by `move`
+                        order.clear()
+                        del trying[task]
+                    elif (error := task.exception()) is None and won is None:
                         del trying[task]
                         won = task.result()
                     elif error is not None:
@@ -168,6 +181,12 @@ class Ways:
         task.cancel()
         task.add_done_callback(_not_needed)
         self.ladder.failed(place, one.path, one.attempt.hangs, self._clock())
+
+    def _start(self, path: str, home: Home, attempt: Attempt) -> asyncio.Task[Watched]:
+        task = asyncio.create_task(self._try(path, home, attempt))
+        self._attempts.add(task)
+        task.add_done_callback(self._attempts.discard)
+        return task
 
     async def _try(self, path: str, home: Home, attempt: Attempt) -> Watched:
         place = home.label
@@ -229,7 +248,7 @@ class Ways:
             raise
         if not done:
             self._give_up(task, one, won.place)
-        elif task.exception() is None:
+        elif not task.cancelled() and task.exception() is None:
             self._replace(won, task.result())
 
     def _climb(self, home: Home, current: Watched) -> None:
@@ -239,11 +258,15 @@ class Ways:
             self._do_behind(self._try_better(path, home, current))
 
     async def _try_better(self, path: str, home: Home, current: Watched) -> None:
+        task = self._start(path, home, Attempt())
         try:
-            better = await self._try(path, home, Attempt())
-        except OSError:
-            return
-        self._replace(current, better)
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.cancel()
+            task.add_done_callback(_not_needed)
+            raise
+        if not task.cancelled() and task.exception() is None:
+            self._replace(current, task.result())
 
     def _replace(self, current: Watched, better: Watched) -> None:
         if current.over or current.place in self._spare:

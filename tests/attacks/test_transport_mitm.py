@@ -79,7 +79,7 @@ async def serve(
     data.mkdir()
     decoy.make_site(data / "site", lambda n: b"\x07" * n)
     tls = certificate.load_or_make(data, "127.0.0.1", int(time.time() * 1000))
-    front = kind(tls, [PATH], decoy.Decoy(data / "site"), relay.accept)
+    front = kind(tls, [PATH], decoy.Folder(data / "site"), relay.accept)
     port = await front.listen("127.0.0.1", 0)
     stack.push_async_callback(front.close)
     return front, Home("127.0.0.1", port, PATH, hashlib.sha256(relay.public).digest())

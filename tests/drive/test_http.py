@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.drive import http
-from holdfast.drive.http import HttpConnection, Request, Response, plain
+from holdfast.drive.http import HttpConnection, Request, Response, Stream, plain
 
 UPGRADE = (
     b"GET /way HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
@@ -201,6 +201,70 @@ async def test_patience_ends_by_a_close_or_for_who_reads_nothing_by_an_abort() -
     assert not wire.end  # it does
     connection._too_slow()
     assert wire.end == "aborted"  # no longer
+
+
+class Pieces(Stream):
+    """A body that comes when the test says so."""
+
+    def __init__(self, *pieces: bytes | OSError) -> None:
+        self.pieces = list(pieces)
+        self.go_on = asyncio.Semaphore(0)
+        self.closed = False
+
+    async def __anext__(self) -> bytes:
+        await self.go_on.acquire()
+        if not self.pieces:
+            raise StopAsyncIteration
+        piece = self.pieces.pop(0)
+        if isinstance(piece, OSError):
+            raise piece
+        return piece
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_body_that_is_waited_for_comes_as_it_is_taken() -> None:
+    site, wire, connection = served()
+    pieces = Pieces(b"one", b"two")
+    site.respond = lambda request: later(Response(299, (("Date", "x"),), stream=pieces))  # type: ignore[method-assign,assignment,return-value]
+    connection.data_received(GET)
+    await turns()
+    assert wire.written.startswith(b"HTTP/1.1 299 \r\nDate: x\r\nTransfer-Encoding: chunked\r\n")
+    connection.pause_writing()
+    for _ in range(3):
+        pieces.go_on.release()
+    await turns()
+    assert b"one" in wire.written and b"two" not in wire.written  # nobody reads
+    connection.resume_writing()
+    await turns()
+    assert wire.written.endswith(b"3\r\ntwo\r\n0\r\n\r\n")
+    assert pieces.closed and not wire.end and wire.reading
+
+
+async def later(response: Response) -> Response:
+    return response
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_body_that_breaks_off_or_is_not_wanted(gone: bool) -> None:
+    site, wire, connection = served()
+    pieces = Pieces(b"one", OSError())
+    site.respond = lambda request: later(Response(200, stream=pieces))  # type: ignore[method-assign,assignment,return-value]
+    connection.data_received(GET)
+    pieces.go_on.release()
+    await turns()
+    if gone:
+        connection.connection_lost(None)
+    else:
+        pieces.go_on.release()
+    await turns()
+    assert pieces.closed and wire.end == ("" if gone else "aborted")
 
 
 @given(st.lists(st.binary(max_size=400), max_size=5), st.booleans())

@@ -71,7 +71,7 @@ async def serve(tmp_path: Path, relay: EchoRelay) -> tuple[Front, Home]:
     if not site.exists():
         decoy.make_site(site, lambda n: b"\x07" * n)
     cert = certificate.load_or_make(tmp_path, "127.0.0.1", int(time.time() * 1000))
-    front = Front(cert, [PATH], decoy.Decoy(site), relay.accept)
+    front = Front(cert, [PATH], decoy.Folder(site), relay.accept)
     port = await front.listen("127.0.0.1", 0)
     pin = hashlib.sha256(relay.key.public_key().public_bytes_raw()).digest()
     return front, Home("127.0.0.1", port, PATH, pin)

@@ -60,7 +60,12 @@ def _programs(commands: Any) -> None:
     relay.add_argument("--listen", metavar="HOST:PORT", required=True)
     relay.add_argument("--cert", type=Path, metavar="FILE", help="PEM certificate chain")
     relay.add_argument("--key", type=Path, metavar="FILE", help="PEM key of --cert")
-    relay.add_argument("--decoy", type=Path, metavar="DIR", help="pages that strangers see")
+    relay.add_argument(
+        "--decoy",
+        metavar="DIR|URL",
+        help="what strangers see: a folder of pages, or a web server at http://HOST:PORT,"
+        " https://HOST or unix:PATH",
+    )
     relay.add_argument(
         "--rate", type=float, metavar="MIB", help="MiB a second that one connection may bring (128)"
     )

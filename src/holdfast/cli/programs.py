@@ -16,7 +16,7 @@ def relay(asked: argparse.Namespace) -> None:
     from holdfast.core.log.limits import Limits
     from holdfast.paths.dial import check_proxy
     from holdfast.relay.limits import RelayLimits
-    from holdfast.relay.program import RelayError, run
+    from holdfast.relay.program import RelayError, decoy_of, run
 
     host, colon, port = asked.listen.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65_535:
@@ -25,6 +25,7 @@ def relay(asked: argparse.Namespace) -> None:
         raise Trouble("--cert and --key go together", Exit.USAGE)
     try:
         proxy = check_proxy(asked.proxy) if asked.proxy else None
+        decoy = decoy_of(asked.decoy) if asked.decoy else None
     except ValueError as error:
         raise Trouble(str(error), Exit.USAGE) from None
     limits = RelayLimits()
@@ -40,7 +41,7 @@ def relay(asked: argparse.Namespace) -> None:
                 cert=asked.cert,
                 key=asked.key,
                 advertise=asked.advertise,
-                decoy=asked.decoy,
+                decoy=decoy,
                 limits=limits,
                 proxy=proxy,
                 say=lambda address: show({"address": address}, asked.json, address),

@@ -11,7 +11,8 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections.abc import Awaitable, Iterator
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
@@ -84,16 +85,28 @@ class Request:
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
+class Stream(AsyncIterator[bytes]):
+    """Pieces of a body that have to be waited for; OSError cuts the answer short."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """The rest is not wanted."""
+
+
 @dataclass(frozen=True)
 class Response:
-    """One whole answer; length, date and connection headers are added. A long body comes in
-    pieces from `source`, as fast as the client takes them, `length` bytes in all."""
+    """One whole answer; length, date and connection headers are added where they are missing. A
+    long body comes in pieces from `source`, as fast as the client takes them, `length` bytes in
+    all; one that has to be waited for, from `stream`, as many as the headers say."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     source: Iterator[bytes] | None = None
     length: int = 0
+    stream: Stream | None = None
+    reason: str = ""
+    """Instead of the usual words for the status."""
 
 
 class Intake(Protocol):
@@ -135,6 +148,13 @@ def plain(status: int, text: str = "") -> Response:
     return Response(status, (("content-type", "text/plain; charset=utf-8"),), words.encode())
 
 
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
 class HttpConnection(asyncio.Protocol):
     """One client's connection to a site; it is in `open_` as long as it is served here."""
 
@@ -152,6 +172,8 @@ class HttpConnection(asyncio.Protocol):
         self._intake: Intake | None = None
         self._answering: asyncio.Task[None] | None = None
         self._source: Iterator[bytes] | None = None
+        self._drained = asyncio.Event()
+        self._drained.set()
 
     # From the transport.
 
@@ -194,14 +216,16 @@ class HttpConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not read: do not answer more requests meanwhile."""
         self._paused = True
+        self._drained.clear()
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The client reads again: answer what it asked meanwhile."""
         self._paused = False
+        self._drained.set()
         if self._source is not None:
             self._pour()
-        else:
+        elif not self._busy:
             self.transport.resume_reading()
             self.data_received(b"")
 
@@ -307,13 +331,45 @@ class HttpConnection(asyncio.Protocol):
         except Exception:  # noqa: BLE001  whoever asked is told, the log says more
             _log.exception("a request failed")
             response = self._site.error(500)
+        if response.stream is not None:
+            try:
+                if not await self._relay(response, response.stream, head_only):
+                    return
+            finally:
+                await response.stream.aclose()
+            self._answering = None
+            if not self._next():
+                self._go_on_reading()
+            return
         self._answering = None
         if self.transport.is_closing():
             return
+        if not self._finish(response, head_only):
+            self._go_on_reading()
+
+    def _go_on_reading(self) -> None:
         if not self._paused:
             self.transport.resume_reading()
-        if not self._finish(response, head_only):
-            self.data_received(b"")
+        self.data_received(b"")
+
+    async def _relay(self, response: Response, stream: Stream, head_only: bool) -> bool:
+        """Send an answer whose body has to be waited for; whether all of it was sent."""
+        if self.transport.is_closing():
+            return False
+        self._request = None
+        self._send(response, head_only)
+        try:
+            async for piece in stream:
+                if not head_only:
+                    self.transport.write(self._h11.send(h11.Data(data=piece)) or b"")
+                self._wait(IDLE_SECONDS)
+                await self._drained.wait()
+                self._stop_waiting()
+            self.transport.write(self._h11.send(h11.EndOfMessage()) or b"")
+        except (OSError, ValueError, h11.LocalProtocolError):
+            self.transport.abort()  # less than was announced: the client sees it
+            return False
+        return not self.transport.is_closing()
 
     def _finish(self, response: Response, head_only: bool) -> bool:
         """Send an answer; true when the loop is not to go on now."""
@@ -355,18 +411,22 @@ class HttpConnection(asyncio.Protocol):
             self.transport.write(self._h11.send(h11.Data(data=piece)) or b"")
 
     def _send(self, response: Response, head_only: bool = False) -> None:
-        headers = [
-            ("date", formatdate(usegmt=True)),
-            *response.headers,
-            ("content-length", str(response.length if response.source else len(response.body))),
-        ]
+        """The head, and a body that is there; what has to be poured or waited for is begun."""
+        headers = list(response.headers)
+        names = {name.lower() for name, _ in headers}
+        if "date" not in names:
+            headers.insert(0, ("date", formatdate(usegmt=True)))
+        if response.stream is None and response.status != 304:
+            length = response.length if response.source else len(response.body)
+            headers.append(("content-length", str(length)))
         if self._answered + 1 >= MAX_REQUESTS:
             headers.append(("connection", "close"))
-        reason = HTTPStatus(response.status).phrase
-        if response.status == 304:
-            headers.pop()
+        reason = response.reason or _phrase(response.status)
         event = h11.Response(status_code=response.status, headers=headers, reason=reason)
         data = self._h11.send(event) or b""
+        if response.stream is not None:
+            self.transport.write(data)
+            return
         if response.source is not None and not head_only:
             self.transport.write(data)
             self._source = response.source

@@ -1,4 +1,4 @@
-"""The website that strangers meet on a relay's port: a folder of files.
+"""The website that strangers meet on a relay's port, and one of them: a folder of files.
 
 At first start a small site is written into the relay's data directory, with words and
 colours of its own, since a page that every relay shares would be a mark to look for.
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate, parsedate_to_datetime
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import unquote
 
 from holdfast.drive.http import Request, Response
@@ -26,7 +26,20 @@ MAX_FILE: Final = 16 * 1024 * 1024
 _TYPES: Final = mimetypes.MimeTypes()
 
 
-class Decoy:
+class Decoy(Protocol):
+    """A site: a request in, an answer out."""
+
+    def respond(self, request: Request) -> Response | Awaitable[Response]:
+        """Answer whatever is asked, and never raise."""
+
+    def error(self, status: int) -> Response:
+        """Answer what was no whole request."""
+
+    def close(self) -> None:
+        """No more will be asked."""
+
+
+class Folder:
     """Serves a folder as a plain web server does: files, `index.html`, errors."""
 
     def __init__(self, folder: Path) -> None:
@@ -62,15 +75,13 @@ class Decoy:
     def error(self, status: int, *headers: tuple[str, str]) -> Response:
         """The site's own page for the status if it has one, else a plain one."""
         own = self._folder / f"{status}.html"
-        if own.is_file():
-            body = own.read_bytes()
-        else:
-            title = f"{status} {HTTPStatus(status).phrase}"
-            body = (
-                f"<!doctype html>\n<html><head><title>{title}</title></head>\n"
-                f"<body><h1>{title}</h1></body></html>\n"
-            ).encode()
-        return Response(status, (("content-type", "text/html; charset=utf-8"), *headers), body)
+        if not own.is_file():
+            return error_page(status, *headers)
+        kind = ("content-type", "text/html; charset=utf-8")
+        return Response(status, (kind, *headers), own.read_bytes())
+
+    def close(self) -> None:
+        """Nothing is kept."""
 
     def _find(self, path: str) -> Path | None:
         """The file or folder a URL path leads to, inside the folder and not hidden."""
@@ -90,6 +101,17 @@ class Decoy:
     def _moved(self, where: str) -> Response:
         page = self.error(301)
         return Response(301, (("location", where), *page.headers), page.body)
+
+
+def error_page(status: int, *headers: tuple[str, str]) -> Response:
+    """A page for a status, as plain web servers have them."""
+    title = f"{status} {HTTPStatus(status).phrase}"
+    body = (
+        f"<!doctype html>\n<html><head><title>{title}</title></head>\n"
+        f"<body><h1>{title}</h1></body></html>\n"
+    )
+    kind = ("content-type", "text/html; charset=utf-8")
+    return Response(status, (kind, *headers), body.encode())
 
 
 def content_type(path: Path) -> str:

@@ -52,7 +52,10 @@ class Front:
 
     async def _exchange(self, request: Request) -> Response:
         found = await self._small.answer(request.body, request.peer)
-        return self._decoy.respond(request) if found is None else found
+        if found is not None:
+            return found
+        page = self._decoy.respond(request)
+        return page if isinstance(page, Response) else await page
 
     def take(self, request: Request) -> None:
         """Long bodies are refused."""
@@ -83,6 +86,7 @@ class Front:
     async def close(self) -> None:
         """Close the port and what has not become a relay connection."""
         self._small.close()
+        self._decoy.close()
         if self._server is not None:
             self._server.close()
         for connection in list(self._open):

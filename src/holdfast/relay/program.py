@@ -9,6 +9,7 @@ import fcntl
 import functools
 import hashlib
 import os
+import re
 import secrets
 import signal
 import socket
@@ -23,11 +24,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from holdfast.core import wire
 from holdfast.core.caps import BadAddress, Home, b64, join, unb64
 from holdfast.relay import certificate
-from holdfast.relay.decoy import Decoy, make_site
+from holdfast.relay.decoy import Decoy, Folder, make_site
 from holdfast.relay.front import Front
 from holdfast.relay.hub import Hub
 from holdfast.relay.limits import Doors, RelayLimits
 from holdfast.relay.session import Connection
+from holdfast.relay.upstream import Mirror, Upstream
 from holdfast.store.base import Store, StoreFailed
 from holdfast.store.embedded import Embedded
 
@@ -139,7 +141,7 @@ async def run(
     cert: Path | None = None,
     key: Path | None = None,
     advertise: str | None = None,
-    decoy: Path | None = None,
+    decoy: Path | Upstream | None = None,
     limits: RelayLimits | None = None,
     proxy: str | None = None,
     say: Callable[[str], object] = _print,
@@ -148,8 +150,9 @@ async def run(
     """Run a relay until SIGTERM, SIGINT or `stop`.
 
     The first thing said is its address. `advertise` is the HOST or HOST:PORT under which
-    nodes reach it, if that is not what it listens on. `decoy` is a folder of pages for
-    strangers; without it one is made in the data directory. `proxy` is a URL, see `paths.dial`,
+    nodes reach it, if that is not what it listens on. `decoy` is what
+    strangers see, a folder of pages or another web server; without it a folder is made in the data
+    directory. `proxy` is a URL, see `paths.dial`,
     through which other relays are reached for nodes that ask for it. Port 0 takes a free one.
     Raises `RelayError` with a sentence for people.
     """
@@ -218,13 +221,21 @@ async def _listen(front: Front, host: str, port: int) -> int:
         raise RelayError(f"port {port} on {host} cannot be opened: {why}") from error
 
 
-def _site(folder: Path) -> Decoy:
+def decoy_of(text: str) -> Path | Upstream:
+    """What `--decoy` names. Raises `BadUpstream`."""
+    return Upstream.parse(text) if re.match(r"https?:|unix:", text) else Path(text)
+
+
+def _site(decoy: Path | Upstream) -> Decoy:
+    if isinstance(decoy, Upstream):
+        return Mirror(decoy)
+    folder = decoy
     try:
         if not folder.exists():
             make_site(folder, secrets.token_bytes)
     except OSError as error:
         raise RelayError(f"the site {folder} cannot be written: {error.strerror}") from error
-    return Decoy(folder)
+    return Folder(folder)
 
 
 def _certificate(

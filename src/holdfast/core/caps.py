@@ -70,6 +70,11 @@ class Home:
         """Host and port, for people: no secret in it."""
         return str(self).split("/", 1)[0]
 
+    @property
+    def id(self) -> str:
+        """Names the address, for interfaces: no secret in it."""
+        return hashlib.sha256(str(self).encode()).hexdigest()[:16]
+
     @classmethod
     def parse(cls, text: str) -> Home:
         """Read an address `HOST:PORT/PATH.PIN`. Raises `BadAddress`."""

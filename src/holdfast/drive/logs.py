@@ -92,7 +92,7 @@ class Logs:
         self._clock = clock
         self._entropy = entropy
         self._on_event = on_event
-        self._lines: dict[bytes, _Line] = {}
+        self._lines: dict[Home, _Line] = {}
 
     def open(self, home: Home) -> None:
         """Keep a connection to this relay."""
@@ -100,7 +100,7 @@ class Logs:
 
     def close(self, home: Home) -> None:
         """Let go of this relay, with everything that waits for it."""
-        line = self._lines.pop(home.pin, None)
+        line = self._lines.pop(home, None)
         if line is not None:
             line.stop()
 
@@ -124,12 +124,12 @@ class Logs:
 
     def is_up(self, home: Home) -> bool:
         """Whether this relay is connected."""
-        line = self._lines.get(home.pin)
+        line = self._lines.get(home)
         return line is not None and line.is_up
 
     def forget(self, caps: Caps, home: Home) -> None:
         """Nothing more of this log is wanted, appends that wait included."""
-        line = self._lines.get(home.pin)
+        line = self._lines.get(home)
         if line is not None:
             with line as client:
                 client.forget(caps)
@@ -170,10 +170,10 @@ class Logs:
             client.drop(caps)
 
     def _line(self, home: Home) -> _Line:
-        line = self._lines.get(home.pin)
+        line = self._lines.get(home)
         if line is None:
             line = _Line(home, self._connect, self._clock, self._entropy, self._on_event)
-            self._lines[home.pin] = line
+            self._lines[home] = line
         return line
 
 

@@ -410,7 +410,7 @@ class Node:
 
         def job(desk: Desk, work: Work) -> None:
             for home in desk.homes(work):
-                if home.pin.hex()[:16] == id:
+                if home.id == id:
                     work.db.execute("UPDATE relay SET mine = 0 WHERE address = ?", (str(home),))
                     work.after.append(effects.Relays())
                     return

@@ -134,9 +134,11 @@ class Desk:
         return content.encode(content.Profile(str(self.get(work, "name"))))
 
     def homes(self, work: Work) -> tuple[Home, ...]:
-        """My relays, oldest first."""
+        """My relays, oldest first; further addresses of the same ones at the end."""
         found = rows(work.db, "SELECT address FROM relay WHERE mine ORDER BY added, address")
-        return tuple(Home.parse(address) for (address,) in found)
+        homes = [Home.parse(address) for (address,) in found]
+        first = {home.pin: home for home in reversed(homes)}
+        return tuple(sorted(homes, key=lambda home: first[home.pin] is not home))
 
     # Sessions.
 

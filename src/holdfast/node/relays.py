@@ -60,9 +60,7 @@ class Relays:
             if address not in self._known:
                 self._known[address] = _Known(home, "connecting", self._clock())
         gone = [address for address in self._known if address not in used]
-        pins = {home.pin for home in used.values()}
-        closed = [self._known.pop(address).home for address in gone]
-        return [home for home in closed if home.pin not in pins]
+        return [self._known.pop(address).home for address in gone]
 
     def up(self, home: Home) -> None:
         """A connection is there."""
@@ -143,7 +141,7 @@ class Relays:
             simulator=self.simulator,
             relays=[
                 Relay(
-                    id=known.home.pin.hex()[:16],
+                    id=known.home.id,
                     label=known.home.label,
                     state=known.state,
                     why=known.why,

@@ -162,7 +162,7 @@ class Transfers:
     def _on_event(self, event: LogEvent) -> None:
         if isinstance(event, Up | Down):
             for moving in list(self._moving.values()):
-                if any(home.pin == event.home.pin for home in moving.stored.homes):
+                if event.home in moving.stored.homes:
                     moving.event(event)
         else:
             found = self._by_log.get(event.locator)
@@ -205,7 +205,7 @@ class Sending:
         path = transfers.path(stored.id)
         self._tree = spool.load_tree(path)
         self._spool = spool.Spool(path, stored.keys)
-        self._homes = {home.pin: _Upload(home, stored) for home in stored.homes}
+        self._homes = {home: _Upload(home, stored) for home in stored.homes}
         self._closed = False
 
     @property
@@ -216,7 +216,7 @@ class Sending:
 
     def event(self, event: LogEvent) -> None:
         """Acknowledged, refused, connected."""
-        upload = self._homes[event.home.pin]
+        upload = self._homes[event.home]
         match event:
             case Up():
                 self._pump(upload)
@@ -307,7 +307,7 @@ class Getting:
         self._plan = Fetching(stored.keys.count, stored.have)
         self._kept = self._plan.done
         self._spool = spool.Spool(transfers.path(stored.id), stored.keys)
-        self._homes = {home.pin: _Download(home) for home in stored.homes}
+        self._homes = {home: _Download(home) for home in stored.homes}
         self._keeping = False
         self._closed = False
 
@@ -321,7 +321,7 @@ class Getting:
         """Chunks, and what relays do not have."""
         if self._closed:
             return
-        home = self._homes[event.home.pin]
+        home = self._homes[event.home]
         match event:
             case Up():
                 self._ask(home)

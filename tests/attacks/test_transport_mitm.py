@@ -38,6 +38,9 @@ class Quiet:
     def on_frame(self, frame: bytes) -> None:
         self.frames.append(frame)
 
+    def on_live(self, frame: bytes) -> None:
+        pass
+
     def on_drained(self) -> None:
         pass
 

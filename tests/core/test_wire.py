@@ -34,19 +34,23 @@ clients = st.one_of(
     st.builds(wire.Hello, u32),
     st.builds(wire.Create, u32, b16, b32, b32, b32, u32),
     st.builds(wire.Attach, u32, b16, token, token, token, st.none() | u53, st.booleans()),
-    st.builds(wire.Append, u32, u53, st.integers(0, wire.MAX_LIFETIME), body),
+    st.builds(wire.Append, u32, u53, st.integers(1, wire.MAX_LIFETIME), body),
     st.builds(wire.Trim, u32, u53),
     st.builds(wire.Drop, u32),
     st.builds(wire.Detach, u32),
     st.builds(wire.Onward, st.text(max_size=wire.MAX_ADDRESS)),
     st.builds(wire.Carry, body, body),
+    st.builds(wire.Live, u32, body),
+    st.builds(wire.Beside, b16),
 )
 relays = st.one_of(
     st.builds(wire.Welcome, u32, b32, b64, u32, u32),
     st.builds(wire.Attached, u32, u53, u53),
     st.builds(wire.Acked, u53),
     st.builds(wire.Records, u32, st.lists(st.tuples(u53, body), max_size=4).map(tuple)),
-    st.builds(wire.Done, u32, st.sampled_from(["create", "read", "trim", "drop", "detach"])),
+    st.builds(
+        wire.Done, u32, st.sampled_from(["create", "read", "trim", "drop", "detach", "beside"])
+    ),
     st.builds(wire.Refused, u32, text, text, u53),
     st.builds(wire.Bye, text, text),
     st.builds(wire.Took, u53),

@@ -6,12 +6,12 @@ import asyncio
 
 from holdfast.core.caps import Home
 from holdfast.node.ways import Ways
-from holdfast.paths.base import Attempt, Channel, Handler, Kind, Unreachable
+from holdfast.paths.base import Attempt, Channel, Handler, Kind, Undivided, Unreachable
 
 HOME = Home("relay.example", 443, bytes(16), bytes(32))
 
 
-class Line:
+class Line(Undivided):
     """A channel that does nothing, and its owner's handler."""
 
     def __init__(self) -> None:
@@ -38,6 +38,9 @@ class Owner:
 
     def on_frame(self, frame: bytes) -> None:
         self.frames.append(frame)
+
+    def on_live(self, frame: bytes) -> None:
+        pass
 
     def on_drained(self) -> None:
         pass

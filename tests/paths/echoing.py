@@ -29,6 +29,9 @@ class Heard:
     def on_frame(self, frame: bytes) -> None:
         self.frames.put_nowait(frame)
 
+    def on_live(self, frame: bytes) -> None:
+        pass
+
     def on_drained(self) -> None:
         self.drained.set()
 
@@ -58,6 +61,9 @@ class EchoRelay:
 
         def on_frame(self, frame: bytes) -> None:
             self.channel.send(frame)
+
+        def on_live(self, frame: bytes) -> None:
+            pass
 
         def on_drained(self) -> None:
             pass

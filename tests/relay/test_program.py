@@ -116,6 +116,8 @@ async def test_a_malformed_frame_ends_that_connection_alone(tmp_path: Path) -> N
             def on_frame(self, frame: bytes) -> None:
                 self.frames.append(frame)
 
+            def on_live(self, frame: bytes) -> None: ...
+
             def on_drained(self) -> None: ...
 
             def on_closed(self, reason: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from holdfast.core import wire
 from holdfast.core.caps import Caps
+from holdfast.paths.base import Link
 from holdfast.relay.limits import RelayLimits
 from holdfast.relay.program import Relay, Secrets
 from holdfast.store.embedded import Embedded
@@ -20,12 +21,13 @@ class Peer:
     """The node's end: says frames and waits for frames."""
 
     def __init__(self, relay: Relay) -> None:
-        self.near, far = pair()
+        self.near, self.far = pair()
         self.near.handler = self
         self.heard: list[wire.RelayFrame] = []
+        self.live: list[wire.RelayFrame] = []
         self.closed = False
         self._came = asyncio.Event()
-        far.handler = relay.accept(far, b"\0" * 32, "somewhere")
+        self.far.handler = relay.accept(self.far, b"\0" * 32, "somewhere")
 
     @property
     def last(self) -> wire.RelayFrame | None:
@@ -33,6 +35,10 @@ class Peer:
 
     def on_frame(self, frame: bytes) -> None:
         self.heard.append(wire.decode_relay(frame))
+        self._came.set()
+
+    def on_live(self, frame: bytes) -> None:
+        self.live.append(wire.decode_relay(frame))
         self._came.set()
 
     def on_drained(self) -> None: ...
@@ -110,18 +116,18 @@ async def test_many_requests_in_one_breath_are_answered_in_order(tmp_path: Path)
         world.create(log),
         world.attach(log, since=0),
         wire.Append(1, 1, 60, b"one"),
-        wire.Append(1, 2, 0, b"live"),
-        wire.Append(9, 3, 60, b"nowhere"),
-        wire.Append(1, 4, 60, b"two"),
+        wire.Live(1, b"live"),
+        wire.Append(9, 2, 60, b"nowhere"),
+        wire.Append(1, 3, 60, b"two"),
     )
-    await peer.until(lambda: wire.Acked(4) in peer.heard)
+    await peer.until(lambda: wire.Acked(3) in peer.heard)
     await peer.until(lambda: sum(isinstance(f, wire.Records) for f in peer.heard) >= 2)
     kinds = [type(frame) for frame in peer.heard]
     assert kinds[1:3] == [wire.Done, wire.Attached]
     records = [r for f in peer.heard if isinstance(f, wire.Records) for r in f.records]
     assert [r for r in records if r[0]] == [(1, b"one"), (2, b"two")]
     (refused,) = [f for f in peer.heard if isinstance(f, wire.Refused)]
-    assert (refused.code, refused.n) == ("unknown-handle", 3)
+    assert (refused.code, refused.n) == ("unknown-handle", 2)
     world.store.close()
 
 
@@ -170,3 +176,80 @@ async def test_nothing_is_logged_about_connections(
     world.store.close()
     assert [r for r in caplog.records if r.name != "asyncio"] == []
     assert capfd.readouterr() == ("", "")
+
+
+GOOD = Link(rtt=0.04, silent=0.05, sent=100, lost=1)
+SILENT = Link(rtt=0.04, silent=0.5, sent=100, lost=1)
+
+
+async def test_live_frames_go_as_datagrams_and_by_the_stream_too_when_those_are_silent(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, RelayLimits())
+    log, writer, reader = Caps.make(secrets.token_bytes(128)), *(Peer(world.relay) for _ in "12")
+    writer.near.link = reader.far.link = GOOD
+    writer.say(wire.Hello(1), world.create(log), world.attach(log))
+    await writer.until(lambda: isinstance(writer.last, wire.Attached))
+    reader.say(wire.Hello(1), world.attach(log, 3, since=0))
+    await reader.until(lambda: wire.Done(3, "read") in reader.heard)
+    said = len(reader.heard)
+    writer.near.send_live(wire.encode(wire.Live(1, b"one")))
+    await reader.until(lambda: reader.live == [wire.Records(3, ((0, b"one"),))])
+    assert len(reader.heard) == said
+    reader.far.link = SILENT
+    writer.say(wire.Live(1, b"two"))
+    await reader.until(lambda: wire.Records(3, ((0, b"two"),)) in reader.heard)
+    assert reader.live[-1] == wire.Records(3, ((0, b"two"),))
+    writer.say(wire.Live(1, b"x" * wire.MAX_LIVE))  # does not fit
+    await reader.until(lambda: wire.Records(3, ((0, b"x" * wire.MAX_LIVE),)) in reader.heard)
+    assert len(reader.live) == 2
+    world.store.close()
+
+
+@pytest.mark.parametrize("first", ["session", "lender"])
+async def test_a_connection_lends_its_datagrams_to_the_session_of_another(
+    tmp_path: Path, first: str
+) -> None:
+    world = World(tmp_path, RelayLimits(greeting_seconds=15))
+    log, node, lender = Caps.make(secrets.token_bytes(128)), *(Peer(world.relay) for _ in "12")
+    lender.near.link = lender.far.link = GOOD
+    node.say(wire.Hello(1), world.create(log), world.attach(log, since=0))
+    await node.until(lambda: wire.Done(1, "read") in node.heard)
+    token = wire.Beside(b"t" * 16)
+    for peer in (node, lender) if first == "session" else (lender, node):
+        peer.say(token)
+        await asyncio.sleep(0)
+    await lender.until(lambda: lender.last == wire.Done(0, "beside"))
+    world.now += 60_000
+    world.relay.hub.tick()
+    lender.near.send_live(wire.encode(wire.Live(1, b"by the lender")))
+    await lender.until(lambda: lender.live == [wire.Records(1, ((0, b"by the lender"),))])
+    assert not node.live
+    lender.near.close()
+    await lender.until(lambda: lender.closed)
+    node.say(wire.Live(1, b"by the stream"))
+    await node.until(lambda: wire.Records(1, ((0, b"by the stream"),)) in node.heard)
+    again, stranger = Peer(world.relay), Peer(world.relay)
+    stranger.say(token)
+    again.say(wire.Beside(b"u" * 16))
+    node.say(wire.Beside(b"u" * 16))
+    await again.until(lambda: again.last == wire.Done(0, "beside"))
+    world.now += 15_000
+    world.relay.hub.tick()
+    await stranger.until(lambda: stranger.closed)
+    assert not node.closed and not again.closed
+    world.store.close()
+
+
+async def test_who_lends_says_nothing_else_and_ends_with_the_session(tmp_path: Path) -> None:
+    world = World(tmp_path, RelayLimits())
+    node, lender, other = (Peer(world.relay) for _ in "123")
+    node.say(wire.Hello(1), wire.Beside(b"t" * 16))
+    lender.say(wire.Beside(b"t" * 16))
+    await lender.until(lambda: lender.last == wire.Done(0, "beside"))
+    other.say(wire.Beside(b"o" * 16), wire.Hello(1))
+    await other.until(lambda: other.closed)
+    assert isinstance(other.last, wire.Bye) and other.last.code == "malformed"
+    node.near.close()
+    await lender.until(lambda: lender.closed)
+    world.store.close()

@@ -20,6 +20,9 @@ class Ear:
     def on_frame(self, frame: bytes) -> None:
         self.frames.append(frame)
 
+    def on_live(self, frame: bytes) -> None:
+        pass
+
     def on_drained(self) -> None:
         self.drained += 1
 

@@ -27,6 +27,8 @@ MAX_CARRIED: Final = 64 * 1024
 CARRIED_WINDOW: Final = 512 * 1024
 """Bytes that are passed on before their sender hears of it."""
 MAX_PROBE: Final = 16 * 1024
+MAX_LIVE: Final = 1_100
+"""Bytes of a `Live` or `Records` frame that travels as a datagram: 1,200 on the wire."""
 MAX_LIFETIME: Final = 90 * 86_400
 """Seconds a relay may be asked to keep a record; it may keep it for less."""
 
@@ -93,14 +95,14 @@ class Attach(_Frame, frozen=True, tag=3):
 
 
 class Append(_Frame, frozen=True, tag=4):
-    """Add a record that lives `lifetime` seconds; 0 is live: fanned out, never stored.
+    """Add a record that lives `lifetime` seconds.
 
-    `n` counts the appends of this connection from 1 without gaps, live ones included.
+    `n` counts the appends of this connection from 1 without gaps.
     """
 
     handle: U32
     n: U53
-    lifetime: Annotated[int, Meta(ge=0, le=MAX_LIFETIME)]
+    lifetime: Annotated[int, Meta(ge=1, le=MAX_LIFETIME)]
     body: Body
 
 
@@ -127,6 +129,21 @@ class Onward(_Frame, frozen=True, tag=8):
     """Instead of hello: pass bytes on to another relay, at this address. Answered by `Took`."""
 
     address: Annotated[str, Meta(max_length=MAX_ADDRESS)]
+
+
+class Live(_Frame, frozen=True, tag=11):
+    """Hand this to those who follow now: never stored, never answered. It may come as a datagram,
+    so out of order or not at all; one for a handle that is not attached is nothing."""
+
+    handle: U32
+    body: Body
+
+
+class Beside(_Frame, frozen=True, tag=12):
+    """The datagrams of one connection belong to the session of another: said with the same random
+    token on this one behind hello, and on that one in the place of hello."""
+
+    token: Annotated[bytes, Meta(min_length=16, max_length=16)]
 
 
 class Probe(_Frame, frozen=True, tag=10):
@@ -186,11 +203,12 @@ class Records(_Frame, frozen=True, tag=68):
 class Done(_Frame, frozen=True, tag=69):
     """What was asked for this handle is done and, where it changed something, durable.
 
-    After `read` every record stored at the time of the attach was sent.
+    After `read` every record stored at the time of the attach was sent. `beside`, of handle 0,
+    answers `Beside` on the connection that lends its datagrams.
     """
 
     handle: U32
-    what: Literal["create", "read", "trim", "drop", "detach"]
+    what: Literal["create", "read", "trim", "drop", "detach", "beside"]
 
 
 class Refused(_Frame, frozen=True, tag=70):
@@ -226,7 +244,9 @@ class Probed(_Frame, frozen=True, tag=73):
     pad: Annotated[bytes, Meta(max_length=MAX_PROBE)]
 
 
-ClientFrame = Hello | Create | Attach | Append | Trim | Drop | Detach | Onward | Probe | Carry
+ClientFrame = (
+    Hello | Create | Attach | Append | Trim | Drop | Detach | Onward | Probe | Carry | Live | Beside
+)
 RelayFrame = Welcome | Attached | Acked | Records | Done | Refused | Bye | Took | Probed | Carry
 _encoder = msgspec.msgpack.Encoder()
 _client: msgspec.msgpack.Decoder[ClientFrame] = msgspec.msgpack.Decoder(ClientFrame)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from holdfast.core.caps import Caps, Home
 from holdfast.core.log.client import (
     Appended,
+    By,
     CaughtUp,
     Client,
     Close,
@@ -23,13 +24,14 @@ from holdfast.core.log.client import (
     Dropped,
     Event,
     Live,
+    Pass,
     Received,
     Refused,
 )
 from holdfast.paths.base import MOVED, Unreachable
 
 if TYPE_CHECKING:
-    from holdfast.paths.base import Channel, Handler
+    from holdfast.paths.base import Channel, Handler, Link
 
 __all__ = [
     "Appended",
@@ -152,12 +154,20 @@ class Logs:
         with line as client:
             client.append(caps, rid, body, lifetime, room=line.has_room())
 
-    def pass_on(self, caps: Caps, home: Home, frame: bytes, unsent: int) -> bool:
+    def pass_on(
+        self, caps: Caps, home: Home, frame: bytes, unsent: int, by: By = "datagram"
+    ) -> bool:
         """A live frame without outer envelope, now or never; whether it went. It does not if
-        more than `unsent` bytes wait in the connection."""
+        more than `unsent` bytes wait in a stream that it is to take."""
         line = self._line(home)
         with line as client:
-            return client.pass_on(caps, frame, room=line.has_room(unsent))
+            room = line.has_room(unsent) or (by == "datagram" and line.link is not None)
+            return client.pass_on(caps, frame, room=room, by=by)
+
+    def link(self, home: Home) -> Link | None:
+        """How datagrams fare to and from this relay; None: there are none now."""
+        line = self._lines.get(home)
+        return None if line is None else line.link
 
     def trim(self, caps: Caps, home: Home, upto: int) -> None:
         """Delete stored records up to and including `upto`."""
@@ -225,6 +235,11 @@ class _Line:
         """Whether a live frame would leave soon."""
         return self._channel is not None and self._channel.buffered < unsent
 
+    @property
+    def link(self) -> Link | None:
+        """How its datagrams fare, if it has any."""
+        return None if self._channel is None else self._channel.link
+
     def __enter__(self) -> Client:
         return self._client
 
@@ -237,6 +252,12 @@ class _Line:
         """One whole frame came."""
         if not self._stopped:
             self._client.receive(frame, self._clock())
+            self._flush()
+
+    def on_live(self, frame: bytes) -> None:
+        """A datagram came."""
+        if not self._stopped:
+            self._client.receive_live(frame)
             self._flush()
 
     def on_drained(self) -> None:
@@ -296,6 +317,8 @@ class _Line:
                     if isinstance(item, bytes):
                         if self._channel is not None:
                             self._channel.send(item)
+                    elif isinstance(item, Pass):
+                        self._pass_on(item)
                     elif isinstance(item, Close):
                         self._why = self._why or item.reason
                         if self._channel is not None:
@@ -305,6 +328,16 @@ class _Line:
         finally:
             self._flushing = False
         self._set_timer()
+
+    def _pass_on(self, item: Pass) -> None:
+        channel = self._channel
+        if channel is None:
+            return
+        datagrams = channel.link is not None
+        if item.by != "stream":
+            channel.send_live(item.frame)
+        if item.by == "stream" or (item.by == "both" and datagrams):
+            channel.send(item.frame)
 
     def _tell(self, event: LogEvent) -> None:
         if not self._stopped:

@@ -9,7 +9,7 @@ from typing import Final
 from holdfast.core import wire
 from holdfast.core.ladder import FREEZE_BYTES, FREEZE_MS, SLOW, SMALL, Ladder
 from holdfast.paths import websocket
-from holdfast.paths.base import Channel, Handler
+from holdfast.paths.base import Channel, Handler, Link
 
 LARGE: Final = 8 * 1024
 """Bytes of a frame that tells of a rate: a call's frames are as slow as speech."""
@@ -84,6 +84,11 @@ class Watched:
         if self.channel is not None:
             self.channel.send(frame)
 
+    def send_live(self, frame: bytes) -> None:
+        """Send one frame now or never."""
+        if self.channel is not None:
+            self.channel.send_live(frame)
+
     def close(self, reason: str = "") -> None:
         """End it."""
         if self.channel is not None:
@@ -93,6 +98,11 @@ class Watched:
     def buffered(self) -> int:
         """Bytes that the socket has not taken yet."""
         return self.channel.buffered if self.channel is not None else 0
+
+    @property
+    def link(self) -> Link | None:
+        """How its datagrams fare."""
+        return self.channel.link if self.channel is not None else None
 
     # A Handler.
 
@@ -105,6 +115,12 @@ class Watched:
             self._early.append(frame)
         else:
             self._handler.on_frame(frame)
+
+    def on_live(self, frame: bytes) -> None:
+        """A datagram came."""
+        self._size += len(frame)
+        if self._handler is not None:
+            self._handler.on_live(frame)
 
     def on_drained(self) -> None:
         """Little is left unsent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 Kind = Literal[
@@ -32,11 +33,28 @@ class Attempt:
         """As what it failed, if it goes no further."""
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a channel knows of its datagrams. Times in seconds."""
+
+    rtt: float
+    """There and back, smoothed; 0: not known yet."""
+    silent: float
+    """For how long something that was sent has had no answer at all, where any datagram is answered
+    at once; while all is well, it goes up to about `rtt` again and again."""
+    sent: int
+    """Packets, over the connection's life."""
+    lost: int
+
+
 class Handler(Protocol):
     """Whoever uses a channel. Called on the loop's thread, never from within `send`."""
 
     def on_frame(self, frame: bytes) -> None:
         """One whole frame came."""
+
+    def on_live(self, frame: bytes) -> None:
+        """A frame came as a datagram: anything else, or nothing, may have come before it."""
 
     def on_drained(self) -> None:
         """Little is left unsent after there was much: who held back may go on."""
@@ -51,9 +69,27 @@ class Channel(Protocol):
     def send(self, frame: bytes) -> None:
         """Queue one frame; after the end it is silently gone."""
 
+    def send_live(self, frame: bytes) -> None:
+        """Send one frame that is worth nothing later: as a datagram, if there are any and it fits,
+        and so out of order or not at all; otherwise as `send` does."""
+
     def close(self, reason: str = "") -> None:
         """End it after what was sent; `on_closed` follows."""
 
     @property
     def buffered(self) -> int:
         """Bytes that the socket has not taken yet."""
+
+    @property
+    def link(self) -> Link | None:
+        """How its datagrams fare; None: it has none now."""
+
+
+class Undivided:
+    """A base for channels without datagrams."""
+
+    link: Link | None = None
+
+    def send_live(self: Channel, frame: bytes) -> None:
+        """As any other frame."""
+        self.send(frame)

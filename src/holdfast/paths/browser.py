@@ -25,7 +25,7 @@ from curl_cffi._wrapper import ffi, lib  # type: ignore[import-not-found]
 from holdfast.core import caps, wire
 from holdfast.core.caps import Home
 from holdfast.paths import dial, tls
-from holdfast.paths.base import Attempt, Channel, Handler, Unreachable
+from holdfast.paths.base import Attempt, Channel, Handler, Undivided, Unreachable
 from holdfast.paths.websocket import (
     ANSWER_SECONDS,
     ASK_SECONDS,
@@ -63,7 +63,7 @@ _keys: dict[tuple[bytes, str, int], bytes] = {}
 """SHA-256 of the TLS key that was last seen at a home."""
 
 
-class Stream:
+class Stream(Undivided):
     """An upgraded connection of libcurl as a channel, until the relay's greeting and after."""
 
     def __init__(self, curl: Curl, home: Home, tls_key_hash: bytes) -> None:

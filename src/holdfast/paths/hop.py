@@ -94,6 +94,9 @@ class _Pipe(asyncio.Transport):
             case _:
                 self._fail("upgrade", "the relay between does not speak as it should")
 
+    def on_live(self, frame: bytes) -> None:
+        """Datagrams are not asked for."""
+
     def on_drained(self) -> None:
         """What waits is counted by what the relay took."""
 

@@ -21,7 +21,7 @@ import h11
 from holdfast.core import caps
 from holdfast.core.caps import Home
 from holdfast.paths import dial, tls
-from holdfast.paths.base import Attempt, Channel, Handler, Unreachable
+from holdfast.paths.base import Attempt, Channel, Handler, Undivided, Unreachable
 from holdfast.paths.exchange import ASK, MAX_WAIT, TELL, Ask, BadExchange, Incoming, Outgoing, Tell
 from holdfast.paths.websocket import check_welcome
 
@@ -73,7 +73,7 @@ _rates: dict[tuple[str, int], Rate] = {}
 """By relay's machine: all channels to it share its connections."""
 
 
-class _Micro:
+class _Micro(Undivided):
     """A channel."""
 
     def __init__(self, home: Home, proxy: str | None, attempt: Attempt) -> None:

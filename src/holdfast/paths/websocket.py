@@ -21,7 +21,7 @@ from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-de
 from holdfast.core import caps, wire
 from holdfast.core.caps import Home
 from holdfast.paths import dial, tls
-from holdfast.paths.base import Attempt, Channel, Handler, Unreachable
+from holdfast.paths.base import Attempt, Channel, Handler, Undivided, Unreachable
 
 CONNECT_SECONDS: Final = 15.0
 PING_SECONDS: Final = 25.0
@@ -48,7 +48,7 @@ _log.setLevel(logging.CRITICAL + 1)  # picows would write addresses and payloads
 _log.propagate = False
 
 
-class Socket(WSListener):
+class Socket(Undivided, WSListener):
     """One upgraded connection as a channel: whole messages of one kind, nothing else."""
 
     kind = WSMsgType.BINARY

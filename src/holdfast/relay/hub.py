@@ -39,6 +39,7 @@ class Hub:
         self._followers: dict[int, dict[tuple[int, int], tuple[Connection, Reader]]] = {}
         self._connections: dict[Connection, int] = {}
         self._dirty: dict[Connection, None] = {}
+        self._beside: dict[bytes, Connection] = {}
 
     def tunnel(self, channel: Channel, end: Callable[[str, str], None]) -> Tunnel:
         """A connection is to be passed on to another relay."""
@@ -51,7 +52,24 @@ class Hub:
     def left(self, connection: Connection) -> None:
         """A connection ended."""
         self._connections.pop(connection, None)
+        self._forget_token(connection)
         self._dirty.pop(connection, None)
+
+    def beside(self, connection: Connection, token: bytes) -> None:
+        """A connection names a token, in the place of one before: the other one that did, if it
+        was there first, lends it its datagrams, or borrows them."""
+        self._forget_token(connection)
+        other = self._beside.pop(token, None)
+        if other is None or other.lends == connection.lends:
+            self._beside[token], connection.token = connection, token
+        elif connection.lends:
+            other.borrow(connection)
+        else:
+            connection.borrow(other)
+
+    def _forget_token(self, connection: Connection) -> None:
+        if self._beside.get(connection.token) is connection:
+            del self._beside[connection.token]
 
     def follow(self, key: int, connection: Connection, reader: Reader) -> None:
         """`reader` wants to know what comes to the log."""
@@ -92,7 +110,7 @@ class Hub:
         self.store.sweep()
         late = self.clock() - self.limits.greeting_seconds * 1000
         for connection, since in list(self._connections.items()):
-            if connection.session.state == "greeting" and since <= late:
+            if connection.idle and since <= late:
                 connection.end("rate", "no hello came in time")
 
     def end(self, code: str, text: str) -> None:

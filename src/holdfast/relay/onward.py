@@ -100,6 +100,9 @@ class _Nobody:
     def on_frame(self, frame: bytes) -> None:
         """Nothing is expected."""
 
+    def on_live(self, frame: bytes) -> None:
+        """Datagrams are not asked for."""
+
     def on_drained(self) -> None:
         """Nothing was sent."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from holdfast.core import wire
 from holdfast.core.log import server
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from holdfast.paths.base import Channel
     from holdfast.relay.hub import Hub
     from holdfast.relay.onward import Tunnel
+
+SUSPECT: Final = 0.1
+"""Seconds, beside two round trips, without an answer after which datagrams are not relied on."""
 
 
 class Connection:
@@ -44,6 +47,11 @@ class Connection:
         self._slow: dict[int, Reader] = {}
         self._fetching = False
         self._gathered = 0
+        self.token = b""
+        self.lends = False
+        """Its datagrams are for another connection."""
+        self._other: Connection | None = None
+        """That one, or the one that lends."""
         self.closed = False
         hub.joined(self)
         self._carry_out(self.session.open())
@@ -57,6 +65,13 @@ class Connection:
             return
         self._carry_out(self.session.receive(data, self._hub.clock()))
         self._hub.dirty(self)
+
+    def on_live(self, data: bytes) -> None:
+        """A datagram came."""
+        if self.lends and self._other is not None:
+            self._other.on_live(data)
+        elif self._tunnel is None:
+            self._carry_out(self.session.receive_live(data, self._hub.clock()))
 
     def on_drained(self) -> None:
         """The channel has little left to send: slow readers go on."""
@@ -75,7 +90,7 @@ class Connection:
         """A log that `reader` follows has a new durable record; 0 is a live frame."""
         if seq:
             reader.published(seq, body, self._room)
-        else:
+        elif not self._sent_live(reader, body):
             reader.live(body, self._room)
         self._gathered += len(body)
         self._moved(reader)
@@ -88,6 +103,18 @@ class Connection:
         """Say why, and close."""
         self._carry_out(self.session.end(code, text))
 
+    @property
+    def idle(self) -> bool:
+        """Whether it has not begun to be of use."""
+        return self.session.state == "greeting" or (self.lends and self._other is None)
+
+    def borrow(self, lender: Connection) -> None:
+        """Live frames may come and go as that connection's datagrams."""
+        if self._other is not None:
+            self._other.end("later", "other datagrams took their place")
+        self._other, lender._other = lender, self
+        lender._send(wire.Done(0, "beside"))
+
     def flush(self) -> None:
         """Send acknowledgements and records that gathered in this turn."""
         if self.closed:
@@ -99,6 +126,19 @@ class Connection:
                 self._send(frame)
         self._gathered = 0
         self._read_on()
+
+    def _sent_live(self, reader: Reader, body: bytes) -> bool:
+        """Whether a live frame went as a datagram and need not go by the stream: it goes by both
+        while datagrams are unanswered for longer than they should be."""
+        channel = self._channel if self._other is None else self._other._channel
+        link = channel.link
+        if link is None or not reader.follows:
+            return False
+        frame = wire.encode(wire.Records(reader.handle, ((0, body),)))
+        if len(frame) > wire.MAX_LIVE:
+            return False
+        channel.send_live(frame)
+        return link.silent < SUSPECT + 2 * link.rtt
 
     @property
     def _room(self) -> bool:
@@ -132,6 +172,9 @@ class Connection:
                     self._start(handle, key, Reader(handle, since, follow), follow)
                 case server.Stop(handle):
                     self._stop(handle)
+                case server.Join(token, lends):
+                    self.lends = lends
+                    self._hub.beside(self, token)
                 case server.Pass(address):
                     self._tunnel = hub.tunnel(self._channel, self.end)
                     self._tunnel.open(address, self._peer)
@@ -203,5 +246,10 @@ class Connection:
             self._tunnel.close()
         for handle in list(self._readers):
             self._stop(handle)
+        other, self._other = self._other, None
+        if other is not None:
+            other._other = None
+            if other.lends:
+                other.end("later", "the session is over")
         self._hub.left(self)
         self._left()

@@ -11,6 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from holdfast.drive.http import Response
+from holdfast.paths.base import Undivided
 from holdfast.paths.exchange import Ask, BadExchange, Incoming, Outgoing, Tell
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Small:
             session.close()
 
 
-class _Session:
+class _Session(Undivided):
     """A channel."""
 
     def __init__(self, over: Callable[[], object]) -> None:

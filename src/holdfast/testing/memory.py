@@ -17,7 +17,7 @@ from holdfast.core import wire
 from holdfast.core.caps import Home
 
 if TYPE_CHECKING:
-    from holdfast.paths.base import Channel, Handler
+    from holdfast.paths.base import Channel, Handler, Link
 
 LOW: int = 64 * 1024
 """`on_drained` is called when no more than this is left unsent."""
@@ -31,6 +31,8 @@ class MemoryChannel:
         self.handler: Handler | None = None
         self.paused = False
         self.closed = False
+        self.link: Link | None = None
+        """Datagrams, if there are any: they arrive on the next turn of the loop."""
         self.delay = 0
         """Turns of the loop before what is sent here is handed over."""
         self._cut_after: int | None = None
@@ -49,6 +51,13 @@ class MemoryChannel:
             self._unsent.append(frame)
             self._bytes += len(frame)
             self._soon()
+
+    def send_live(self, frame: bytes) -> None:
+        """A datagram overtakes what waits, unless there are none."""
+        if self.link is None:
+            self.send(frame)
+        elif not self.closed and self.peer.handler is not None:
+            asyncio.get_running_loop().call_soon(self.peer.handler.on_live, frame)
 
     def close(self, reason: str = "") -> None:
         """What was sent before still arrives, then both ends are told."""
@@ -170,6 +179,9 @@ class _Greeting:
             return
         self._channel.handler = self._handler
         self._greeted.set_result(None)
+
+    def on_live(self, frame: bytes) -> None:
+        """Datagrams are not asked for."""
 
     def on_drained(self) -> None:
         """Nothing was sent yet."""

@@ -21,6 +21,7 @@ from holdfast.core.log.client import (
     Dropped,
     Live,
     Output,
+    Pass,
     Received,
     Refused,
 )
@@ -225,11 +226,32 @@ def test_a_drop_ends_with_the_log_gone() -> None:
 def test_live_frames_go_now_or_never() -> None:
     script = attached()
     script.client.append(LOG, rid(1), b"live", 0)
-    assert kinds(script.said()) == [wire.Append]
+    (item,) = script.client.take()
+    assert isinstance(item, Pass) and item.by == "datagram"
+    frame = wire.decode_client(item.frame)
+    assert isinstance(frame, wire.Live) and ENVELOPE.open(frame.body) == (rid(1), b"live")
+    assert script.client.pass_on(LOG, b"sealed already", by="both")
+    assert script.client.take() == [Pass(wire.encode(wire.Live(1, b"sealed already")), "both")]
     script.client.append(LOG, rid(2), b"live", 0, room=False)
     script.client.disconnected()
     script.client.append(LOG, rid(3), b"live", 0)
     assert script.said() == []
+
+
+def test_a_datagram_brings_live_frames_or_nothing() -> None:
+    script = Script()
+    script.client.follow(LOG, 0, bare=True)
+    script.up()
+    script.hear(wire.Attached(1, 1, 1))
+    records = ((0, b"live"), (7, ENVELOPE.seal(rid(7), b"not by this way", bytes(12))))
+    for data in (
+        b"\xc1",
+        wire.encode(wire.Bye("later", "not by this way")),
+        wire.encode(wire.Records(9, ((0, b"unknown"),))),
+        wire.encode(wire.Records(1, records)),
+    ):
+        script.client.receive_live(data)
+    assert script.client.take() == [Live(LOG.locator, HOME, b"", b"live")]
 
 
 def test_a_bye_and_nonsense_close_the_connection() -> None:

@@ -122,14 +122,26 @@ def test_appends_are_acknowledged_up_to_the_first_that_is_not_durable() -> None:
     assert script.session.acks() == []
 
 
-def test_live_frames_are_fanned_out_and_acknowledged_behind_stored_ones() -> None:
+def test_live_frames_are_fanned_out_and_never_answered() -> None:
     script = Script()
     script.attach(1, "append")
-    script.say(wire.Append(1, 1, 60, b"x"))
-    assert script.say(wire.Append(1, 2, 0, b"live")) == [Fan(7, b"live")]
+    script.attach(2, "read")
+    assert script.say(wire.Live(1, b"live")) == [Fan(7, b"live")]
+    for handle, body in ((2, b"no right"), (3, b"unknown"), (1, b"x" * 70_000)):
+        assert script.say(wire.Live(handle, body[:66_000])) in ([], [Fan(7, body[:66_000])])
     assert script.session.acks() == []
-    script.session.settled(1, 1, None)
-    assert script.session.acks() == [Send(wire.Acked(2))]
+
+
+def test_a_datagram_is_a_live_frame_or_nothing() -> None:
+    script = Script()
+    script.attach(1, "append")
+    live = script.session.receive_live
+    assert live(wire.encode(wire.Live(1, b"live")), script.now) == [Fan(7, b"live")]
+    for data in (b"", b"\xff", wire.encode(wire.Append(1, 1, 60, b"x")), wire.encode(wire.Drop(1))):
+        assert live(data, script.now) == []
+    script.say(wire.Attach(2, ID, append=b"A" * 32))
+    assert live(wire.encode(wire.Live(1, b"while one waits")), script.now)
+    assert not Script(greet=False).session.receive_live(wire.encode(wire.Live(1, b"x")), 1)
 
 
 def test_a_lifetime_is_cut_to_what_the_relay_keeps() -> None:
@@ -221,7 +233,7 @@ def test_a_crowded_store_refuses_stored_records_only() -> None:
     script.attach(1, "append")
     script.crowded = True
     assert refused(script.say(wire.Append(1, 1, 60, b"x"))) == [("later", 1)]
-    assert script.say(wire.Append(1, 2, 0, b"x")) == [Fan(7, b"x")]
+    assert script.say(wire.Live(1, b"x")) == [Fan(7, b"x")]
 
 
 def test_a_dropped_log_takes_its_handles_along() -> None:
@@ -249,7 +261,8 @@ frames = st.one_of(
     st.builds(wire.Trim, handles, st.integers(0, 12)),
     st.builds(wire.Drop, handles),
     st.builds(wire.Detach, handles),
-    st.tuples(handles, st.sampled_from([0, 60])),
+    st.tuples(handles, st.just(60)),
+    st.builds(wire.Live, handles, st.just(b"live")),
     st.sampled_from(["answer", "settle"]),
 )
 
@@ -301,7 +314,7 @@ def test_every_request_is_answered_once_and_acks_never_run_ahead(
             n += 1
             note(script.say(wire.Append(step[0], n, step[1], b"x")))
         elif not isinstance(step, str):
-            asked += 1
+            asked += not isinstance(step, wire.Live)
             note(script.say(step))
         for command in script.session.acks():
             assert isinstance(command, Send) and isinstance(command.frame, wire.Acked)

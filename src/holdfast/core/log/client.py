@@ -105,7 +105,19 @@ class Close:
 
 
 Event = Created | Dropped | Appended | Received | Live | CaughtUp | Refused
-Output = bytes | Event | Close
+By = Literal["datagram", "stream", "both"]
+"""How a live frame leaves: a datagram if there are any, else by the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A live frame to send."""
+
+    frame: bytes
+    by: By = "datagram"
+
+
+Output = bytes | Pass | Event | Close
 """A frame to send, or what happened."""
 
 
@@ -229,8 +241,7 @@ class Client:
             return
         stored = log.envelope.seal(rid, body, self._entropy(NONCE))
         if lifetime == 0:
-            self._n += 1
-            self._send(wire.Append(log.handle, self._n, 0, stored))
+            self._out.append(Pass(wire.encode(wire.Live(log.handle, stored))))
             return
         log.queued.add(rid)
         self._order += 1
@@ -241,7 +252,7 @@ class Client:
                 self._attach(log)
             self._pump(log)
 
-    def pass_on(self, caps: Caps, frame: bytes, room: bool = True) -> bool:
+    def pass_on(self, caps: Caps, frame: bytes, room: bool = True, by: By = "datagram") -> bool:
         """A live frame that is sealed already and changes with every one, as a call's are:
         it goes without the outer envelope, now or never. Whether it went."""
         log = self._log(caps, "append")
@@ -251,8 +262,7 @@ class Client:
             self._attach(log)
         if log.state != "attached" or not room:
             return False
-        self._n += 1
-        self._send(wire.Append(log.handle, self._n, 0, frame))
+        self._out.append(Pass(wire.encode(wire.Live(log.handle, frame)), by))
         return True
 
     def trim(self, caps: Caps, upto: int) -> None:
@@ -305,6 +315,19 @@ class Client:
                 log.paused_until = 0
                 if self._up:
                     self._begin(log)
+
+    def receive_live(self, data: bytes) -> None:
+        """A datagram from the relay; what is none of a log's live frames is nothing."""
+        try:
+            frame = wire.decode_relay(data)
+        except wire.Malformed:
+            return
+        if not isinstance(frame, wire.Records):
+            return
+        log = self._by_handle.get(frame.handle)
+        for seq, body in frame.records:
+            if log is not None and not seq:
+                self._record(log, 0, body)
 
     def receive(self, data: bytes, now: int) -> None:
         """One frame from the relay."""

@@ -80,9 +80,14 @@ class Reader:
         else:
             self.state = "waiting"
 
+    @property
+    def follows(self) -> bool:
+        """Whether it wants live frames."""
+        return self._follow and self.state != "ended"
+
     def live(self, body: bytes, room: bool) -> None:
         """A live frame passes by."""
-        if self._follow and room and self.state != "ended":
+        if self.follows and room:
             self._pending.append((0, body))
 
     def flush(self) -> list[wire.RelayFrame]:

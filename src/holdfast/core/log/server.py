@@ -11,6 +11,7 @@ spec/log.md.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 from collections import deque
@@ -136,7 +137,16 @@ class Pass:
     address: str
 
 
-Command = Pass | Send | End | Find | Make | Touch | Add | Fan | Read | Stop | Cut | Remove
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Join datagrams to a session: of two connections that said the same token, this is the one
+    that `lends` its datagrams, or the one with the session."""
+
+    token: bytes
+    lends: bool
+
+
+Command = Join | Pass | Send | End | Find | Make | Touch | Add | Fan | Read | Stop | Cut | Remove
 
 DENIED: Final = Refusal("denied", "no such log, or not with these capabilities")
 UNKNOWN: Final = Refusal("unknown-handle", "this handle is not attached; attach it first")
@@ -148,7 +158,7 @@ HOUR: Final = 60 * MINUTE
 _NOTHING: Final = Found(0, b"\0" * 32, b"\0" * 32, b"\0" * 32, 0, 0)
 _NO_TOKEN: Final = b"\0" * 32
 
-State = Literal["greeting", "open", "passing", "ended"]
+State = Literal["greeting", "open", "passing", "lending", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +215,15 @@ class Session:
             return []
         out: list[Command] = []
         self._handle(frame, now, out)
+        return out
+
+    def receive_live(self, data: bytes, now: int) -> list[Command]:
+        """A datagram from the node: a live frame, or nothing."""
+        out: list[Command] = []
+        with contextlib.suppress(wire.Malformed):
+            frame = wire.decode_client(data)
+            if self.state == "open" and isinstance(frame, wire.Live):
+                self._live(frame, now, out)
         return out
 
     def end(self, code: str, text: str) -> list[Command]:
@@ -277,17 +296,25 @@ class Session:
             self._handle(frame, now, out)
 
     def _handle(self, frame: wire.ClientFrame, now: int, out: list[Command]) -> None:
-        if isinstance(frame, wire.Append) and self.state == "open":
+        if self.state == "lending":
+            out += self.end("malformed", "this connection has datagrams alone")
+        elif isinstance(frame, wire.Append) and self.state == "open":
             self._append(frame, now, out)
         elif isinstance(frame, wire.Hello):
             self._hello(frame, out)
         elif isinstance(frame, wire.Onward) and self.state == "greeting":
             self.state = "passing"
             out.append(Pass(frame.address))
+        elif isinstance(frame, wire.Beside):
+            lends = self.state == "greeting"
+            self.state = "lending" if lends else "open"
+            out.append(Join(frame.token, lends))
         elif isinstance(frame, (wire.Onward, wire.Carry)):
             out += self.end("malformed", "this connection is not passed on")
         elif self.state == "greeting":
             out += self.end("malformed", "the first frame must be hello")
+        elif isinstance(frame, wire.Live):
+            self._live(frame, now, out)
         elif isinstance(frame, wire.Probe):
             if self._bytes.take(frame.size, now):
                 out.append(Send(wire.Probed(bytes(frame.size))))
@@ -342,14 +369,19 @@ class Session:
             out.append(_refused(frame.handle, refusal, frame.n))
             return
         key = self._bound[frame.handle].key
-        if frame.lifetime == 0:
-            out.append(Fan(key, frame.body))
-            return
         size = len(frame.body)
         self._unsettled.append((frame.n, size))
         self._unsettled_bytes += size
         expires = expiry(now, min(frame.lifetime, self._limits.max_lifetime))
         out.append(Add(frame.handle, frame.n, key, expires, frame.body))
+
+    def _live(self, frame: wire.Live, now: int, out: list[Command]) -> None:
+        binding = self._bound.get(frame.handle)
+        size = len(frame.body)
+        if binding is None or not binding.append or size > self._limits.max_body:
+            return
+        if self._records.take(1, now) and self._bytes.take(size, now):
+            out.append(Fan(binding.key, frame.body))
 
     def _check(self, frame: wire.Append, now: int) -> Refusal | None:
         binding = self._bound.get(frame.handle)
@@ -362,8 +394,6 @@ class Session:
             return Refusal("size", f"a record has at most {self._limits.max_body} bytes")
         if not (self._records.take(1, now) and self._bytes.take(size, now)):
             return self._rate()
-        if frame.lifetime == 0:
-            return None
         if self._unsettled_bytes + size > self._limits.unsettled_bytes or self._crowded():
             return CROWDED
         return None

@@ -112,6 +112,9 @@ def _programs(commands: Any) -> None:
     play.add_argument("--all", **FLAG, help="every scenario")
     play.add_argument("--seed", type=int, default=0, help="for whatever is left to chance")
     play.add_argument("--megabytes", type=float, default=10, help="of the file (10)")
+    play.add_argument("--peer", action="append", metavar="PEER", help="who; see docs/lab.md")
+    play.add_argument("--record", type=Path, metavar="FILE", help="keep rows, and go on from them")
+    play.add_argument("--readme", type=Path, metavar="FILE", help="put the matrix into that page")
     completion = _call(commands, "completion", "programs:completion", "a script for your shell")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
 

@@ -94,9 +94,12 @@ class Client(WSListener):
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, home: Path) -> AsyncIterator[Client]:
-        """Connect to the node that runs on `home`. Raises `NotRunning`."""
+    async def connect(cls, home: Path, port: int | None = None) -> AsyncIterator[Client]:
+        """Connect to the node that runs on `home`; `port` is of this machine, where that leads
+        to the node's own, which is elsewhere. Raises `NotRunning`."""
         address = Address.read(home)
+        if port is not None:
+            address = msgspec.structs.replace(address, port=port)
         try:
             _, client = await picows.ws_connect(
                 cls,

@@ -46,6 +46,8 @@ class Program:
         self.first: Path | None = None
         """Python file that is run before the program, see `doomed`."""
         self.environment: dict[str, str] = {}
+        self.enter: list[str] = []
+        """What stands before the command: where the program is to run, if not right here."""
         self._arguments = list(arguments)
         self._process: subprocess.Popen[str] | None = None
 
@@ -72,7 +74,7 @@ class Program:
 
     def launch(self) -> None:
         """Start the process without waiting for it to be ready."""
-        command = [sys.executable, "-m", "holdfast.testing.doomed"]
+        command = [*self.enter, sys.executable, "-m", "holdfast.testing.doomed"]
         for point in self.kill_at:
             command += ["--kill-at", point]
         if self.first is not None:
@@ -150,21 +152,25 @@ class Program:
 
 
 class RelayProgram(Program):
-    """A relay; after its first start it keeps its port."""
+    """A relay; after its first start it keeps its port. It listens on loopback, unless an
+    address and port are given."""
 
-    def __init__(self, name: str, directory: Path, advertise: str = "", proxy: str = "") -> None:
+    def __init__(
+        self, name: str, directory: Path, advertise: str = "", proxy: str = "", listen: str = ""
+    ) -> None:
         arguments = ["--advertise", advertise] if advertise else []
         if proxy:
             arguments += ["--proxy", proxy]
         super().__init__(name, directory, arguments)
         self.port = 0
-        if advertise:
+        self._listen = listen
+        if advertise and not listen:
             with socket.create_server(("127.0.0.1", 0)) as free:
                 self.port = free.getsockname()[1]
 
     def arguments(self) -> list[str]:
         """Its directory and its port."""
-        listen = f"127.0.0.1:{self.port}"
+        listen = self._listen or f"127.0.0.1:{self.port}"
         return ["relay", "--data", str(self.directory), "--listen", listen, *self._arguments]
 
     def started(self) -> None:
@@ -183,9 +189,10 @@ class NodeProgram(Program):
         relays: Sequence[str],
         proxy: str = "",
         controls: Sequence[str] = (),
+        port: int = 0,
     ) -> None:
         arguments = ["node", "--home", str(directory), "--name", name, "--no-browser"]
-        arguments += ["--port", "0"]
+        arguments += ["--port", str(port)]
         for relay in relays:
             arguments += ["--relay", relay]
         if proxy:
@@ -203,9 +210,17 @@ class Processes:
         self.directory = directory
         self._all: list[Program] = []
 
-    def relay(self, name: str = "relay", advertise: str = "", proxy: str = "") -> RelayProgram:
+    def relay(
+        self,
+        name: str = "relay",
+        advertise: str = "",
+        proxy: str = "",
+        listen: str = "",
+        enter: Sequence[str] = (),
+    ) -> RelayProgram:
         """A started relay; `advertise` is the HOST:PORT that its address has instead."""
-        relay = RelayProgram(name, self.directory / name, advertise, proxy)
+        relay = RelayProgram(name, self.directory / name, advertise, proxy, listen)
+        relay.enter = list(enter)
         self._all.append(relay)
         relay.start()
         return relay
@@ -218,10 +233,12 @@ class Processes:
         first: Path | None = None,
         proxy: str = "",
         controls: Sequence[str] = (),
+        port: int = 0,
+        enter: Sequence[str] = (),
     ) -> NodeProgram:
         """A started node with these homes. Its directory has its name in lower case."""
-        node = NodeProgram(name, self.directory / name.lower(), relays, proxy, controls)
-        node.trace, node.first = trace, first
+        node = NodeProgram(name, self.directory / name.lower(), relays, proxy, controls, port)
+        node.trace, node.first, node.enter = trace, first, list(enter)
         self._all.append(node)
         node.start()
         return node

@@ -1,0 +1,317 @@
+"""Holdfast in the lab: two nodes, two relays, as processes on the lab's hosts or around its box."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Final, cast
+
+from holdfast.lab import voice
+from holdfast.lab.box import Box
+from holdfast.lab.door import door
+from holdfast.lab.hosts import Host
+from holdfast.lab.peers import BOX, MINE
+from holdfast.lab.play import GLANCE, Call, Failed, Ground, Progress, Stage
+from holdfast.lab.scenarios import Parameters, Scenario, World
+from holdfast.lab.town import SITES, Town
+from holdfast.node.client import Client
+from holdfast.node.rpc import ApiError
+from holdfast.node.schema import FileKind, Message
+from holdfast.sound.call import talk
+from holdfast.testing.processes import NodeProgram, Processes
+
+RELAYS: Final = {"relay-one.test": "203.0.113.10", "relay-two.test": "192.0.2.10"}
+PAGE: Final = 256 * 1024
+"""Bytes of the page of a site that is looked at as a control."""
+PORT: Final = 443
+MEETING: Final = 60.0
+
+
+class Boxed:
+    """The box as a ground."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+        self._world = World(tuple(RELAYS), (SITES["domestic"].name,))
+
+    def begin(self, scenario: Scenario, changed: Parameters | None, seed: int) -> None:
+        """See `Ground`."""
+        self._box.rules = scenario.at(self._world, seed, **(changed or {}))
+
+    def calm(self) -> None:
+        """See `Ground`."""
+        self._box.rules = []
+
+
+class Person:
+    """Somebody with a node; `port` leads to its API, if that is not here."""
+
+    def __init__(self, program: NodeProgram, port: int | None = None) -> None:
+        self.program = program
+        self.client = Client()
+        self._port = port
+        self._closing = contextlib.AsyncExitStack()
+
+    async def open(self) -> None:
+        """Be connected to the node that runs."""
+        self.client = await self._closing.enter_async_context(
+            Client.connect(self.program.directory, self._port)
+        )
+
+    async def close(self) -> None:
+        """Let go of it."""
+        await self._closing.aclose()
+
+    async def contact(self) -> str:
+        """The id of the other one, once there is one."""
+        while True:
+            for found in await self.client.node.contacts():
+                if found.state == "active":
+                    return found.id
+            await asyncio.sleep(GLANCE)
+
+
+class Holdfast(Stage):
+    """Anna, who has the censor, and Boris."""
+
+    def __init__(self, ground: Ground, anna: Person, boris: Person, peer: str) -> None:
+        super().__init__(ground)
+        self.peer = peer
+        self._anna, self._boris = anna, boris
+
+    async def meet(self) -> None:
+        """Become contacts."""
+        async with asyncio.timeout(MEETING):
+            one, other = self._anna.client, self._boris.client
+            invitation = await one.node.create_invitation()
+            while invitation.state == "preparing":
+                await asyncio.sleep(GLANCE)
+                (invitation,) = await one.node.invitations()
+            await other.node.accept_invitation(invitation.link)
+            for person in (self._anna, self._boris):
+                await person.contact()
+
+    async def leave(self, *, forget: bool = True) -> None:
+        """See `Stage`."""
+        await self._anna.close()
+        await asyncio.to_thread(self._anna.program.stop)
+
+    async def arrive(self) -> None:
+        """See `Stage`."""
+        await asyncio.to_thread(self._anna.program.start)
+        await self._anna.open()
+
+    async def connected(self) -> None:
+        """See `Stage`."""
+
+        async def one_is() -> bool:
+            status = await self._anna.client.node.status()
+            return any(relay.state == "connected" for relay in status.relays)
+
+        await _until(one_is)
+
+    async def text(self) -> None:
+        """See `Stage`."""
+        word = os.urandom(8).hex()
+        await self._anna.client.node.send(await self._anna.contact(), word)
+        sender = await self._boris.contact()
+
+        async def there() -> bool:
+            page = await self._boris.client.node.messages(sender)
+            return any(message.text == word for message in page.messages)
+
+        await _until(there)
+
+    async def file(self, kind: str, data: bytes, progress: Progress) -> None:
+        """See `Stage`. What has come is what a relay has and what the other one has, halved."""
+        anna, boris = self._anna.client, self._boris.client
+        upload = await anna.upload(io.BytesIO(data), len(data))
+        name = f"{os.urandom(8).hex()}.bin"
+        about = cast("FileKind", kind)
+        contact = await self._anna.contact()
+        sent = await anna.node.send_file(contact, upload, name, kind=about)
+        try:
+            sender = await self._boris.contact()
+            asked = False
+            while True:
+                mine = _named(name, (await anna.node.messages(contact)).messages)
+                got = _named(name, (await boris.node.messages(sender)).messages)
+                progress((_done(mine) + _done(got)) // 2)
+                if got is not None and _state(got) == "whole":
+                    return
+                if got is not None and _state(got) == "offered" and not asked:
+                    asked = True
+                    await boris.node.fetch_file(got.id)
+                await asyncio.sleep(GLANCE)
+        finally:
+            with contextlib.suppress(ApiError):
+                await anna.node.cancel_file(sent.id)
+
+    async def call(self) -> Call:
+        """See `Stage`."""
+        anna, boris = self._anna.client, self._boris.client
+        for client in (anna, boris):
+            for one in await client.node.calls():
+                if one.state != "ended":
+                    await client.node.hang_up(one.id)
+        try:
+            call = await anna.node.start_call(await self._anna.contact())
+            accepted = False
+            while True:
+                states = [await _state_of_call(client, call.id) for client in (anna, boris)]
+                if states == ["talking", "talking"]:
+                    return HoldfastCall(anna, boris, call.id)
+                if states[1] == "ringing" and not accepted:
+                    accepted = True
+                    await boris.node.accept_call(call.id)
+                if accepted and "ended" in states:
+                    raise Failed("the call ended")
+                await asyncio.sleep(GLANCE)
+        except ApiError as error:
+            raise Failed(str(error)) from None
+
+    async def found(self) -> tuple[str, list[str]]:
+        """See `Stage`."""
+        found = await self._anna.client.node.diagnose()
+        return found.network, found.evidence
+
+
+class HoldfastCall(Call):
+    """A call of two nodes, whose sound is coded here."""
+
+    def __init__(self, anna: Client, boris: Client, id: str) -> None:
+        self._clients, self._id = (anna, boris), id
+        self._heard = bytearray(), bytearray()
+        talking = asyncio.Event()
+        talking.set()
+        self._talks = [
+            asyncio.create_task(talk(client, id, voice.spoken(), heard.extend, talking))
+            for client, heard in zip(self._clients, self._heard, strict=True)
+        ]
+
+    async def listen(self, seconds: float) -> list[bytes]:
+        """See `Call`."""
+        starts = [len(heard) for heard in self._heard]
+        await asyncio.sleep(seconds)
+        return [bytes(one[at:]) for one, at in zip(self._heard, starts, strict=True)]
+
+    async def end(self) -> None:
+        """See `Call`."""
+        for one in self._talks:
+            one.cancel()
+        await asyncio.gather(*self._talks, return_exceptions=True)
+        for client in self._clients:
+            with contextlib.suppress(ApiError):
+                await client.node.hang_up(self._id)
+
+
+@contextlib.asynccontextmanager
+async def boxed(directory: Path) -> AsyncIterator[Holdfast]:
+    """All on loopback, Anna behind the box, the network open. Needs no rights."""
+    with Processes(directory) as run:
+        async with Box({}) as box, Box({}) as abroad:
+            addresses = []
+            for name in RELAYS:
+                relay = await asyncio.to_thread(
+                    run.relay, name.split(".")[0], f"{name}:{PORT}", abroad.url
+                )
+                addresses.append(relay.address)
+                for middle in (box, abroad):
+                    middle.places[name, PORT] = "127.0.0.1", relay.port
+            for place in SITES.values():
+                _page(directory / place.name)
+                site = await asyncio.to_thread(run.relay, place.name, f"{place.name}:{PORT}")
+                box.places[place.name, PORT] = "127.0.0.1", site.port
+            anna = await asyncio.to_thread(
+                run.node, "Anna", *addresses, proxy=box.url, controls=_looks()
+            )
+            boris = await asyncio.to_thread(run.node, "Boris", *addresses, proxy=abroad.url)
+            async with _met(Boxed(box), Person(anna), Person(boris), BOX) as made:
+                yield made
+
+
+@contextlib.asynccontextmanager
+async def on_hosts(directory: Path) -> AsyncIterator[Holdfast]:
+    """Each program on a host of its own, Anna's at home, the network open. Raises `CannotPlay`."""
+    with Town(RELAYS) as town, Processes(directory) as run:
+
+        async def serve(host: Host) -> str:
+            name, listen, enter = (
+                host.name.split(".")[0],
+                f"{host.address}:{PORT}",
+                host.command([]),
+            )
+            made = await asyncio.to_thread(
+                run.relay, name, f"{host.name}:{PORT}", "", listen, enter
+            )
+            return made.address
+
+        addresses = [await serve(town.lab[name]) for name in RELAYS]
+        for place in SITES.values():
+            _page(directory / place.name.split(".")[0])
+            await serve(town.lab[place.name])
+        async with door(town.home) as near, door(town.abroad) as far:
+            anna = await asyncio.to_thread(
+                run.node, "Anna", *addresses, controls=_looks(), port=near,
+                enter=town.home.command([]),
+            )  # fmt: skip
+            boris = await asyncio.to_thread(
+                run.node, "Boris", *addresses, port=far, enter=town.abroad.command([])
+            )
+            async with _met(town, Person(anna, near), Person(boris, far), MINE) as made:
+                yield made
+
+
+@contextlib.asynccontextmanager
+async def _met(ground: Ground, anna: Person, boris: Person, peer: str) -> AsyncIterator[Holdfast]:
+    made = Holdfast(ground, anna, boris, peer)
+    try:
+        await anna.open()
+        await boris.open()
+        await made.meet()
+        yield made
+    finally:
+        await anna.close()
+        await boris.close()
+
+
+def _looks() -> list[str]:
+    return [f"{kind}={place.name}" for kind, place in SITES.items()]
+
+
+def _page(directory: Path) -> None:
+    """What a site shows."""
+    pages = directory / "site"
+    pages.mkdir(parents=True)
+    (pages / "index.html").write_bytes(os.urandom(PAGE))
+
+
+async def _until(right: Callable[[], Awaitable[bool]]) -> None:
+    while True:
+        if await right():
+            return
+        await asyncio.sleep(GLANCE)
+
+
+def _named(name: str, messages: list[Message]) -> Message | None:
+    """The message with the file of that name."""
+    return next((one for one in messages if one.file and one.file.name == name), None)
+
+
+def _state(message: Message) -> str:
+    return message.file.state if message.file else ""
+
+
+def _done(message: Message | None) -> int:
+    """Bytes that have gone, or come."""
+    if message is None or message.file is None:
+        return 0
+    return message.file.size if _state(message) in ("sent", "whole") else message.file.done
+
+
+async def _state_of_call(client: Client, id: str) -> str:
+    return next((one.state for one in await client.node.calls() if one.id == id), "ended")

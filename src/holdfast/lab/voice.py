@@ -1,0 +1,62 @@
+"""What is said in the lab's calls, and whether it is understood: the same measure for everybody.
+
+Sound is 48 kHz mono PCM in 16 bit. Recorded speech is said again and again, without pauses, so that
+any few seconds of what is heard can be found in it and compared (STOI, see `testing.listening`).
+"""
+
+from __future__ import annotations
+
+import functools
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from holdfast.sound import wav
+from holdfast.sound.opus import RATE, SAMPLE
+
+SECONDS: Final = 3.0
+"""Of what is heard at the end that must be understood."""
+ENOUGH: Final = 0.6
+"""STOI from which speech is heard; noise, and other speech, are at 0.4."""
+QUIET: Final = 100
+"""Samples below which nothing is heard at all, of 32,767."""
+PIECE: Final = RATE // 50 * SAMPLE
+
+
+@functools.cache
+def speech() -> bytes:
+    """All that is said. Raises FileNotFoundError saying what to install."""
+    from holdfast.testing import listening
+
+    said = b"".join(b"".join(wav.read(clip, format="g722")) for clip in listening.speech(4))
+    return said[: len(said) // PIECE * PIECE]
+
+
+def spoken() -> Iterator[bytes]:
+    """It, in pieces, for ever."""
+    said = speech()
+    while True:
+        for at in range(0, len(said), PIECE):
+            yield said[at : at + PIECE]
+
+
+def record(path: Path, seconds: float) -> None:
+    """It, as a WAV file that is so long."""
+    pieces = spoken()
+    with wav.Writer(path, overwrite=True) as out:
+        for _ in range(round(seconds * 50)):
+            out.write(next(pieces))
+
+
+def understood(heard: bytes) -> float:
+    """How well a few seconds of what was said are understood: STOI, 0 to 1."""
+    from holdfast.testing import listening
+
+    heard = heard[: len(heard) // SAMPLE * SAMPLE]
+    if len(heard) < RATE * SAMPLE or max(array("h", heard)) < QUIET:
+        return 0.0
+    piece = listening.samples(heard)
+    said = listening.samples(speech() + speech()[: len(heard)])
+    at = min(max(0, listening.align(piece, said)), len(said) - len(piece))
+    return listening.stoi(said[at : at + len(piece)], piece, 0)

@@ -1,6 +1,7 @@
 """Nodes and relays in this process, over loopback TLS, for the tests beside this file."""
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,14 +10,17 @@ from typing import TypeVar
 
 from holdfast.core.caps import Home
 from holdfast.node.api import Node
-from holdfast.node.program import now_ms
+from holdfast.node.client import Address, Client
+from holdfast.node.program import interface, now_ms
 from holdfast.node.schema import Contact, Event, Message
+from holdfast.node.server import NodeServer
 from holdfast.node.vault import Vault
 from holdfast.paths import websocket
 from holdfast.relay.program import run
 
 T = TypeVar("T")
 PATIENCE = 20
+SECRET = "s" * 43
 
 
 @asynccontextmanager
@@ -93,3 +97,22 @@ def hear(node: Node) -> list[Event]:
     heard: list[Event] = []
     node.subscribe(heard.append)
     return heard
+
+
+@asynccontextmanager
+async def served(node: Node, home: Path) -> AsyncIterator[Client]:
+    """A program connected to the node, as the CLI is."""
+    server = NodeServer(node, interface(), SECRET, os.urandom)
+    await server.listen(0)
+    Address(server.port, SECRET, os.getpid()).write(home)
+    try:
+        async with Client.connect(home) as client:
+            yield client
+    finally:
+        await server.close()
+
+
+async def last_file(node: Node) -> Message | None:
+    contacts = await node.contacts()
+    page = await node.messages(contacts[0].id)
+    return next((m for m in reversed(page.messages) if m.kind == "file"), None)

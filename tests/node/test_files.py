@@ -10,39 +10,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from chatters import meet, only, person, relay, until
+from chatters import SECRET, last_file, meet, only, person, relay, served, until
 
 from holdfast.core.caps import Home
 from holdfast.core.seal import chunks
 from holdfast.drive.http import Request
 from holdfast.node import files, transfers
 from holdfast.node.api import Node
-from holdfast.node.client import Address, Client
-from holdfast.node.program import interface
+from holdfast.node.client import Client
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import Attachment, FileMoved, Message
-from holdfast.node.server import NodeServer
-
-SECRET = "s" * 43
-
-
-@contextlib.asynccontextmanager
-async def served(node: Node, home: Path) -> AsyncIterator[Client]:
-    """A program connected to the node, as the CLI is."""
-    server = NodeServer(node, interface(), SECRET, os.urandom)
-    await server.listen(0)
-    Address(server.port, SECRET, os.getpid()).write(home)
-    try:
-        async with Client.connect(home) as client:
-            yield client
-    finally:
-        await server.close()
-
-
-async def last_file(node: Node) -> Message | None:
-    contacts = await node.contacts()
-    page = await node.messages(contacts[0].id)
-    return next((m for m in reversed(page.messages) if m.kind == "file"), None)
 
 
 async def once(node: Node, state: str) -> Message:

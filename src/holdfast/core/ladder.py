@@ -222,15 +222,21 @@ class Ladder:
 
     # What happened.
 
-    def worked(self, place: str, path: str, now: int) -> None:
-        """A connection stands."""
+    def worked(self, place: str, path: str, now: int, second: bool = False) -> None:
+        """A connection stands; `second`: beside one that is in use, and stays the first choice."""
         one = self._at(place, path)
         one.worked = now
         one.up += 1
         if one.kind != "frozen":
             one.kind, one.fails, one.until = "", 0, 0
         known = self._places[place]
-        known.last = path
+        if not second:
+            known.last = path
+            self.answered(place, path, now)
+
+    def answered(self, place: str, path: str, now: int) -> None:
+        """A connection brings something that was new, or was not used before."""
+        known = self._places.setdefault(place, _Place())
         if known.stalled and path in STREAMS:
             at, known.stalled = known.stalled, 0
             if now - at <= AT_ONCE:

@@ -101,6 +101,8 @@ class Node:
         """What is known of the network."""
         self.hops: Callable[[list[Home]], None] = lambda homes: None
         """Told through which relays others may be reached."""
+        self.stand_by: Callable[[set[Home]], None] = lambda homes: None
+        """Told to which relays a second connection should be ready."""
         self.networks: Networks | None = None
         """Remembers how relays were reached on which network."""
         self.censor: Censor | None = None
@@ -135,7 +137,7 @@ class Node:
         engine = Engine(desk, self._connect, self._clock, self._tell)
         engine.relays.finding = self.finding
         engine.hops = self.hops
-        engine.networks = self.networks
+        engine.networks, engine.stand_by = self.networks, self.stand_by
         engine.relays.simulator = self.censor is not None
         keeper = Keeper(
             lambda: open_database(self._vault.database, key, self._vfs),

@@ -129,6 +129,12 @@ class Calls:
             self._ticking.cancel()
         await self._logs.stop()
 
+    @property
+    def homes(self) -> set[Home]:
+        """The relays over which somebody talks."""
+        call = self._call
+        return set(call.terms.homes) if call is not None and call.machine.open else set()
+
     # Calls of the API.
 
     def current(self) -> list[Call]:

@@ -45,7 +45,7 @@ LOOK_TICKS: Final = 15
 AGAIN_SECONDS: Final = 5.0
 """Before a log is read again that was not there, or whose record the disk did not take."""
 LOOK_SECONDS: Final = 5.0
-"""Between two looks at which network this machine is on."""
+"""Between two looks at which network this machine is on, and what cannot wait."""
 LATER: Final = 10_000
 """Milliseconds before records that found no room in the queue to a relay are tried again."""
 TYPING_SECONDS: Final = 6.0
@@ -71,6 +71,8 @@ class Engine:
         self.relays = Relays(clock)
         self.hops: Callable[[list[Home]], None] = lambda homes: None
         """Told which relays are this node's own."""
+        self.stand_by: Callable[[set[Home]], None] = lambda homes: None
+        """Told to which relays a second connection should be ready."""
         self.networks: Networks | None = None
         """What is remembered of networks, if anything is."""
         self._lanes: weakref.WeakSet[Logs] = weakref.WeakSet()
@@ -219,9 +221,10 @@ class Engine:
     # Networks.
 
     async def _look_around(self) -> None:
-        while self.networks is not None:
+        while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if self.networks.moved():
+            self.stand_by(self.calls.homes | self.transfers.homes)
+            if self.networks is not None and self.networks.moved():
                 self._remember(self.networks.dump())
                 self.retry()
 

@@ -88,7 +88,7 @@ async def run(
         raise NodeError(str(error)) from None
     ways = Ways(paths(proxy), monotonic_ms)
     node = Node(vault, ways.connect, now_ms, entropy, tuple(relays), echo_link)
-    node.finding, node.censor = ways.finding, censor
+    node.finding, node.censor, node.stand_by = ways.finding, censor, ways.stand_by
     node.networks = Networks(
         ways.ladder, now_ms, monotonic_ms, through=proxy or "", leave=ways.move
     )

@@ -105,6 +105,11 @@ class Transfers:
         self._moving.clear()
         await self.logs.stop()
 
+    @property
+    def homes(self) -> set[Home]:
+        """The relays over which files go."""
+        return {home for moving in self._moving.values() for home in moving.stored.homes}
+
     def path(self, id: str) -> Path:
         """Where a file's chunks are."""
         return self.desk.files / id

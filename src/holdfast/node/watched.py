@@ -9,7 +9,7 @@ from typing import Final
 from holdfast.core import wire
 from holdfast.core.ladder import FREEZE_BYTES, FREEZE_MS, SLOW, SMALL, Ladder
 from holdfast.paths import websocket
-from holdfast.paths.base import Channel, Handler, Link
+from holdfast.paths.base import MOVED, Channel, Handler, Link
 
 LARGE: Final = 8 * 1024
 """Bytes of a frame that tells of a rate: a call's frames are as slow as speech."""
@@ -24,6 +24,7 @@ MEASURE_EVERY: Final = 240_000
 """Milliseconds between two measurements of one connection."""
 
 
+_HELLO: Final = wire.encode(wire.Hello(wire.VERSION))
 _PROBED: Final = wire.encode(wire.Probed(b""))[:2]
 """How the frame begins."""
 
@@ -31,7 +32,8 @@ _PROBED: Final = wire.encode(wire.Probed(b""))[:2]
 class Watched:
     """Stands between a channel and its handler. `climb` is called when a better path may be tried,
     `crawls` when what comes is very slow. That is suspected of large frames with long pauses; since
-    it may be who sends them that is slow, the relay is then asked for something to measure."""
+    it may be who sends them that is slow, the relay is then asked for something to measure. `ready`
+    says whether another connection to the place can be used at once."""
 
     def __init__(
         self,
@@ -41,13 +43,15 @@ class Watched:
         path: str,
         climb: Callable[[Watched], None],
         crawls: Callable[[], None],
+        ready: Callable[[str], bool] = lambda place: False,
     ) -> None:
         self.channel: Channel | None = None
         self._handler: Handler | None = None
         self._early: list[bytes] = []
         self._ladder, self._clock = ladder, clock
         self.place, self.path = place, path
-        self._climb, self._crawls = climb, crawls
+        self._climb, self._crawls, self._ready = climb, crawls, ready
+        self._greeted = self._second = False
         self._began = self._size = 0
         self._large = 0
         """When the last large frame came."""
@@ -60,11 +64,12 @@ class Watched:
         self._reason = ""
         self._timer: asyncio.TimerHandle | None = None
 
-    def stands(self) -> None:
-        """The connection is made."""
+    def stands(self, second: bool) -> None:
+        """The connection is made; `second`: beside one that is in use."""
         self._began = self._clock()
+        self._second = second
         suspect = self._ladder.suspect(self.place, self.path, self._began)
-        self._ladder.worked(self.place, self.path, self._began)
+        self._ladder.worked(self.place, self.path, self._began, second)
         self._look_later(SOON if suspect else LOOK_SECONDS)
 
     def adopt(self, handler: Handler, *, passing: bool = False) -> Channel:
@@ -77,11 +82,28 @@ class Watched:
             handler.on_closed(self._reason)
         return self
 
+    def greet(self) -> None:
+        """Say hello before anybody uses it: who does not is closed."""
+        self.send(_HELLO)
+        self._greeted = True
+
+    @property
+    def age(self) -> int:
+        """How long it stands, in milliseconds."""
+        return self._clock() - self._began
+
+    @property
+    def passes(self) -> bool:
+        """Whether it leads to another relay."""
+        return self._passing and not self.over
+
     # A Channel.
 
     def send(self, frame: bytes) -> None:
         """Queue one frame."""
-        if self.channel is not None:
+        if self._greeted and frame == _HELLO:
+            self._greeted = False
+        elif self.channel is not None:
             self.channel.send(frame)
 
     def send_live(self, frame: bytes) -> None:
@@ -109,6 +131,9 @@ class Watched:
     def on_frame(self, frame: bytes) -> None:
         """One whole frame came."""
         self._count(len(frame))
+        if self._second and self._handler is not None:
+            self._second = False
+            self._ladder.answered(self.place, self.path, self._clock())
         if self._measuring and frame.startswith(_PROBED):
             self._probed()
         elif self._handler is None:
@@ -137,7 +162,7 @@ class Watched:
         age = now - self._began
         self._ladder.ended(self.place, self.path, stalled, self._size, age, now)
         if self._handler is not None:
-            self._handler.on_closed(reason)
+            self._handler.on_closed(MOVED if self._ready(self.place) else reason)
 
     # What passes.
 
@@ -192,7 +217,8 @@ class Watched:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
 
     def _look(self) -> None:
-        if self._ladder.better(self.place, self.path, self._clock()):
+        better = self._ladder.better(self.place, self.path, self._clock())
+        if better or self._ready(self.place):
             self._climb(self)
         if self._ladder.suspect(self.place, self.path, self._clock()):
             self.measure()

@@ -1,11 +1,12 @@
-"""How this node reaches relays: tries paths as the ladder says, and goes back to better ones."""
+"""How this node reaches relays: tries paths as the ladder says, goes back to better ones, and keeps
+second ones ready."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from holdfast.core.ladder import (
     Finding,
     Ladder,
 )
+from holdfast.node.standby import Standby
 from holdfast.node.watched import Watched
 from holdfast.paths import browser, hop, micro, websocket
 from holdfast.paths.base import MOVED, Attempt, Channel, Handler, Unreachable
@@ -28,6 +30,8 @@ from holdfast.paths.base import MOVED, Attempt, Channel, Handler, Unreachable
 Path = Callable[[Home, Handler, Attempt], Awaitable[Channel]]
 LINGER: Final = 5.0
 """Seconds that a path may still take when another one was quicker, before it counts as failed."""
+AT_ONCE: Final = 2
+"""Handshakes with one relay that are under way at a time, over all connections of a node."""
 SPARE: Final = 10.0
 """Seconds that a better connection waits to be used in the place of the one it replaces."""
 
@@ -64,7 +68,9 @@ class Ways:
         """What goes on when a connection stands."""
         self._spare: dict[str, Watched] = {}
         self._standing: weakref.WeakSet[Watched] = weakref.WeakSet()
-        self._attempts: set[asyncio.Task[Watched]] = set()
+        self._attempts: dict[asyncio.Task[Watched], tuple[str, str]] = {}
+        """Under way, with place and path."""
+        self._standby = Standby(self._second)
         self._moves = 0
         """How often what was under way became worthless."""
         self.ladder = Ladder(tuple(path for path in PATHS if path in all or path == HOP))
@@ -85,6 +91,10 @@ class Ways:
         """Relays through which others are reached, the one to prefer first."""
         self._hops = tuple(homes)
 
+    def stand_by(self, homes: Iterable[Home]) -> None:
+        """Have second connections to these relays ready, and to no others."""
+        self._standby.use(homes)
+
     def move(self) -> None:
         """This machine is on another network, or slept: what stands is made anew."""
         self._moves += 1
@@ -95,6 +105,7 @@ class Ways:
 
     async def stop(self) -> None:
         """Try nothing more, and let go of what nobody uses."""
+        await self._standby.stop()
         behind = list(self._behind)
         for task in behind:
             task.cancel()
@@ -105,12 +116,14 @@ class Ways:
     async def connect(self, home: Home, handler: Handler) -> Channel:
         """A channel by the first path that works. Raises `Unreachable`: the first one's."""
         spare = self._spare.pop(home.label, None)
-        if spare is not None and not spare.over:
+        if spare is None or spare.over:
+            spare = self._standby.take(home.label)
+        if spare is not None:
             return spare.adopt(handler)
         while True:
             moves = self._moves
             try:
-                return (await self._race(home, self._order(home))).adopt(handler)
+                return (await self._race(home, self.ladder.paths)).adopt(handler)
             except OSError:
                 if moves != self._moves:
                     continue
@@ -122,50 +135,59 @@ class Ways:
         order = self.ladder.order(home.label, self._clock())
         return [path for path in order if path != HOP or self._hop(home) is not None]
 
-    def _hop(self, home: Home) -> Home | None:
-        """The relay through which to reach this one."""
+    def _hop(self, home: Home, avoid: Collection[str] = ()) -> Home | None:
+        """The relay through which to reach this one; rather none that is avoided, by label."""
         now = self._clock()
         others = [one for one in self._hops if one.pin != home.pin and one.label != home.label]
-        return min(others, key=lambda one: self.ladder.resting(one.label, now), default=None)
+        key = lambda one: (self.ladder.resting(one.label, now), one.label in avoid)  # noqa: E731
+        return min(others, key=key, default=None)
 
-    async def _race(self, home: Home, order: list[str]) -> Watched:
+    async def _race(self, home: Home, paths: Sequence[str]) -> Watched:
+        """The first of these paths that works, as the ladder orders them."""
         trying: _Trying = {}
+        left = set(paths)
         first: BaseException | None = None
         loop = asyncio.get_running_loop()
         due = 0.0
         try:
-            while order or trying:
+            while (order := [path for path in self._order(home) if path in left]) or trying:
                 # What rests is tried only when nothing else is left, and then alone.
                 fresh = bool(order) and not self.ladder.rests(home.label, order[0], self._clock())
                 now = loop.time()
-                if not trying or (fresh and len(trying) < 2 and now >= due):
-                    one = _Try(order.pop(0), now, Attempt())
+                others = set(self._handshakes(home.label)) - set(trying) if order else set()
+                room = order[:1] == [HOP] or len(trying) + len(others) < AT_ONCE
+                if room and (not trying or (fresh and len(trying) < 2 and now >= due)):
+                    one = _Try(order[0], now, Attempt())
+                    left.discard(one.path)
                     trying[self._start(one.path, home, one.attempt)] = one
                     due = now + HEAD_START / 1000
                     continue
-                until = due
-                if len(trying) == 2:
-                    until = min(one.began for one in trying.values()) + PATIENCE / 1000
-                wait = max(0, until - now) if fresh else None
+                wait = None
+                if fresh and len(trying) == 2:
+                    wait = min(one.began for one in trying.values()) + PATIENCE / 1000 - now
+                elif fresh and room:
+                    wait = due - now
                 done, _ = await asyncio.wait(
-                    trying, timeout=wait, return_when=asyncio.FIRST_COMPLETED
+                    {*trying, *others},
+                    timeout=wait and max(0, wait),
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 if not done and fresh and len(trying) == 2:
                     slow = min(trying, key=lambda task: trying[task].began)
                     self._give_up(slow, trying.pop(slow), home.label)
                     first = first or Unreachable("timeout", f"{home.label} did not answer in time")
                 won = None
-                for task in done:
+                for task in done & set(trying):
                     path = trying[task].path
                     if task.cancelled():  # by `move`
-                        order.clear()
+                        left.clear()
                         del trying[task]
                     elif (error := task.exception()) is None and won is None:
                         del trying[task]
                         won = task.result()
                     elif error is not None:
                         del trying[task]
-                        if path != HOP or not order:
+                        if path != HOP or not left:
                             first = first or error
                 if won is not None:
                     self._watch_slower(trying, won)
@@ -182,19 +204,37 @@ class Ways:
         task.add_done_callback(_not_needed)
         self.ladder.failed(place, one.path, one.attempt.hangs, self._clock())
 
-    def _start(self, path: str, home: Home, attempt: Attempt) -> asyncio.Task[Watched]:
-        task = asyncio.create_task(self._try(path, home, attempt))
-        self._attempts.add(task)
-        task.add_done_callback(self._attempts.discard)
+    def _start(
+        self, path: str, home: Home, attempt: Attempt, second: bool = False
+    ) -> asyncio.Task[Watched]:
+        task = asyncio.create_task(self._try(path, home, attempt, second))
+        self._attempts[task] = home.label, path
+        task.add_done_callback(lambda task: self._attempts.pop(task, None))
         return task
 
-    async def _try(self, path: str, home: Home, attempt: Attempt) -> Watched:
+    def _handshakes(self, place: str) -> list[asyncio.Task[Watched]]:
+        """With this relay directly, under way."""
+        return [
+            task for task, (where, path) in self._attempts.items() if where == place and path != HOP
+        ]
+
+    def _stand(self, place: str) -> list[str]:
+        """The paths of the connections there that are in use."""
+        return [
+            one.path
+            for one in self._standing
+            if one.place == place and not one.over and one not in self._standby
+        ]
+
+    async def _try(self, path: str, home: Home, attempt: Attempt, second: bool = False) -> Watched:
         place = home.label
         climb = functools.partial(self._climb, home)
-        watched = Watched(self.ladder, self._clock, place, path, climb, self._wanted)
+        watched = Watched(
+            self.ladder, self._clock, place, path, climb, self._wanted, self._standby.ready
+        )
         try:
             watched.channel = await (
-                self._through(home, watched, attempt)
+                self._through(home, watched, attempt, second)
                 if path == HOP
                 else self._all[path](home, watched, attempt)
             )
@@ -204,13 +244,16 @@ class Ways:
         except OSError:
             self.ladder.failed(place, path, "connect", self._clock())
             raise
-        watched.stands()
+        watched.stands(second)
         self._standing.add(watched)
         return watched
 
-    async def _through(self, home: Home, handler: Handler, attempt: Attempt) -> Channel:
+    async def _through(
+        self, home: Home, handler: Handler, attempt: Attempt, second: bool
+    ) -> Channel:
         """By another relay. Small exchanges lead to none: they are too slow for two."""
-        first = self._hop(home)
+        between = {one.place for one in self._standing if one.passes}
+        first = self._hop(home, between if second else ())
         attempt.hangs = "proxy"
         if first is None or all(
             self.ladder.rests(first.label, path, self._clock()) for path in STREAMS
@@ -218,9 +261,11 @@ class Ways:
             raise Unreachable("proxy", "no other relay is reached")
 
         async def reach(pipe: Handler) -> Channel:
-            streams = [path for path in self._order(first) if path in STREAMS]
+            streams = [path for path in self.ladder.paths if path in STREAMS]
+            others = [path for path in streams if path not in self._stand(first.label)]
             try:
-                channel = (await self._race(first, streams)).adopt(pipe, passing=True)
+                race = self._race(first, (others or streams) if second else streams)
+                channel = (await race).adopt(pipe, passing=True)
             except OSError as error:
                 raise Unreachable("proxy", f"no other relay is reached: {error}") from None
             attempt.hangs = "timeout"
@@ -251,22 +296,38 @@ class Ways:
         elif not task.cancelled() and task.exception() is None:
             self._replace(won, task.result())
 
+    async def _second(self, home: Home) -> Watched | None:
+        """A connection by another path than that in use, if this is a moment for it."""
+        used = set(self._stand(home.label))
+        if not used or SMALL in used or self._handshakes(home.label):
+            return None
+        order = [path for path in self._order(home) if path != SMALL]
+        rank = [path for path in order if (path == HOP) == (HOP in used)]
+        rank.sort(key=lambda path: path in used)
+        now = self._clock()
+        path = next((path for path in rank if not self.ladder.rests(home.label, path, now)), None)
+        if path is None:
+            return None
+        return await _made(self._start(path, home, Attempt(), second=True))
+
     def _climb(self, home: Home, current: Watched) -> None:
         """A better path is tried, and used if it works; until then the current one is."""
+        if current in self._standby or len(self._handshakes(home.label)) >= AT_ONCE:
+            return
+        rank = self.ladder.paths.index
+        if second := self._standby.take(
+            home.label, lambda one: rank(one.path) < rank(current.path)
+        ):
+            self._replace(current, second)
+            return
         path = self.ladder.instead(home.label, current.path, self._clock())
         if path and (path != HOP or self._hop(home) is not None):
             self._do_behind(self._try_better(path, home, current))
 
     async def _try_better(self, path: str, home: Home, current: Watched) -> None:
-        task = self._start(path, home, Attempt())
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            task.cancel()
-            task.add_done_callback(_not_needed)
-            raise
-        if not task.cancelled() and task.exception() is None:
-            self._replace(current, task.result())
+        better = await _made(self._start(path, home, Attempt()))
+        if better is not None:
+            self._replace(current, better)
 
     def _replace(self, current: Watched, better: Watched) -> None:
         if current.over or current.place in self._spare:
@@ -285,6 +346,17 @@ class Ways:
         task = asyncio.create_task(work)
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
+
+
+async def _made(task: asyncio.Task[Watched]) -> Watched | None:
+    """What becomes of it; given up with who waits."""
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        task.add_done_callback(_not_needed)
+        raise
+    return None if task.cancelled() or task.exception() is not None else task.result()
 
 
 def _not_needed(task: asyncio.Task[Watched]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-FILES = ("relay_appends", "messages", "file_copy", "paths", "startup")
+FILES = ("relay_appends", "messages", "file_copy", "paths", "startup", "watch.detectors")
 
 
 def machine() -> str:

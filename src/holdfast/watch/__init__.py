@@ -1,0 +1,1 @@
+"""The observatory: what is degraded, where, since when, how."""

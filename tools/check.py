@@ -134,6 +134,7 @@ def main() -> int:
             setup.set_up()
             setup.browser()
             setup.speech()
+            setup.authority()
             setup.lab()
             tests: list[str | Path] = [
                 setup.PYTHON,

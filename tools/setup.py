@@ -236,6 +236,12 @@ def lab() -> None:
         debian(missing, "Testing the packet lab")
 
 
+def authority() -> None:
+    """A certificate authority for tests alone, and the name server that it asks."""
+    if not all(map(shutil.which, ("pebble", "pebble-challtestsrv"))):
+        debian(["pebble"], "Testing how a relay gets its certificate")
+
+
 def set_up(groups: Sequence[str] = ()) -> None:
     """Everything that running needs. Raises `CannotSetUp`."""
     if sys.version_info < (3, 11):  # noqa: UP036  this runs before anything checks it

@@ -20,7 +20,7 @@ from holdfast.drive.http import Request, Response
 from holdfast.paths import websocket
 from holdfast.paths.base import Channel, Unreachable
 from holdfast.relay import certificate, decoy
-from holdfast.relay.front import Front
+from holdfast.relay.front import Door, Front
 
 PATH = b"p" * 16
 UPGRADE = (
@@ -63,17 +63,23 @@ class Relay:
         return self.heard[-1]
 
 
-class Middle(Front):
-    """Has its own TLS key, takes every path, and writes down what it was asked for."""
+class MiddleDoor(Door):
+    """Takes every path, and writes down what it was asked for."""
 
     asked: str = ""
 
     def upgrade(
         self, request: Request, transport: asyncio.Transport, rest: bytes
     ) -> asyncio.BaseProtocol | None:
-        self.asked = request.target
-        self._sockets = [self.asked.encode()]
+        MiddleDoor.asked = request.target
+        self._sockets = [request.target.encode()]
         return super().upgrade(request, transport, rest)
+
+
+class Middle(Front):
+    """Has its own TLS key."""
+
+    door = MiddleDoor
 
 
 async def serve(
@@ -104,21 +110,18 @@ async def exchange(port: int, sent: bytes) -> bytes:
     return re.sub(rb"(?i)date: [^\r]*\r\n", b"", answer)
 
 
-async def through_the_middle(
-    stack: AsyncExitStack, tmp_path: Path
-) -> tuple[Home, Home, Middle, Relay]:
+async def through_the_middle(stack: AsyncExitStack, tmp_path: Path) -> tuple[Home, Home, Relay]:
     true, impostor = Relay(1), Relay(2)
     _, home = await serve(stack, Front, tmp_path / "true", true)
-    middle, there = await serve(stack, Middle, tmp_path / "middle", impostor)
-    assert isinstance(middle, Middle)
-    return home, Home(there.host, there.port, PATH, home.pin), middle, impostor
+    _, there = await serve(stack, Middle, tmp_path / "middle", impostor)
+    return home, Home(there.host, there.port, PATH, home.pin), impostor
 
 
 async def test_another_key_is_refused_whatever_its_certificate(tmp_path: Path) -> None:
     """No authority is asked, so one that is believed everywhere helps nobody: the
     impostor's own key vouches for its TLS key and is not the pin."""
     async with AsyncExitStack() as stack:
-        _, diverted, _, impostor = await through_the_middle(stack, tmp_path)
+        _, diverted, impostor = await through_the_middle(stack, tmp_path)
         for _ in range(2):  # and no second attempt is laxer
             with pytest.raises(Unreachable) as caught:
                 await websocket.connect(diverted, Quiet())
@@ -128,7 +131,7 @@ async def test_another_key_is_refused_whatever_its_certificate(tmp_path: Path) -
 
 async def test_twin_without_the_pin_the_impostor_is_spoken_to(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        _, diverted, _, impostor = await through_the_middle(stack, tmp_path)
+        _, diverted, impostor = await through_the_middle(stack, tmp_path)
         with patch.object(websocket, "is_pinned", lambda pin, key: True):
             channel = await websocket.connect(diverted, Quiet())
         channel.send(b"words")
@@ -142,10 +145,10 @@ async def test_twin_without_the_pin_the_impostor_is_spoken_to(tmp_path: Path) ->
 async def learned_path_opens(tmp_path: Path) -> bool:
     """Whether the path that the middle was shown opens the true relay."""
     async with AsyncExitStack() as stack:
-        home, diverted, middle, _ = await through_the_middle(stack, tmp_path)
+        home, diverted, _ = await through_the_middle(stack, tmp_path)
         with pytest.raises(Unreachable):
             await websocket.connect(diverted, Quiet())
-        asked = UPGRADE.format(method="GET", path=middle.asked).encode()
+        asked = UPGRADE.format(method="GET", path=MiddleDoor.asked).encode()
         return (await exchange(home.port, asked)).startswith(b"HTTP/1.1 101")
 
 
@@ -183,10 +186,10 @@ async def told_apart(tmp_path: Path, kind: type[Front]) -> int:
     """How many probes a relay answers otherwise than a server that has the site alone."""
     async with AsyncExitStack() as stack:
         front, home = await serve(stack, kind, tmp_path / "relay", Relay(1))
-        site = Front(front._certificate, [], front._decoy, Relay(3).accept)
+        site = Front(front.certificate, [], front.decoy, Relay(3).accept)
         port = await site.listen("127.0.0.1", 0)
         stack.push_async_callback(site.close)
-        secret = caps.request_path(home, front._certificate.key_hash)
+        secret = caps.request_path(home, front.certificate.key_hash)
         count = 0
         for probe in probes(secret):
             answer = await exchange(home.port, probe)
@@ -199,13 +202,17 @@ async def test_a_probe_sees_only_the_decoy(tmp_path: Path) -> None:
     assert await told_apart(tmp_path, Front) == 0
 
 
-class Helpful(Front):
+class HelpfulDoor(Door):
     """The defence off: says what its path is for, as HTTP would have it."""
 
     def respond(self, request: Request) -> Response | Awaitable[Response]:
         if request.target.encode() in self._sockets:
             return Response(426, (("upgrade", "websocket"),))
         return super().respond(request)
+
+
+class Helpful(Front):
+    door = HelpfulDoor
 
 
 async def test_twin_a_helpful_relay_is_told_apart(tmp_path: Path) -> None:

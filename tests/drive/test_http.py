@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.drive import http
-from holdfast.drive.http import HttpConnection, Request, Response, Stream, plain
+from holdfast.drive.http import HttpConnection, Open, Request, Response, Stream, plain
 
 UPGRADE = (
     b"GET /way HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
@@ -84,7 +84,7 @@ class Site:
 
 def served() -> tuple[Site, Wire, HttpConnection]:
     site, wire = Site(), Wire()
-    connection = HttpConnection(site, set())
+    connection = HttpConnection(site, Open())
     connection.connection_made(wire)
     return site, wire, connection
 

@@ -359,7 +359,7 @@ def _runner() -> asyncio.Runner:
 def http_request(data: bytes) -> None:
     async def serve() -> None:
         transport = _Wire()
-        open_: set[http.HttpConnection] = set()
+        open_ = http.Open()
         connection = http.HttpConnection(_Site(), open_)
         connection.connection_made(transport)
         for start in range(0, len(data), 97):

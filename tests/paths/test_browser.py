@@ -23,7 +23,7 @@ from holdfast.lab.box import Box
 from holdfast.paths import browser, dial, websocket
 from holdfast.paths.base import Channel, Unreachable
 from holdfast.paths.browser import PROFILES
-from holdfast.relay.front import Front
+from holdfast.relay.front import Door, Front
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
@@ -39,13 +39,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was asked of any front in this process."""
     targets: list[str] = []
     for name in ("respond", "upgrade"):
-        real = getattr(Front, name)
+        real = getattr(Door, name)
 
-        def note(self: Front, request: Request, *rest: object, real: Callable = real) -> object:
+        def note(self: Door, request: Request, *rest: object, real: Callable = real) -> object:
             targets.append(request.target)
             return real(self, request, *rest)
 
-        monkeypatch.setattr(Front, name, note)
+        monkeypatch.setattr(Door, name, note)
     return targets
 
 

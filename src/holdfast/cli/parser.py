@@ -61,6 +61,15 @@ def _programs(commands: Any) -> None:
     relay.add_argument("--cert", type=Path, metavar="FILE", help="PEM certificate chain")
     relay.add_argument("--key", type=Path, metavar="FILE", help="PEM key of --cert")
     relay.add_argument(
+        "--acme",
+        metavar="EMAIL",
+        help="get a certificate for the name of --advertise from Let's Encrypt, and agree to its"
+        " terms; '' gives no address of yours",
+    )
+    relay.add_argument(
+        "--acme-directory", metavar="URL", help="of another authority that speaks ACME"
+    )
+    relay.add_argument(
         "--decoy",
         metavar="DIR|URL",
         help="what strangers see: a folder of pages, or a web server at http://HOST:PORT,"

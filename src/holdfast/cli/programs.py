@@ -15,6 +15,7 @@ def relay(asked: argparse.Namespace) -> None:
 
     from holdfast.core.log.limits import Limits
     from holdfast.paths.dial import check_proxy
+    from holdfast.relay.certificate import LETS_ENCRYPT, Authority
     from holdfast.relay.limits import RelayLimits
     from holdfast.relay.program import RelayError, decoy_of, run
 
@@ -23,6 +24,13 @@ def relay(asked: argparse.Namespace) -> None:
         raise Trouble("--listen takes HOST:PORT, for example 0.0.0.0:443", Exit.USAGE)
     if (asked.cert is None) != (asked.key is None):
         raise Trouble("--cert and --key go together", Exit.USAGE)
+    if asked.acme is None and asked.acme_directory is not None:
+        raise Trouble("--acme-directory goes with --acme EMAIL", Exit.USAGE)
+    authority = None
+    if asked.acme is not None:
+        authority = Authority(asked.acme, asked.acme_directory or LETS_ENCRYPT)
+        if not authority.directory.startswith("https://"):
+            raise Trouble("--acme-directory takes a URL that begins with https://", Exit.USAGE)
     try:
         proxy = check_proxy(asked.proxy) if asked.proxy else None
         decoy = decoy_of(asked.decoy) if asked.decoy else None
@@ -44,6 +52,7 @@ def relay(asked: argparse.Namespace) -> None:
                 decoy=decoy,
                 limits=limits,
                 proxy=proxy,
+                acme=authority,
                 say=lambda address: show({"address": address}, asked.json, address),
             )
         )

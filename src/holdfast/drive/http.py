@@ -155,10 +155,50 @@ def _phrase(status: int) -> str:
         return ""
 
 
+class Connected(Protocol):
+    """A connection that can be ended."""
+
+    def close(self) -> None:
+        """End it after what was sent."""
+
+    def abort(self) -> None:
+        """End it at once."""
+
+
+class Open:
+    """The connections of one server, those that got on last at the end. One more than `most`
+    ends the first."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
+        self._all: dict[Connected, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, connection: Connected) -> None:
+        """It began, or got on: was asked something whole."""
+        self._all.pop(connection, None)
+        self._all[connection] = None
+        if self._most is not None and len(self._all) > self._most:
+            first = next(iter(self._all))
+            del self._all[first]
+            first.abort()
+
+    def discard(self, connection: Connected) -> None:
+        """It ended, or somebody else minds it."""
+        self._all.pop(connection, None)
+
+    def close(self) -> None:
+        """End all."""
+        for connection in list(self._all):
+            connection.close()
+
+
 class HttpConnection(asyncio.Protocol):
     """One client's connection to a site; it is in `open_` as long as it is served here."""
 
-    def __init__(self, site: Site, open_: set[HttpConnection]) -> None:
+    def __init__(self, site: Site, open_: Open) -> None:
         self._site = site
         self._open = open_
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
@@ -232,6 +272,10 @@ class HttpConnection(asyncio.Protocol):
     def close(self) -> None:
         """End the connection after what was sent."""
         self.transport.close()
+
+    def abort(self) -> None:
+        """End it at once."""
+        self.transport.abort()
 
     # Within.
 
@@ -307,6 +351,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _answer(self) -> bool:
         """Answer what has come in whole; true when the loop is not to go on now."""
+        self._open.add(self)
         request = self._head()
         if request.is_websocket:
             taken = self._site.upgrade(request, self.transport, self._h11.trailing_data[0])

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from holdfast.core.caps import b64
-from holdfast.drive.http import HttpConnection, Request, Response, plain
+from holdfast.drive.http import HttpConnection, Open, Request, Response, plain
 from holdfast.node.depot import Upload
 from holdfast.node.rpc import Served, Session
 from holdfast.paths import tls, websocket
@@ -79,7 +79,7 @@ class NodeServer:
         self._entropy = entropy
         self._launches: dict[bytes, None] = {}
         self._cookies: dict[bytes, None] = {}
-        self._open: set[HttpConnection] = set()
+        self._open = Open()
         self._sessions: set[Session] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -97,8 +97,7 @@ class NodeServer:
         """Close the port and every connection."""
         if self._server is not None:
             self._server.close()
-        for connection in list(self._open):
-            connection.close()
+        self._open.close()
         for session in list(self._sessions):
             session.close("the node was stopped")
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL
@@ -25,6 +26,7 @@ HANDSHAKE_SECONDS: Final = 10.0
 TOO_SLOW: Final = "the other side did not finish setting up the connection"
 HIGH_WATER: Final = 256 * 1024
 LOW_WATER: Final = 64 * 1024
+ACME: Final = b"acme-tls/1"
 _READ: Final = 64 * 1024
 _RECORD: Final = 16 * 1024
 """Plain bytes in one TLS record; the engine takes one at a time."""
@@ -74,8 +76,36 @@ def _common(context: SSL.Context) -> None:
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
 
 
-def _choose_http1(connection: SSL.Connection, offered: list[bytes]) -> Any:
-    return b"http/1.1" if b"http/1.1" in offered else SSL.NO_OVERLAPPING_PROTOCOLS
+def _choose_http1(connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    if b"http/1.1" in offered:
+        return b"http/1.1"
+    raise SSL.Error("no protocol in common")  # a fatal alert (RFC 7301 section 3.2)
+
+
+def has_whole_record(data: bytes) -> bool:
+    """Whether a first TLS record is here whole, or what is here is none."""
+    if data[:1] != b"\x16" or len(data) > 5 + _RECORD:
+        return bool(data)
+    return len(data) >= 5 and len(data) >= 5 + int.from_bytes(data[3:5], "big")
+
+
+def challenge_context(
+    certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
+) -> SSL.Context:
+    """TLS for who offers `acme-tls/1` alone, with a certificate that answers the challenge
+    (RFC 8737 section 3)."""
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    _common(context)
+    context.use_certificate(certificate)
+    context.use_privatekey(key)
+
+    def choose(connection: SSL.Connection, offered: list[bytes]) -> bytes:
+        if offered == [ACME]:
+            return ACME
+        raise SSL.Error("no protocol in common")
+
+    context.set_alpn_select_callback(choose)
+    return context
 
 
 def feed(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
@@ -199,6 +229,14 @@ class TlsLayer(asyncio.Protocol):
         """Encrypted bytes."""
         self._timer: asyncio.TimerHandle | None = None
 
+    def restart(self, context: SSL.Context) -> None:
+        """Serve by another context; nothing was read yet."""
+        self.connection = SSL.Connection(context, None)
+        self.connection.set_accept_state()
+
+    def ready(self) -> None:
+        """The handshake is done."""
+
     def set_inner(self, inner: asyncio.BaseProtocol) -> None:
         """Serve this protocol from now on."""
         self.inner = inner
@@ -277,6 +315,14 @@ class TlsLayer(asyncio.Protocol):
         self._flush()
         self._raw.close()
 
+    def close(self) -> None:
+        """As `shut_down`."""
+        self.shut_down()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._raw.abort()
+
     # Within.
 
     def _shake_hands(self) -> bool:
@@ -289,6 +335,7 @@ class TlsLayer(asyncio.Protocol):
         self._ready = True
         if self._timer is not None:
             self._timer.cancel()
+        self.ready()
         self.inner.connection_made(TlsTransport(self, self._raw))
         return True
 

@@ -1,4 +1,4 @@
-"""The relay's TLS certificate: given by its operator, or made here and kept.
+"""The relay's TLS certificate: given by its operator, issued by an authority, or made here.
 
 A certificate made here is as safe as a public one, since the address carries the
 relay's own key, which signs whatever TLS key is in use. It is only less common to
@@ -7,10 +7,12 @@ see on a website. Source: RFC 5280.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import ipaddress
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,6 +29,9 @@ DAYS: Final = 397
 """As long as public certificates were issued for; a new one is made in the last month."""
 
 
+LETS_ENCRYPT: Final = "https://acme-v02.api.letsencrypt.org/directory"
+
+
 class BadCertificate(Exception):
     """The certificate or key cannot be used; the sentence says why and what to do."""
 
@@ -37,6 +42,14 @@ class Certificate:
 
     context: SSL.Context
     key_hash: bytes
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Whom to ask, for whom: `directory` is its URL; `email` may be empty."""
+
+    email: str = ""
+    directory: str = LETS_ENCRYPT
 
 
 def load(certificate: Path, key: Path) -> Certificate:
@@ -63,11 +76,11 @@ def load_or_make(data: Path, name: str, now: int) -> Certificate:
     moment = datetime.datetime.fromtimestamp(now / 1000, datetime.UTC)
     try:
         if not key.exists():
-            _write(key, _pem(ec.generate_private_key(ec.SECP256R1())))
+            write(key, pem(ec.generate_private_key(ec.SECP256R1())))
         if not certificate.exists() or _ends(certificate) < moment + datetime.timedelta(days=30):
             secret = serialization.load_pem_private_key(key.read_bytes(), None)
             assert isinstance(secret, ec.EllipticCurvePrivateKey)
-            _write(certificate, make(secret, name, moment).public_bytes(Encoding.PEM))
+            write(certificate, make(secret, name, moment).public_bytes(Encoding.PEM))
     except OSError as error:
         raise BadCertificate(f"{data} cannot be written: {error.strerror}") from None
     except (ValueError, TypeError, AssertionError):
@@ -76,6 +89,48 @@ def load_or_make(data: Path, name: str, now: int) -> Certificate:
             " anew, and the relay's address stays the same"
         ) from None
     return load(certificate, key)
+
+
+def held(data: Path, name: str, now: int) -> Certificate | None:
+    """The certificate that was issued, if it is for this name and the relay's TLS key, and not
+    over (`now` in ms)."""
+    moment = datetime.datetime.fromtimestamp(now / 1000, datetime.UTC)
+    try:
+        first = x509.load_pem_x509_certificate((data / "acme.crt").read_bytes())
+        names = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        if name not in names.get_values_for_type(x509.DNSName):
+            return None
+        if moment >= first.not_valid_after_utc:  # whether it has begun, a visitor's clock says
+            return None
+        return load(data / "acme.crt", data / "tls.key")
+    except (OSError, ValueError, x509.ExtensionNotFound, BadCertificate):
+        return None
+
+
+def due(found: x509.Certificate) -> datetime.datetime:
+    """When to renew: in the last third of a certificate's life, of a short one in the last half."""
+    life = found.not_valid_after_utc - found.not_valid_before_utc
+    return found.not_valid_after_utc - life / (3 if life > datetime.timedelta(days=10) else 2)
+
+
+def check_name(name: str) -> str:
+    """A name that a certificate can be had for. Raises `BadCertificate`."""
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(name)
+        raise BadCertificate(
+            f"an authority certifies names, and {name} is an address: give the relay's name with"
+            " --advertise"
+        )
+    try:
+        found = name.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        found = ""
+    if not re.fullmatch(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}", found):
+        raise BadCertificate(
+            "give the name for which the authority is to certify the relay with --advertise, for"
+            " example --advertise relay.example.org"
+        )
+    return found
 
 
 def make(key: ec.EllipticCurvePrivateKey, name: str, now: datetime.datetime) -> x509.Certificate:
@@ -109,13 +164,14 @@ def _ends(path: Path) -> datetime.datetime:
     return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key, not encrypted."""
     return key.private_bytes(
         Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
     """Whole or not at all, readable by its owner alone."""
     part = path.with_name(path.name + ".part")
     with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:

@@ -10,37 +10,43 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Awaitable, Sequence
+from typing import Final
+
+from OpenSSL import SSL
 
 from holdfast.core import caps
 from holdfast.core.caps import Home
-from holdfast.drive.http import HttpConnection, Request, Response
-from holdfast.paths import websocket
+from holdfast.drive.http import HttpConnection, Open, Request, Response
+from holdfast.paths import tls, websocket
 from holdfast.paths.tls import TlsLayer
 from holdfast.relay.certificate import Certificate
 from holdfast.relay.decoy import Decoy
 from holdfast.relay.small import Small
 
+STRANGERS: Final = 2_048
+"""Connections that have not become a relay's at a time; beyond, the one that got nowhere for
+longest ends."""
 
-class Front:
-    """What one connection is served: the site, or the protocol behind a secret path."""
+
+class Door:
+    """What is served under one certificate: the site, or the protocol behind a secret path."""
 
     def __init__(
         self,
         certificate: Certificate,
         path_secrets: Sequence[bytes],
         decoy: Decoy,
+        small: Small,
         program: websocket.Accept,
     ) -> None:
-        self._certificate = certificate
+        self.certificate = certificate
         self._decoy = decoy
         self._program = program
+        self._small = small
         homes = [Home("", 0, secret, b"") for secret in path_secrets]
         key = certificate.key_hash
         self._sockets = [caps.request_path(home, key).encode() for home in homes]
         self._exchanges = [caps.exchange_path(home, key).encode() for home in homes]
-        self._small = Small(program, key)
-        self._open: set[HttpConnection] = set()
-        self._server: asyncio.Server | None = None
 
     # A Site.
 
@@ -51,7 +57,7 @@ class Front:
         return self._decoy.respond(request)
 
     async def _exchange(self, request: Request) -> Response:
-        found = await self._small.answer(request.body, request.peer)
+        found = await self._small.answer(request.body, request.peer, self.certificate.key_hash)
         if found is not None:
             return found
         page = self._decoy.respond(request)
@@ -71,10 +77,47 @@ class Front:
         if not _is_secret(request.target, self._sockets):
             return None
         return websocket.accept(
-            transport, request.head, rest, self._certificate.key_hash, self._program
+            transport, request.head, rest, self.certificate.key_hash, self._program
         )
 
-    # The port.
+
+class Front:
+    """The port; its certificate can be renewed while it is open."""
+
+    door: type[Door] = Door
+
+    def __init__(
+        self,
+        certificate: Certificate,
+        path_secrets: Sequence[bytes],
+        decoy: Decoy,
+        program: websocket.Accept,
+        strangers: int = STRANGERS,
+    ) -> None:
+        self._path_secrets = path_secrets
+        self.decoy = decoy
+        self._program = program
+        self._small = Small(program)
+        self._open = Open(strangers)
+        self._server: asyncio.Server | None = None
+        self._challenge: SSL.Context | None = None
+        self.use(certificate)
+
+    def use(self, certificate: Certificate) -> None:
+        """Show this certificate to whoever comes from now on."""
+        self._door = self.door(
+            certificate, self._path_secrets, self.decoy, self._small, self._program
+        )
+
+    def challenge(self, context: SSL.Context | None) -> None:
+        """Until this is called again, whoever offers nothing but the protocol `acme-tls/1` is
+        served by this context: an authority that looks whether the name is ours (RFC 8737)."""
+        self._challenge = context
+
+    @property
+    def certificate(self) -> Certificate:
+        """What is shown now."""
+        return self._door.certificate
 
     async def listen(self, host: str, port: int) -> int:
         """Open the port (0: any) and answer which it is. Raises OSError."""
@@ -86,14 +129,55 @@ class Front:
     async def close(self) -> None:
         """Close the port and what has not become a relay connection."""
         self._small.close()
-        self._decoy.close()
+        self.decoy.close()
         if self._server is not None:
             self._server.close()
-        for connection in list(self._open):
-            connection.close()
+        self._open.close()
 
     def _connection(self) -> asyncio.Protocol:
-        return TlsLayer(self._certificate.context, HttpConnection(self, self._open))
+        served = HttpConnection(self._door, self._open)
+        return _Arrival(self._door.certificate.context, served, self._open, self._challenge)
+
+
+class _Arrival(TlsLayer):
+    """A connection from its first byte to the end of its handshake; TLS from then on."""
+
+    def __init__(
+        self,
+        context: SSL.Context,
+        inner: asyncio.Protocol,
+        open_: Open,
+        challenge: SSL.Context | None,
+    ) -> None:
+        super().__init__(context, inner)
+        self._open = open_
+        self._challenge = challenge
+        self._held = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody came."""
+        super().connection_made(transport)
+        self._open.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Encrypted bytes; who only asks whose the name is, is told."""
+        if self._challenge is not None:
+            self._held += data
+            if not tls.has_whole_record(self._held):
+                return
+            if tls.ACME in self._held:
+                self.restart(self._challenge)
+            data, self._held, self._challenge = self._held, b"", None
+        super().data_received(data)
+
+    def ready(self) -> None:
+        """The handshake is done, and somebody else minds the connection."""
+        self._open.discard(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The socket is gone."""
+        self._open.discard(self)
+        super().connection_lost(error)
 
 
 def _is_secret(target: str, paths: list[bytes]) -> bool:

@@ -144,6 +144,7 @@ async def run(
     decoy: Path | Upstream | None = None,
     limits: RelayLimits | None = None,
     proxy: str | None = None,
+    acme: certificate.Authority | None = None,
     say: Callable[[str], object] = _print,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -153,7 +154,8 @@ async def run(
     nodes reach it, if that is not what it listens on. `decoy` is what
     strangers see, a folder of pages or another web server; without it a folder is made in the data
     directory. `proxy` is a URL, see `paths.dial`,
-    through which other relays are reached for nodes that ask for it. Port 0 takes a free one.
+    through which other relays are reached for nodes that ask for it. `acme` is asked for a
+    certificate in the advertised name while the relay runs. Port 0 takes a free one.
     Raises `RelayError` with a sentence for people.
     """
     limits = limits or RelayLimits()
@@ -168,7 +170,8 @@ async def run(
         stop.set()
 
     try:
-        tls = _certificate(data, cert, key, _reachable(listen[0], advertise))
+        name = _reachable(listen[0], advertise)
+        tls = _certificate(data, cert, key, name, acme)
         site = _site(decoy or data / "site")
         store = Embedded(
             data / "logs.db",
@@ -182,14 +185,24 @@ async def run(
         raise RelayError(str(error)) from error
     relay = Relay(store, keys, limits, now_ms, loop.call_soon, proxy)
     front = Front(tls, keys.paths, site, relay.accept)
+    renewing: asyncio.Task[None] | None = None
     try:
         port = await _listen(front, *listen)
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
                 loop.add_signal_handler(number, stop.set)
         say(str(_address(keys, listen[0], port, advertise)))
+        if acme is not None:
+            from holdfast.relay.acme import Renewer
+
+            renewer = Renewer(
+                data, name, acme, challenge=front.challenge, use=front.use, now=now_ms
+            )
+            renewing = asyncio.create_task(renewer.run())
         await _serve(relay.hub, stop)
     finally:
+        if renewing is not None:
+            renewing.cancel()
         relay.hub.end("later", failures[0] if failures else "the relay is stopping")
         await front.close()
         await asyncio.sleep(GOODBYE_SECONDS)
@@ -239,13 +252,20 @@ def _site(decoy: Path | Upstream) -> Decoy:
 
 
 def _certificate(
-    data: Path, cert: Path | None, key: Path | None, name: str
+    data: Path, cert: Path | None, key: Path | None, name: str, acme: certificate.Authority | None
 ) -> certificate.Certificate:
+    if acme is not None and (cert is not None or key is not None):
+        raise certificate.BadCertificate("--acme gets a certificate, --cert gives one: choose")
     if cert is not None and key is not None:
         return certificate.load(cert, key)
     if cert is not None or key is not None:
         raise certificate.BadCertificate("--cert and --key belong together: give both or none")
-    return certificate.load_or_make(data, name, now_ms())
+    own = certificate.load_or_make(data, name, now_ms())
+    return (
+        own
+        if acme is None
+        else certificate.held(data, certificate.check_name(name), now_ms()) or own
+    )
 
 
 def _reachable(host: str, advertise: str | None) -> str:

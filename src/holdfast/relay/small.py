@@ -31,16 +31,15 @@ LOW: Final = 16 * 1024
 class Small:
     """All sessions of one front."""
 
-    def __init__(self, program: Accept, tls_key_hash: bytes) -> None:
+    def __init__(self, program: Accept) -> None:
         self._program = program
-        self._key = tls_key_hash
         self._sessions: dict[bytes, _Session] = {}
 
-    async def answer(self, body: bytes, peer: str) -> Response | None:
+    async def answer(self, body: bytes, peer: str, tls_key_hash: bytes) -> Response | None:
         """One exchange; None if it is none, or of a session that is over."""
         try:
             ask = Ask.decode(body)
-            session = self._find(ask, peer)
+            session = self._find(ask, peer, tls_key_hash)
             if session is None:
                 return None
             tell = await session.exchange(ask)
@@ -49,7 +48,7 @@ class Small:
         kind = ("content-type", "application/octet-stream")
         return Response(200, (kind, ("cache-control", "no-store")), tell.encode())
 
-    def _find(self, ask: Ask, peer: str) -> _Session | None:
+    def _find(self, ask: Ask, peer: str, tls_key_hash: bytes) -> _Session | None:
         session = self._sessions.get(ask.session)
         if session is not None:
             return session
@@ -57,7 +56,7 @@ class Small:
             return None
         session = _Session(lambda: self._sessions.pop(ask.session, None))
         self._sessions[ask.session] = session
-        session.handler = self._program(session, self._key, peer)
+        session.handler = self._program(session, tls_key_hash, peer)
         return session
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ async def store(directory: Path, seconds: float) -> tuple[int, float, float]:
     """Appends made durable, seconds taken, processor seconds."""
     loop = asyncio.get_running_loop()
     kept = Embedded(
-        directory / "store.db",
+        directory / "store",
         quota=OPEN.store,
         clock=now_ms,
         post=loop.call_soon_threadsafe,

@@ -5,8 +5,11 @@ counted, not timed."""
 
 import hashlib
 import hmac
+import queue
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -15,20 +18,22 @@ from holdfast.core import wire
 from holdfast.core.log import server
 from holdfast.core.log.server import Find, Found, Send, Session
 from holdfast.relay.program import now_ms
+from holdfast.store import embedded
 from holdfast.store.base import Quota
-from holdfast.store.tables import Tables, Views
+from holdfast.store.embedded import Embedded
+from holdfast.store.index import Lookup, Made
 
 DAY = 86_400_000
 HERE, GONE, NEVER = b"h" * 16, b"g" * 16, b"n" * 16
 RIGHT, WRONG = b"right".ljust(32, b"."), b"wrong".ljust(32, b".")
 
 
-class NaiveViews(Views):
+class NaiveLookup(Lookup):
     """The defence off: what is not there is not looked at further."""
 
-    def find(self, name: bytes, now: int) -> Found | None:
+    def find(self, name: bytes, after: int = 0) -> tuple[int, Made, int, int, int] | None:
         there = self._db.execute("SELECT 1 FROM logs WHERE name=?", (name,)).fetchone()
-        return super().find(name, now) if there else None
+        return super().find(name, after) if there else None
 
 
 class NaiveSession(Session):
@@ -39,27 +44,48 @@ class NaiveSession(Session):
 
 
 class Relay:
-    """A relay's session over a real database, with its work counted."""
+    """A relay's session over a real store, with its work counted."""
 
-    def __init__(self, path: Path, views: type[Views], session: type[Session]) -> None:
-        quota = Quota(idle_seconds=10 * 86_400)
-        self.now = now_ms()
-        tables = Tables(path, quota)
-        tables.begin()
+    def __init__(self, path: Path, lookup: type[Lookup], session: type[Session]) -> None:
+        self.now = now_ms() - 11 * DAY
+        self.posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        with patch.object(embedded, "Lookup", lookup):
+            self.store = Embedded(
+                path,
+                quota=Quota(idle_seconds=10 * 86_400),
+                clock=lambda: self.now,
+                post=self.posted.put,
+                failed=pytest.fail,
+            )
         verifier = hashlib.sha256(RIGHT).digest()
-        for name, made in ((HERE, self.now), (GONE, self.now - 11 * DAY)):
-            tables.make(wire.Create(1, name, verifier, verifier, verifier), made)
-        tables.commit()
-        self.views = views(path, quota)
-        found = self.views.find(HERE, self.now)
+        for name, late in ((GONE, 0), (HERE, 11 * DAY)):
+            self.now += late
+            made: list[object] = []
+            self.store.make(wire.Create(1, name, verifier, verifier, verifier), made.append)
+            self.wait(made)
+        found = self.find(HERE)
         assert found is not None
-        tables.begin()
-        assert tables.append(found.key, self.now + DAY, b"record") == (None, 1)
-        tables.commit()
-        tables.close()
+        done: list[object] = []
+        self.store.append(found.key, self.now + DAY, b"record", lambda *it: done.append(it))
+        self.wait(done)
+        assert done == [(None, 1)]
+        self.store._checkpoint()
+        while self.store._views.count() < 2:
+            self.posted.get()()
         self.session = session
         self.work: Counter[str] = Counter()
-        self.views._db.set_exec_trace(self._statement)
+        self.store._views._db.set_exec_trace(self._statement)
+        self.store._shelf._lookup._db.set_exec_trace(self._statement)
+
+    def wait(self, answers: list[Any]) -> None:
+        while not answers:
+            self.posted.get()()
+
+    def find(self, name: bytes) -> Found | None:
+        found: list[Found | None] = []
+        self.store.find(name, found.append)
+        self.wait(found)
+        return found[0]
 
     def _statement(self, _cursor: object, sql: str, _values: object) -> bool:
         self.work[sql.split("WHERE")[0] if "row BETWEEN" in sql else "lookup"] += 1
@@ -86,7 +112,7 @@ class Relay:
                 patch.object(server, "hashlib", type("h", (), {"sha256": sha256})),
                 patch.object(server, "hmac", type("h", (), {"compare_digest": compare})),
             ):
-                found = self.views.find(out[0].log_id, self.now)
+                found = self.find(out[0].log_id)
                 out = session.found(found, self.now)
         answer = b""
         for command in out:
@@ -101,7 +127,7 @@ ASKED = [(HERE, WRONG), (GONE, RIGHT), (GONE, WRONG), (NEVER, RIGHT), (NEVER, WR
 
 
 def test_what_exists_cannot_be_told_from_what_does_not(tmp_path: Path) -> None:
-    relay = Relay(tmp_path / "db", Views, Session)
+    relay = Relay(tmp_path / "logs", Lookup, Session)
     answers = [relay.ask(*asked) for asked in ASKED]
     assert len({answer for answer, _ in answers}) == 1
     assert all(work == answers[0][1] for _, work in answers)
@@ -112,12 +138,14 @@ def test_what_exists_cannot_be_told_from_what_does_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("views", "session"), [(NaiveViews, Session), (Views, NaiveSession)], ids=["store", "session"]
+    ("lookup", "session"),
+    [(NaiveLookup, Session), (Lookup, NaiveSession)],
+    ids=["store", "session"],
 )
 def test_twin_without_the_defence_the_work_tells(
-    tmp_path: Path, views: type[Views], session: type[Session]
+    tmp_path: Path, lookup: type[Lookup], session: type[Session]
 ) -> None:
-    relay = Relay(tmp_path / "db", views, session)
+    relay = Relay(tmp_path / "logs", lookup, session)
     _, here = relay.ask(HERE, WRONG)
     _, never = relay.ask(NEVER, WRONG)
     assert here != never
@@ -125,7 +153,7 @@ def test_twin_without_the_defence_the_work_tells(
 
 def test_a_wrong_token_writes_nothing(tmp_path: Path) -> None:
     """Not even the note that a log is in use, which would show on the disk."""
-    relay = Relay(tmp_path / "db", Views, Session)
+    relay = Relay(tmp_path / "logs", Lookup, Session)
     for asked in ASKED:
         _, work = relay.ask(*asked)
         assert work["Touch"] == 0

@@ -71,7 +71,7 @@ async def world(data: Path, limits: RelayLimits | None = None) -> AsyncIterator[
 
     def start() -> Relay:
         store = Embedded(
-            data / "logs.db",
+            data / "logs",
             quota=limits.store,
             clock=now_ms,
             post=loop.call_soon_threadsafe,

@@ -23,10 +23,16 @@ from holdfast.testing.processes import (
 )
 
 RELAY_POINTS = (
-    "holdfast.store.tables:Tables.append:after",
-    "holdfast.store.tables:Tables.commit:before",
-    "holdfast.store.tables:Tables.commit:after",
-    "holdfast.store.tables:Tables.trim:after",
+    "holdfast.store.shelf:Shelf.append:after",
+    "holdfast.store.shelf:Shelf.trim:after",
+    "holdfast.store.files:OsFiles.create:before",
+    "holdfast.store.files:OsFiles.create:after",
+    "holdfast.store.files:OsFiles.write:before",
+    "holdfast.store.files:OsFiles.write:after",
+    "holdfast.store.files:OsFiles.sync:after",
+    "holdfast.store.files:OsFiles.remove:before",
+    "holdfast.store.index:Index.apply:before",
+    "holdfast.store.index:Index.apply:after",
     "holdfast.store.embedded:Embedded._committed:before",
     "holdfast.store.embedded:Embedded._committed:after",
 )

@@ -1,6 +1,7 @@
 """The relay's store after a power cut: what it answered is there, once and in order.
 
-The store is driven over a recording disk by a random sequence of operations. Whatever it
+The store is driven over a recording disk by a random sequence of operations, with segments so
+small that checkpoints and compaction are always on their way. Whatever it
 holds in a state after a crash must be exactly what it would hold after the first k of those
 operations, where k is at least what was acknowledged and at most what had been asked for:
 then nothing is lost, doubled, reordered, half done or numbered twice.
@@ -10,23 +11,32 @@ import hashlib
 import queue
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
 from holdfast.core import wire
 from holdfast.core.log.server import Found, Refusal
-from holdfast.store import tables
-from holdfast.store.base import Quota, StoreFailed
+from holdfast.store import index
+from holdfast.store.base import Quota, Records, StoreFailed
 from holdfast.store.embedded import Embedded
-from holdfast.testing.disk import Crash, Disk, crash_states
+from holdfast.store.files import OsFiles
+from holdfast.testing.disk import Crash, Create, Disk, DiskFiles, crash_states
+
+
+class Small(Quota):
+    """Segments that a few records fill."""
+
+    segment_bytes = 40_000
+
 
 NOW = 1_800_000_000_000
 FOREVER = NOW + 10**9
-QUOTA = Quota(disk_reserve=0)
+QUOTA = Small(disk_reserve=0, ripe_seconds=0)
 STATES = 40
 """Crashes made from one recording."""
 
@@ -52,23 +62,55 @@ class Answered:
     number: int
 
 
-class Run:
-    """One store over one recording disk, driven from this thread, which owns it."""
+class Owner:
+    """This thread, as the owner of a store."""
+
+    def __init__(self, folder: Path, vfs: str | None = None, files: OsFiles | None = None) -> None:
+        self._posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._store = Embedded(
+            folder,
+            quota=QUOTA,
+            clock=lambda: NOW,
+            post=self._posted.put,
+            failed=pytest.fail,
+            vfs=vfs,
+            files=files,
+        )
+
+    def find(self, name: bytes) -> Found | None:
+        got: list[Found | None] = []
+        self._store.find(name, got.append)
+        while not got:
+            self._posted.get()()
+        return got[0]
+
+    def read(self, key: int) -> list[tuple[int, bytes]]:
+        records: list[tuple[int, bytes]] = []
+        more = True
+        while more:
+            got: list[tuple[Records, bool]] = []
+            since = records[-1][0] if records else 0
+            self._store.read(key, since, lambda part, more: got.append((part, more)))  # noqa: B023
+            while not got:
+                self._posted.get()()
+            part, more = got[0]
+            assert part or not more
+            records += part
+        return records
+
+    def close(self) -> None:
+        self._store.close()
+
+
+class Run(Owner):
+    """One store over one recording disk."""
 
     def __init__(self, directory: Path, dice: random.Random) -> None:
         self.disk = Disk()
         self.ops: list[Op] = []
         self.results: list[Refusal | None] = []
         self._dice = dice
-        self._posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._store = Embedded(
-            directory / "relay.db",
-            quota=QUOTA,
-            clock=lambda: NOW,
-            post=self._posted.put,
-            failed=pytest.fail,
-            vfs=self.disk.vfs,
-        )
+        super().__init__(directory / "logs", self.disk.vfs, DiskFiles(self.disk))
         self._keys: dict[bytes, int] = {}
         self._live: list[bytes] = []
         self._answered = 0
@@ -83,7 +125,9 @@ class Run:
             while self._answered < len(self.ops):
                 self._posted.get()()
             self._find()
-        self._store.close()
+            if self._dice.random() < 0.3:
+                self._store.sweep()
+        self.close()
         self.disk.close()
 
     def _group(self) -> None:
@@ -129,12 +173,9 @@ class Run:
     def _find(self) -> None:
         for op in self.ops:
             if op.what == "make" and op.log not in self._keys:
-                got: list[Found | None] = []
-                self._store.find(op.log, got.append)
-                while not got:
-                    self._posted.get()()
-                assert got[0] is not None
-                self._keys[op.log] = got[0].key
+                got = self.find(op.log)
+                assert got is not None
+                self._keys[op.log] = got.key
                 self._live.append(op.log)
 
 
@@ -160,42 +201,41 @@ def contents(ops: list[Op], results: list[Refusal | None]) -> list[Content]:
     return after
 
 
-def found(directory: Path) -> Content:
-    """Recover the database the way a relay does and read all of it."""
-    path = directory / "relay.db"
-    store = tables.Tables(path, QUOTA)
-    views = tables.Views(path, QUOTA)
-    db = apsw.Connection(str(path))
+def found(folder: Path, names: list[bytes]) -> Content:
+    """Recover the store the way a relay does and read all of it."""
+    owner = Owner(folder)
     try:
-        assert db.pragma("integrity_check") == "ok"
         logs: Content = {}
-        for name, count, size in list(db.execute("SELECT name, records, bytes FROM logs")):
-            log = views.find(name, NOW)
-            assert log is not None
-            records: list[tuple[int, bytes]] = []
-            more, total = True, 0
-            while more:
-                part, more = views.read(log.key, records[-1][0] if records else 0, NOW)
-                records += [(seq, hashlib.sha256(body).digest()) for seq, body in part]
-                total += sum(len(body) + tables.ROW_COST for _, body in part)
-            assert (count, size) == (len(records), total), "the counters differ from the rows"
-            logs[name] = (log.next, tuple(records))
+        for name in names:
+            log = owner.find(name)
+            if log is not None:
+                records = owner.read(log.key)
+                first = records[0][0] if records else log.next
+                assert log.first == first, "what is listed is not there"
+                logs[name] = (
+                    log.next,
+                    tuple((seq, hashlib.sha256(body).digest()) for seq, body in records),
+                )
         return logs
     finally:
-        db.close()
-        views.close()
-        store.close()
+        owner.close()
 
 
-def check(crash: Crash, after: list[Content], directory: Path) -> None:
+def check(crash: Crash, run: Run, after: list[Content], directory: Path) -> None:
     """Raises AssertionError if this state breaks a promise."""
     asked = sum(isinstance(note, Asked) for note in crash.promised)
     answered = sum(isinstance(note, Answered) for note in crash.promised)
-    crash.write(directory)
+    folder = directory / "logs"
+    folder.mkdir()
+    crash.write(folder)
+    names = [op.log for op in run.ops if op.what == "make"]
     try:
-        logs = found(directory)
+        logs = found(folder, names)
+        assert found(folder, names) == logs, f"{crash}: opened again it is another"
+        with apsw.Connection(str(folder / "index.db")) as db:
+            assert db.pragma("integrity_check") == "ok"
     except (apsw.Error, StoreFailed) as error:
-        raise AssertionError(f"{crash}: the database does not open: {error}") from error
+        raise AssertionError(f"{crash}: the store does not open: {error}") from error
     assert any(logs == after[k] for k in range(answered, asked + 1)), (
         f"{crash}: {answered} of {asked} operations were answered, and what is there is not"
         " what any number of them between leaves"
@@ -204,7 +244,7 @@ def check(crash: Crash, after: list[Content], directory: Path) -> None:
 
 def stale_memory(dice: random.Random) -> dict[str, bytes]:
     """Shared memory that an earlier life left behind is to be ignored."""
-    return {"relay.db-shm": dice.randbytes(32_768)} if dice.random() < 0.3 else {}
+    return {"index.db-shm": dice.randbytes(32_768)} if dice.random() < 0.3 else {}
 
 
 def prove(seed: int, count: int, directory: Path) -> dict[str, int]:
@@ -219,7 +259,7 @@ def prove(seed: int, count: int, directory: Path) -> dict[str, int]:
             number = min(STATES, count - made)
             for crash in crash_states(run.disk.operations, seed, number, extra=stale_memory):
                 with tempfile.TemporaryDirectory(dir=directory) as state:
-                    check(crash, after, Path(state))
+                    check(crash, run, after, Path(state))
             made += number
     return {"states": made}
 
@@ -228,38 +268,55 @@ def test_a_sample(tmp_path: Path) -> None:
     assert prove(1, 200, tmp_path) == {"states": 200}
 
 
-def test_a_store_that_does_not_sync_is_caught(
+def test_an_index_that_does_not_sync_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = tables.connect
+    real = index.connect
 
     def unsynced(path: Path, *, vfs: str | None, readonly: bool) -> apsw.Connection:
         db = real(path, vfs=vfs, readonly=readonly)
         db.execute("PRAGMA synchronous=OFF")
         return db
 
-    monkeypatch.setattr(tables, "connect", unsynced)
+    monkeypatch.setattr(index, "connect", unsynced)
     with pytest.raises(AssertionError, match=r"operations were answered|does not open"):
         prove(1, 200, tmp_path)
 
 
-def test_a_store_that_answers_before_the_commit_is_caught(
+@pytest.mark.parametrize("method", ["sync", "create"])
+def test_segments_that_do_not_sync_are_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def unannounced(self: DiskFiles, path: Path) -> int:
+        descriptor = OsFiles.create(self, path)
+        self._open[descriptor] = (str(path), 0)
+        self._operations.append(Create(str(path), False))
+        return descriptor
+
+    twin = (lambda self, descriptor: None) if method == "sync" else unannounced
+    monkeypatch.setattr(DiskFiles, method, twin)
+    with pytest.raises(AssertionError, match=r"operations were answered|is not there"):
+        prove(1, 200, tmp_path)
+
+
+def test_a_store_that_removes_before_the_index_knows_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = tables.Tables.commit
-    begin = tables.Tables.begin
-    held: list[tables.Tables] = []
+    files: list[DiskFiles] = []
+    begin, move = DiskFiles.__init__, index.Index.move
 
-    def late(self: tables.Tables) -> None:
-        held.append(self)
+    def note(self: DiskFiles, disk: Disk) -> None:
+        begin(self, disk)
+        files[:] = [self]
 
-    def catch_up(self: tables.Tables) -> None:
-        if held:
-            real(held.pop())
-        begin(self)
+    def hasty(self: index.Index, old: Iterable[int], *rest: Any) -> None:
+        numbers = list(old)
+        for path in tmp_path.rglob("*.log"):
+            if int(path.stem) in numbers:
+                files[0].remove(path)
+        move(self, numbers, *rest)
 
-    monkeypatch.setattr(tables.Tables, "commit", late)
-    monkeypatch.setattr(tables.Tables, "begin", catch_up)
-    # Found at once: what was answered cannot even be read back.
-    with pytest.raises(AssertionError):
-        prove(1, 40, tmp_path)
+    monkeypatch.setattr(DiskFiles, "__init__", note)
+    monkeypatch.setattr(index.Index, "move", hasty)
+    with pytest.raises(AssertionError, match=r"operations were answered|is not there"):
+        prove(1, 400, tmp_path)

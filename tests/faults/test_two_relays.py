@@ -22,6 +22,7 @@ from holdfast.core.caps import Home, b64
 from holdfast.node.client import Client
 from holdfast.node.database import open_database
 from holdfast.node.vault import Vault
+from holdfast.store import entries
 from holdfast.testing.capture import Capture, possible
 from holdfast.testing.processes import NodeProgram, Processes, RelayProgram
 from holdfast.testing.tap import Tap
@@ -133,22 +134,28 @@ async def stored(relays: list[RelayProgram]) -> None:
     """Wait until both relays hold what Boris has not fetched."""
     async with asyncio.timeout(people.PATIENCE):
         for relay in relays:
-            while True:
-                with closing(database(relay)) as db:
-                    if db.execute("SELECT count(*) FROM records").get >= STORED:
-                        break
+            while sum(kind == entries.RECORD for kind, _, _ in given_entries(relay)) < STORED:
                 await asyncio.sleep(people.GLANCE)
 
 
-def database(relay: RelayProgram) -> apsw.Connection:
-    return apsw.Connection(str(relay.directory / "logs.db"))
+def given_entries(relay: RelayProgram) -> Iterator[tuple[int, int, bytes]]:
+    """Kind, time and body of everything in the segments."""
+    folder = relay.directory / "logs"
+    with closing(apsw.Connection(str(folder / "index.db"))) as db:
+        seed = int(db.execute("SELECT seed FROM state").get)
+    for path in sorted(folder.glob("*.log")):
+        data = memoryview(path.read_bytes())
+        for part in entries.scan(data, int(path.stem), seed):
+            for found in entries.entries(data, part):
+                assert found is not None
+                kind, _, _, time, at, size = found
+                yield kind, time, bytes(data[at + entries.HEAD.size :][:size])
 
 
 def given(relay: RelayProgram) -> list[bytes]:
-    with closing(database(relay)) as db:
-        times = list(db.execute("SELECT expires FROM records UNION SELECT used FROM logs"))
-        assert all(time % HOUR == 0 for (time,) in times), "exact times match records"
-        return list(values_of(db, ("logs", "records")))
+    found = list(given_entries(relay))
+    assert all(time % HOUR == 0 for _, time, _ in found), "exact times match records"
+    return [body for _, _, body in found]
 
 
 def kept(node: NodeProgram) -> Iterator[bytes]:

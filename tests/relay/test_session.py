@@ -64,7 +64,7 @@ class World:
         self.now = 10**12
         self.keys = Secrets(data)
         self.store = Embedded(
-            data / "logs.db",
+            data / "logs",
             quota=limits.store,
             clock=lambda: self.now,
             post=loop.call_soon_threadsafe,

@@ -13,6 +13,7 @@ import re
 import secrets
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,7 @@ from holdfast.relay.session import Connection
 from holdfast.relay.upstream import Mirror, Upstream
 from holdfast.store.base import Store, StoreFailed
 from holdfast.store.embedded import Embedded
+from holdfast.store.upgrade import upgrade
 
 if TYPE_CHECKING:
     from holdfast.paths.base import Channel, Handler
@@ -134,6 +136,10 @@ def _print(text: str) -> None:
     print(text, flush=True)
 
 
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 async def run(
     data: Path,
     listen: tuple[str, int],
@@ -173,8 +179,9 @@ async def run(
         name = _reachable(listen[0], advertise)
         tls = _certificate(data, cert, key, name, acme)
         site = _site(decoy or data / "site")
+        upgrade(data / "logs.db", data / "logs", _note)
         store = Embedded(
-            data / "logs.db",
+            data / "logs",
             quota=limits.store,
             clock=now_ms,
             post=loop.call_soon_threadsafe,

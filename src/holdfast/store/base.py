@@ -36,13 +36,21 @@ class Quota:
     log_bytes: int = 256 * 1024 * 1024
     logs: int = 1_000_000
     disk_bytes: int = 10 * 1024**3
-    """The database's largest size; appends are refused before it is reached."""
+    """All segments and the index together; appends are refused before it is reached."""
     disk_reserve: int = 256 * 1024 * 1024
     """Bytes of the file system that are left to others."""
     idle_seconds: int = 180 * 86_400
     """A log that nobody attached for so long is gone, with its records."""
+    ripe_seconds: int = 3_600
+    """How long records lie on the disk in the order in which they came, and what was deleted
+    beside them."""
     backlog_bytes: int = 32 * 1024 * 1024
     """Bytes waiting for the disk beyond which `crowded` is true."""
+
+    @property
+    def segment_bytes(self) -> int:
+        """The size at which a segment is closed; so much room is left for compaction."""
+        return min(64 * 1024 * 1024, self.disk_bytes // 8)
 
 
 class Store(Protocol):

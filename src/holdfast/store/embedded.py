@@ -1,75 +1,128 @@
-"""The store inside the relay: SQLite, one thread that commits and one that reads.
+"""The store inside the relay: a log of segments, with an index in SQLite.
 
-What arrives while a commit is on its way to the disk is the next commit's batch: under
-load many appends share one sync, and a lone append waits for nobody. No lock is held and
-no task is made for a record.
+Everything that changes, records and all else, is an entry in one sequence of batches
+(`entries`). What arrives while a batch is on its way to the disk is the next batch: under
+load many appends share one sync, and a lone append waits for nobody. Nobody waits for the
+index: it follows in checkpoints (`keeper`), and what it does not know yet is in memory
+(`shelf`). No lock is held and no task is made for a record.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
 from holdfast.core import wire
 from holdfast.core.log.server import Found
+from holdfast.store import entries, recovery
 from holdfast.store.base import Answer, Appended, Quota, Records, StoreFailed
-from holdfast.store.tables import Tables, Views
+from holdfast.store.files import Files, OsFiles
+from holdfast.store.index import LAST_SEQ, Changes, Index, Lookup, Made, Place
+from holdfast.store.keeper import Keeper
+from holdfast.store.segments import Segments, path_of
+from holdfast.store.shelf import Shelf
 
-_Job = Callable[[Tables], Callable[[], None] | None]
-"""Runs in a transaction on the commit thread; what it returns is called once it is durable."""
-
+READ_BYTES: Final = 128 * 1024
+CHECKPOINT_SECONDS: Final = 120
+"""How long a record is found only in memory and in its segment."""
+CHANGED_LOGS: Final = 20_000
+"""More than so many of them, and a checkpoint is made earlier."""
 _FAILED: Final = (
     "the relay could not write its database and has stopped, so that it promises nothing"
     " it does not keep: {error}. Check the disk, then start it again"
 )
 
+_Report = tuple[Callable[..., None], tuple[Any, ...]]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is made durable together, and what is said then."""
+
+    segment: int
+    number: int
+    parts: list[bytes]
+    reports: list[_Report]
+    end: tuple[int, int]
+    frozen: Changes | None = None
+    """Everything up to here ends a segment, and is to be in the index."""
+
 
 class Embedded:
-    """A `Store` in one file.
+    """A `Store` in one directory.
 
     `post` runs a function soon on the thread that owns the store (for a loop:
     `call_soon_threadsafe`). `clock` gives milliseconds and is called on any thread.
-    Raises `StoreFailed` if the database cannot be opened.
+    Raises `StoreFailed` if the store cannot be opened.
     """
 
     def __init__(
         self,
-        path: Path,
+        folder: Path,
         *,
         quota: Quota,
         clock: Callable[[], int],
         post: Callable[[Callable[[], None]], object],
         failed: Callable[[str], None],
         vfs: str | None = None,
+        files: Files | None = None,
     ) -> None:
+        self._folder = folder
         self._quota = quota
         self._clock = clock
         self._post = post
         self._failed = failed
-        self._gathered: list[_Job] = []
+        self._files = files or OsFiles()
+        self._reports: list[_Report] = []
+        self._written = 0
+        """Bytes, by the commit thread."""
+        self._removed = 0
+        """Bytes, by the keeper's."""
         self._backlog = 0
         self._flying = False
-        self._writes: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
-        self._reads: queue.SimpleQueue[Callable[[Views], Callable[[], None]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._batches = 0
+        self._opened = time.monotonic()
+        self._thawing: Iterator[None] | None = None
+        self._due = False
+        self._compacting = False
+        self._writes: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._reads: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._chores: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        path = folder / recovery.INDEX
         try:
-            self._tables = Tables(path, quota, vfs)
-            self._views = Views(path, quota, vfs)
+            recovery.prepare(folder)
+            index = Index(path, vfs)
+            self._seed = index.seed
+            self._draw = recovery.tidy(folder, index, self._files)
+            self._views = Lookup(path, vfs)
+            self._shelf = Shelf(Lookup(path, vfs), quota, clock, self._draw())
+            self.damaged = recovery.replay(folder, index, self._files, self._shelf)
+            self._found_bytes = recovery.stored(folder)
+            self._shelf.room = self._measure()
         except (apsw.Error, OSError) as error:
             raise StoreFailed(
-                f"the relay's database {path} cannot be opened: {error}. Check that the disk"
+                f"the relay's database {folder} cannot be opened: {error}. Check that the disk"
                 " has room and that no other relay uses this directory"
             ) from error
+        self._segments = Segments(folder)
+        self._keeper = Keeper(index, self._files, folder, quota, self._draw, self._gone)
+        self._set_idle()
         self._threads = [
-            threading.Thread(target=self._commit, name="store-commit", daemon=True),
-            threading.Thread(target=self._answer, name="store-read", daemon=True),
+            threading.Thread(target=self._run, args=(work,), name=name, daemon=True)
+            for name, work in (
+                ("store-commit", self._commit),
+                ("store-read", functools.partial(self._work, self._reads)),
+                ("store-keep", functools.partial(self._work, self._chores)),
+            )
         ]
         for thread in self._threads:
             thread.start()
@@ -81,133 +134,286 @@ class Embedded:
 
     def make(self, frame: wire.Create, done: Answer) -> None:
         """See `Store.make`."""
-
-        def job(tables: Tables) -> Callable[[], None]:
-            refusal = tables.make(frame, self._clock())
-            return lambda: done(refusal)
-
-        self._write(job)
+        self._answer(done, self._shelf.make(frame))
 
     def append(self, key: int, expires: int, body: bytes, done: Appended) -> None:
         """See `Store.append`."""
-        size = len(body)
-        self._backlog += size
-
-        def job(tables: Tables) -> Callable[[], None]:
-            refusal, seq = tables.append(key, expires, body)
-
-            def report() -> None:
-                self._backlog -= size
-                done(refusal, seq)
-
-            return report
-
-        self._write(job)
+        answer = self._shelf.append(key, expires, body)
+        if answer[0] is None:
+            self._backlog += len(body)
+        self._answer(done, *answer)
 
     def trim(self, key: int, upto: int, done: Answer) -> None:
         """See `Store.trim`."""
-
-        def job(tables: Tables) -> Callable[[], None]:
-            refusal = tables.trim(key, upto)
-            return lambda: done(refusal)
-
-        self._write(job)
+        self._answer(done, self._shelf.trim(key, upto))
+        self._hurry()
 
     def drop(self, key: int, done: Answer) -> None:
         """See `Store.drop`."""
-
-        def job(tables: Tables) -> Callable[[], None]:
-            refusal = tables.drop(key)
-            return lambda: done(refusal)
-
-        self._write(job)
+        self._answer(done, self._shelf.drop(key))
+        self._hurry()
 
     def touch(self, key: int) -> None:
         """See `Store.touch`."""
-
-        def job(tables: Tables) -> None:
-            tables.touch(key, self._clock())
-
-        self._write(job)
-
-    def sweep(self) -> None:
-        """See `Store.sweep`. Goes on by itself, in small steps, while there is more."""
-
-        def job(tables: Tables) -> Callable[[], None] | None:
-            return self.sweep if tables.sweep(self._clock()) else None
-
-        self._write(job)
+        self._shelf.touch(key)
+        self._gather()
 
     def find(self, name: bytes, found: Callable[[Found | None], None]) -> None:
         """See `Store.find`."""
+        log = self._shelf.cached(name)
+        after = log.trimmed if log else 0
 
-        def job(views: Views) -> Callable[[], None]:
-            log = views.find(name, self._clock())
-            return lambda: found(log)
+        def look() -> None:
+            self._post(functools.partial(self._found, name, self._views.find(name, after), found))
 
-        self._reads.put(job)
+        self._reads.put(look)
 
     def read(self, key: int, since: int, done: Callable[[Records, bool], None]) -> None:
         """See `Store.read`."""
+        log, now = self._shelf.get(key), self._clock()
+        if log is None:
+            self._reads.put(functools.partial(self._post, functools.partial(done, (), False)))
+            return
+        after = max(since, log.trimmed)
+        before = log.older_end if log.older > after else 0
+        fresh: list[Place] = []
+        size, cut = 0, False
+        for place in log.fresh:
+            if place[2:4] >= self._shelf.durable or (cut := size > READ_BYTES):
+                break
+            if place[0] & LAST_SEQ > after and place[1] > now:
+                fresh.append(place)
+                size += place[4] + 16
+        self._reads.put(lambda: self._read(key, after, before, fresh, cut, now, done))
 
-        def job(views: Views) -> Callable[[], None]:
-            records, more = views.read(key, since, self._clock())
-            return lambda: done(records, more)
-
-        self._reads.put(job)
+    def sweep(self) -> None:
+        """See `Store.sweep`."""
+        self._set_idle()
+        if time.monotonic() - self._opened > CHECKPOINT_SECONDS:
+            self._checkpoint()
+        self._chores.put(self._sweep)
 
     def close(self) -> None:
-        """Commit what was gathered and end both threads; answers may no longer come."""
-        if self._gathered:
-            self._writes.put(self._gathered)
-            self._gathered = []
+        """Commit what was gathered and end all threads; answers may no longer come."""
+        if self._reports or self._shelf.parts:
+            self._writes.put(self._take())
         self._writes.put(None)
         self._reads.put(None)
+        self._chores.put(None)
         for thread in self._threads:
             thread.join(30)
+        self._segments.close()
+        self._views.close()
+        self._shelf.close()
+        self._keeper.close()
 
-    def _write(self, job: _Job) -> None:
-        self._gathered.append(job)
+    # Writing, on the owner's thread.
+
+    def _answer(self, done: Callable[..., None], *answer: Any) -> None:
+        self._reports.append((done, answer))
+        if not self._flying:
+            self._gather()
+
+    def _gather(self) -> None:
         if not self._flying:
             # At the end of this turn of the loop, so that the turn's appends go together.
             self._flying = True
             self._post(self._send)
 
     def _send(self) -> None:
-        if self._gathered:
-            batch, self._gathered = self._gathered, []
+        if self._reports or self._shelf.parts or self._due:
+            batch = self._take()
+            shelf = self._shelf
+            full = (
+                self._due
+                or shelf.offset >= self._quota.segment_bytes
+                or len(shelf.changes.used) + len(shelf.changes.next) > CHANGED_LOGS
+            )
+            if full and shelf.frozen is None and self._thawing is None:
+                batch.frozen = shelf.freeze(self._draw())
+                self._batches = 0
+                self._due = False
+                self._opened = time.monotonic()
+            elif self._due and not batch.reports and not batch.parts:
+                self._flying = False
+                return
             self._writes.put(batch)
         else:
             self._flying = False
 
-    def _committed(self, reports: list[Callable[[], None]]) -> None:
+    def _take(self) -> _Batch:
+        shelf = self._shelf
+        reports, self._reports = self._reports, []
+        if shelf.parts:
+            self._batches += 1
+        end = (shelf.segment, shelf.offset)
+        return _Batch(shelf.segment, self._batches, shelf.take(), reports, end)
+
+    def _committed(self, batch: _Batch, room: int) -> None:
+        shelf = self._shelf
+        shelf.durable = batch.end
+        shelf.room = room - shelf.gathered
+        self._backlog = max(0, shelf.gathered)
+        if batch.frozen is not None:
+            self._chores.put(functools.partial(self._keep, batch.frozen))
         self._send()
-        for report in reports:
-            report()
+        for done, answer in batch.reports:
+            done(*answer)
+
+    def _checkpoint(self) -> None:
+        """Begin another segment soon, if there is anything in this one."""
+        if self._shelf.offset or self._shelf.changes.sizes:
+            self._due = True
+            self._gather()
+
+    def _hurry(self) -> None:
+        """Something was deleted: if the disk is short, its room is wanted back now."""
+        if self._short:
+            self._checkpoint()
+
+    @property
+    def _short(self) -> bool:
+        return self._shelf.room < self._quota.segment_bytes
+
+    def _checkpointed(self) -> None:
+        self._thawing = self._shelf.thaw()
+        self._thaw()
+
+    def _thaw(self) -> None:
+        assert self._thawing is not None
+        if next(self._thawing, True):
+            self._thawing = None
+            if self._due:
+                self._gather()
+        else:
+            self._post(self._thaw)
+
+    # Asking, on the owner's thread.
+
+    def _found(
+        self,
+        name: bytes,
+        stored: tuple[int, Made, int, int, int] | None,
+        found: Callable[[Found | None], None],
+    ) -> None:
+        log = self._shelf.cached(name)
+        if log is not None:
+            key, made, coming, used = log.key, log.made, log.next, log.used
+            first = stored[4] if stored and stored[0] == key else 0
+            if not log.trimmed < first < log.older_end:
+                first = log.older_end
+        elif stored is not None and not self._shelf.is_dropped(stored[0]):
+            key, made, coming, used, first = stored
+        else:
+            found(None)
+            return
+        if used <= self._clock() - self._quota.idle_seconds * 1000:
+            found(None)
+        else:
+            found(Found(key, made.append, made.read, made.owner, first or coming, coming))
+
+    def _set_idle(self) -> None:
+        self._shelf.idle_before = self._clock() - self._quota.idle_seconds * 1000
+
+    def _drop_idle(self, keys: list[int]) -> None:
+        for key in keys:
+            log = self._shelf.get(key)
+            if log is not None and log.used <= self._shelf.idle_before:
+                self._shelf.drop(key)
+        self._gather()
+
+    # The commit thread.
 
     def _commit(self) -> None:
-        tables = self._tables
+        descriptor, current = -1, 0
         while (batch := self._writes.get()) is not None:
-            try:
-                tables.begin()
-                reports = [report for job in batch if (report := job(tables)) is not None]
-                tables.commit()
-            except Exception as error:  # noqa: BLE001 -- whatever it is: stop promising
-                self._stop(error)
-                return
-            self._post(functools.partial(self._committed, reports))
-        tables.close()
+            if batch.parts:
+                if batch.segment != current:
+                    if descriptor >= 0:
+                        self._files.close(descriptor)
+                    current = batch.segment
+                    descriptor = self._files.create(path_of(self._folder, current, False))
+                head = entries.batch(current, batch.number, batch.parts, self._seed)
+                self._files.write(descriptor, [head, *batch.parts])
+                self._files.sync(descriptor)
+                self._written += len(head) + sum(map(len, batch.parts))
+            self._post(functools.partial(self._committed, batch, self._measure()))
+        if descriptor >= 0:
+            self._files.close(descriptor)
 
-    def _answer(self) -> None:
-        views = self._views
-        while (job := self._reads.get()) is not None:
-            try:
-                report = job(views)
-            except Exception as error:  # noqa: BLE001 -- whatever it is: stop promising
-                self._stop(error)
-                return
-            self._post(report)
-        views.close()
+    def _measure(self) -> int:
+        """Bytes that may still be stored, by the quota and by the file system."""
+        disk = os.statvfs(self._folder)
+        free = disk.f_bavail * disk.f_frsize - self._quota.disk_reserve
+        used = self._found_bytes + self._written - self._removed
+        used += (self._folder / recovery.INDEX).stat().st_size
+        return min(self._quota.disk_bytes - used, free) - self._quota.segment_bytes
 
-    def _stop(self, error: Exception) -> None:
-        self._post(functools.partial(self._failed, _FAILED.format(error=error)))
+    # The reading thread.
+
+    def _read(
+        self,
+        key: int,
+        after: int,
+        before: int,
+        fresh: list[Place],
+        cut: bool,
+        now: int,
+        done: Callable[[Records, bool], None],
+    ) -> None:
+        records: list[tuple[int, bytes]] = []
+        room, more, moved = READ_BYTES, True, 0
+        while more and not records:
+            places, more = self._views.places(key, after, before, now, room)
+            if not more:
+                newest = [place for place in fresh if place[0] & LAST_SEQ > after]
+                places, more = places + newest, cut and bool(newest)
+            for place in places:
+                if records and place[4] > room:
+                    more = True
+                    break
+                seq = place[0] & LAST_SEQ
+                try:
+                    records.append((seq, self._segments.body(place)))
+                except entries.Damaged:
+                    pass  # its other homes have it
+                except FileNotFoundError:
+                    moved += 1
+                    if moved == 1:  # by compaction, since it was looked up
+                        more = True
+                        break
+                after = seq
+                room -= place[4] + 16
+        self._post(functools.partial(done, records, more))
+
+    # The keeper's thread.
+
+    def _keep(self, changes: Changes) -> None:
+        self._keeper.checkpoint(changes)
+        self._post(self._checkpointed)
+        if self._short:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        now = self._clock()
+        more = self._keeper.expire(now)
+        if idle := self._keeper.idle(now):
+            self._post(functools.partial(self._drop_idle, idle))
+        if more or self._keeper.compact(self._short):
+            self._chores.put(self._sweep)
+
+    def _gone(self, numbers: list[int], size: int) -> None:
+        self._removed += size
+        self._reads.put(functools.partial(self._segments.close, numbers))
+
+    # All threads.
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 -- whatever it is: stop promising
+            self._post(functools.partial(self._failed, _FAILED.format(error=error)))
+
+    def _work(self, jobs: queue.SimpleQueue[Callable[[], object] | None]) -> None:
+        while (job := jobs.get()) is not None:
+            job()

@@ -1,6 +1,7 @@
 """What a disk may hold after the power went, made from a recording of what was written.
 
-`Disk` is a VFS for SQLite (https://sqlite.org/vfs.html) that passes everything on and
+`Disk` is a VFS for SQLite (https://sqlite.org/vfs.html) and stands for the operating system's
+files under the relay's store; it passes everything on and
 records every write, truncation, sync, creation and deletion. `crash_states` cuts the
 recording at a point and builds what may be found then: what was synced is there, what was
 not is there, lost, or there in parts of one sector each, in any combination, each file for
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 import apsw
+
+from holdfast.store.files import OsFiles
 
 SECTOR: Final = 512
 _JOURNALS: Final = (
@@ -66,13 +69,18 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncNames:
+    """All names are on the disk as they are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """The test's own note: by now this was promised to somebody."""
 
     note: object
 
 
-Operation = Create | Write | Truncate | Sync | Delete | Mark
+Operation = Create | Write | Truncate | Sync | Delete | SyncNames | Mark
 
 
 class Disk(apsw.VFS):
@@ -108,6 +116,44 @@ class Disk(apsw.VFS):
         """Record a deletion."""
         super().xDelete(filename, syncdir)
         self.operations.append(Delete(filename, syncdir))
+
+
+class DiskFiles(OsFiles):
+    """The operating system's files under a store, recorded on the same disk."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._operations = disk.operations
+        self._open: dict[int, tuple[str, int]] = {}
+
+    def create(self, path: Path) -> int:
+        """See `Files.create`."""
+        descriptor = super().create(path)
+        self._open[descriptor] = (str(path), 0)
+        self._operations += (Create(str(path), False), SyncNames())
+        return descriptor
+
+    def write(self, descriptor: int, parts: Sequence[bytes]) -> None:
+        """See `Files.write`."""
+        super().write(descriptor, parts)
+        path, size = self._open[descriptor]
+        data = b"".join(parts)
+        self._open[descriptor] = (path, size + len(data))
+        self._operations.append(Write(path, size, data))
+
+    def sync(self, descriptor: int) -> None:
+        """See `Files.sync`."""
+        super().sync(descriptor)
+        self._operations.append(Sync(self._open[descriptor][0]))
+
+    def cut(self, path: Path, size: int) -> None:
+        """See `Files.cut`."""
+        super().cut(path, size)
+        self._operations += (Truncate(str(path), size), Sync(str(path)))
+
+    def remove(self, path: Path) -> None:
+        """See `Files.remove`."""
+        super().remove(path)
+        self._operations.append(Delete(str(path), False))
 
 
 class _File(apsw.VFSFile):
@@ -219,6 +265,8 @@ class _Model:
                     if inode.announced:
                         inode.announced = False
                         self._durable = dict(self._now)
+            case SyncNames():
+                self._durable = dict(self._now)
             case Delete(file, synced):
                 self._now.pop(file, None)
                 if synced:

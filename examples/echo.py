@@ -14,6 +14,7 @@ import re
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast.node.client import Client
@@ -23,7 +24,6 @@ from holdfast.node.schema import Call, CallChanged, ContactChanged, Message, Mes
 YEAR_HOURS = 24 * 365
 DELAY_MS = 1000
 FRAME_MS = 20
-CONFIG, PLAY = 0, 3
 HELLO = (
     "Hello! I am Echo, a program on this machine. Write anything and I answer;"
     " “help” lists what I can tell you.\n\n"
@@ -146,23 +146,19 @@ async def give_back(client: Client, message: Message) -> None:
 
 async def talk(client: Client, call: Call) -> None:
     """Pick up, and say back what is heard, `DELAY` later."""
+    from holdfast.sound.call import talk  # the codec is needed now, not before
+    from holdfast.sound.coding import FRAME_BYTES
+
     await client.node.accept_call(call.id)
-    said: deque[bytes] = deque([b""] * (DELAY_MS // FRAME_MS))
-    loop = asyncio.get_running_loop()
-    due = loop.time()
-    async with client.sound(call.id) as sound:
+    said = deque([bytes(FRAME_BYTES)] * (DELAY_MS // FRAME_MS))
+
+    def back() -> Iterator[bytes]:
         while True:
-            sound.want()
-            heard = await sound.heard()
-            while heard is not None and heard[0] == CONFIG:
-                heard = await sound.heard()
-            if heard is None:
-                return
-            said.append(heard[1:] if heard[0] == PLAY else b"")
-            if packet := said.popleft():
-                sound.say(packet)
-            due += FRAME_MS / 1000
-            await asyncio.sleep(max(0.0, due - loop.time()))
+            yield said.popleft() if said else bytes(FRAME_BYTES)
+
+    talking = asyncio.Event()
+    talking.set()
+    await talk(client, call.id, back(), said.append, talking)
 
 
 async def reply(client: Client, message: Message) -> None:

@@ -20,6 +20,7 @@ from holdfast.sound.opus import BadSound, Encoder
 from holdfast.testing.listening import align, samples, speech, stoi
 
 CONFIG = b"\0" + json.dumps({"rate": 16000, "frame": 20, "bytes": 40}).encode()
+PLAY = bytes((3, 100, 1))
 Answer = Callable[["SmallNode"], bytes | None]
 
 
@@ -86,7 +87,7 @@ def echo(node: SmallNode) -> bytes:
     """What is said comes back, in order."""
     if node.back < len(node.said):
         node.back += 1
-        return b"\3" + node.said[node.back - 1]
+        return PLAY + node.said[node.back - 1][1:]
     return b"\5"
 
 
@@ -96,7 +97,7 @@ def test_what_is_said_comes_back_whole_and_in_time() -> None:
     heard, out = asyncio.run(run(node, said, 60))
     assert node.path == "/sound?call=c-1"
     assert node.header == "Bearer s3cret"
-    assert {len(packet) for packet in node.said} == {40}
+    assert {len(packet) for packet in node.said} == {41}
     assert {len(pcm) for pcm in out} == {1920}
     # The source, and a second more; each frame written has one that was said, but the first.
     assert len(out) == heard.frames == len(node.said) + 1
@@ -132,7 +133,7 @@ def test_it_ends_when_the_time_is_over() -> None:
 def test_a_missing_frame_is_bridged_and_counted() -> None:
     encoder = Encoder()
     tone = list(wav.read(speech()[0], format="g722"))[50:80]
-    packets = [b"\3" + encoder.encode(pcm) for pcm in tone]
+    packets = [PLAY + encoder.encode(pcm) for pcm in tone]
 
     def answer(node: SmallNode) -> bytes:
         return b"\4" if node.wishes % 5 == 0 else packets[node.wishes % len(packets)]
@@ -142,12 +143,15 @@ def test_a_missing_frame_is_bridged_and_counted() -> None:
     assert {len(pcm) for pcm in out} == {1920}
 
 
-@pytest.mark.parametrize("answer", [b"\3", b"\3garbage" * 20, b"\3" + bytes((255,)) * 40, b"\x09"])
+@pytest.mark.parametrize(
+    "answer",
+    [b"\3", b"\3garbage" * 20, b"\3" + bytes((255,)) * 40, b"\x09", PLAY, b"\6dd\1", b"\6\0\0"],
+)
 def test_garbage_is_counted_and_nothing_stops(answer: bytes) -> None:
     heard, out = asyncio.run(run(SmallNode(lambda _: answer), [bytes(1920)] * 500, 0.3))
     assert len(out) == 15
     assert {len(pcm) for pcm in out} == {1920}
-    if answer == b"\3":
+    if answer in (b"\3", PLAY):
         assert heard.broken >= 10
 
 
@@ -168,11 +172,30 @@ def test_a_node_of_another_version_is_said(config: bytes) -> None:
 
 
 def test_another_coding_is_followed() -> None:
-    config = b"\0" + json.dumps({"rate": 12000, "frame": 40, "bytes": 60}).encode()
-    node = SmallNode(echo, config)
-    _, out = asyncio.run(run(node, [bytes(1920)] * 20, 0.4))
-    assert set(map(len, node.said[2:])) == {60}
-    assert set(map(len, out[2:])) == {3840}
+    coding = {"rung": 2, "rate": 12000, "frame": 60, "bytes": 90}
+    node = SmallNode(echo, b"\0" + json.dumps(coding).encode())
+    _, out = asyncio.run(run(node, [bytes(1920)] * 20, 0.6))
+    assert {(packet[0], len(packet)) for packet in node.said[2:]} == {(2, 91)}
+    assert set(map(len, out)) == {1920}
+
+
+def test_what_the_node_codes_itself_comes_and_goes_at_8_khz() -> None:
+    coding = {"rung": 5, "codec": "pcm", "rate": 8000, "frame": 40, "bytes": 640}
+    said = list(wav.read(speech()[0], format="g722"))[:200]
+
+    def answer(node: SmallNode) -> bytes:
+        if node.back < len(node.said):
+            node.back += 1
+            return bytes((6, 100, 2)) + node.said[node.back - 1][1:]
+        return b"\5"
+
+    node = SmallNode(answer, b"\0" + json.dumps(coding).encode())
+    heard, out = asyncio.run(run(node, said, 60))
+    assert {(packet[0], len(packet)) for packet in node.said} == {(5, 641)}
+    spoken, back = samples(b"".join(said)), samples(b"".join(out))
+    if not heard.late:
+        assert stoi(spoken, back) > 0.8
+    assert heard.broken == 0
 
 
 def test_no_such_call_is_said(tmp_path: Path) -> None:

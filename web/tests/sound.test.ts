@@ -2,6 +2,8 @@ import { expect, test } from "vitest";
 import { loudness } from "../src/calls/frames";
 import { Order } from "../src/calls/order";
 import { Ear, Ring } from "../src/calls/ring";
+import { Tempo } from "../src/calls/tempo";
+import { Down, Up } from "../src/calls/thin";
 
 const ramp = (from: number, length: number) => Float32Array.from({ length }, (_, i) => from + i);
 
@@ -81,6 +83,60 @@ test("a decoder that gives nothing any more is noticed, and everything asked for
   order.expect(20);
   order.decoded(20, Float32Array.of(1, 2));
   expect([...heard[17]!]).toEqual([1, 2, 0, 0]);
+});
+
+test("a packet of several frames answers for all of them", () => {
+  const heard: [number, number, number][] = [];
+  const order = new Order(4, (samples, frames, speed) => heard.push([samples.length, frames, speed]));
+  order.expect(0, 3, 115);
+  order.ready(new Float32Array(8).fill(1), 2, 100);
+  order.silence(2);
+  order.decoded(0, new Float32Array(12));
+  expect(heard).toEqual([[12, 3, 115], [8, 2, 100], [8, 2, 100]]);
+  const ear = new Ear(960);
+  expect(ear.play(new Float32Array(128))).toBe(2);
+  ear.give(new Float32Array(2880), 3);
+  expect(ear.play(new Float32Array(128))).toBe(0);
+});
+
+const voice = (length: number, pitch: number, loud = 0.3) =>
+  Float32Array.from({ length }, (_, i) => loud * Math.sin((2 * Math.PI * pitch * i) / 48_000));
+/** Steps from below to above zero: the periods of a pure tone. */
+const periods = (samples: Float32Array) =>
+  samples.reduce((sum, value, i) => sum + (i > 0 && samples[i - 1]! < 0 && value >= 0 ? 1 : 0), 0);
+
+test("faster and slower keep the pitch", () => {
+  for (const speed of [70, 115, 150]) {
+    const tempo = new Tempo();
+    const all: number[] = [];
+    for (let at = 0; at < 48_000; at += 960) {
+      all.push(...tempo.change(voice(48_000, 150).slice(at, at + 960), speed));
+    }
+    expect(all.length).toBeGreaterThan((48_000 * 100) / speed - 1500);
+    expect(all.length).toBeLessThan((48_000 * 100) / speed + 1500);
+    expect(periods(Float32Array.from(all)) / (all.length / 48_000)).toBeCloseTo(150, -1);
+  }
+});
+
+test("small changes wait until it is quiet", () => {
+  const tempo = new Tempo();
+  const loud = voice(2880, 150);
+  expect(tempo.change(loud, 110)).toBe(loud);
+  const quiet = voice(2880, 150, 0.001);
+  expect(tempo.change(quiet, 110).length).toBeLessThan(2880);
+  expect(new Tempo().change(quiet, 90).length).toBeGreaterThan(2880);
+  expect(tempo.change(new Float32Array(960), 150).length).toBeLessThan(960);
+});
+
+test("between 48 and 8 kHz a voice stays what it is", () => {
+  const [down, up] = [new Down(), new Up()];
+  const back: number[] = [];
+  const said = voice(9600, 400);
+  for (let at = 0; at < 9600; at += 960) back.push(...up.take(down.take(said.subarray(at, at + 960))));
+  const rms = (part: number[]) => Math.sqrt(part.reduce((sum, x) => sum + x * x, 0) / part.length);
+  expect(back).toHaveLength(9600);
+  expect(rms(back.slice(2000)) / rms([...said.subarray(2000)])).toBeCloseTo(1, 1);
+  expect(periods(Float32Array.from(back.slice(4800)))).toBe(40);
 });
 
 test("loudness is 0 for silence, 1 at most, and rises with the voice", () => {

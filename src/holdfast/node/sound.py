@@ -49,13 +49,13 @@ class SoundSession(Socket):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Say how to code."""
         super().on_ws_connected(transport)
-        how = {"rate": RATE, "frame": FRAME_MS, "bytes": PACKET}
+        how = {"rung": 0, "codec": "opus", "rate": RATE, "frame": FRAME_MS, "bytes": PACKET}
         self.send(CONFIG + json.dumps(how).encode())
 
     def got(self, message: bytes) -> None:
         """A packet, or a wish for some; anything else ends it."""
-        if len(message) > 1 and message[0] == MICROPHONE:
-            self._listener.microphone(message[1:])
+        if len(message) > 2 and message[0] == MICROPHONE:
+            self._listener.microphone(message[2:])
         elif len(message) == 2 and message[0] == WANTED and 0 < message[1] <= MOST_WANTED:
             for _ in range(message[1]):
                 self.send(self._next())
@@ -64,9 +64,11 @@ class SoundSession(Socket):
 
     def _next(self) -> bytes:
         pulled = self._listener.pull()
-        if isinstance(pulled, Packet):
-            return PLAY + pulled.data if pulled.data else NOTHING
-        return CONCEAL if isinstance(pulled, Conceal) else NOTHING
+        if isinstance(pulled, Packet) and pulled.data:
+            return PLAY + bytes((pulled.speed, pulled.units)) + pulled.data
+        if isinstance(pulled, Conceal):
+            return CONCEAL
+        return NOTHING + bytes((pulled.units if isinstance(pulled, Packet) else 1,))
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The interface is gone."""

@@ -1,12 +1,13 @@
 """The sound of a call without devices: one file is spoken, what is heard goes into another.
 
-A clock of this process stands in for the sound card. It ticks once a frame; the deadline of
-each tick is the last one's plus a frame, so that it never drifts. At tick k of talking
+A clock of this process stands in for the sound card. It ticks once a frame of 20 ms; the deadline
+of each tick is the last one's plus a frame, so that it never drifts. At tick k of talking
 
 - the frame of the recording for the moments [k, k+1) is written: what the node answered to the
   wish of tick k-1, or silence if it has not come, as a sound card with one frame in hand would
   have played it;
-- the source's frame spoken in [k-1, k) is sent, as a microphone gives a frame when it is over.
+- the source's frame spoken in [k-1, k) is given to the encoder, as a microphone gives a frame
+  when it is over; how many of them are a packet, the node says.
 
 So the first sample of the source is spoken, and the first one of the recording played, at
 `started`: from both recordings' times the delay from mouth to ear can be computed, framing,
@@ -23,30 +24,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-from msgspec import Struct
-
 from holdfast.node.client import Client, Sound
-from holdfast.sound.opus import RATE, SAMPLE, BadSound, Decoder, Encoder
+from holdfast.sound.coding import CONFIG, FRAME, FRAME_BYTES, Ear, Mouth
+from holdfast.sound.opus import RATE, SAMPLE
 
-CONFIG: Final = 0
-PLAY: Final = 3
-CONCEAL: Final = 4
-"""The first byte of what the node sends, see spec/node-api.md; another asks for silence."""
+PERIOD: Final = FRAME / RATE
 AHEAD: Final = 1
 """Frames asked for before they are played."""
 AFTER: Final = 1.0
 """Seconds that are still listened to when everything was said."""
 STALL: Final = 50
 """Ticks made up for in a row before anything else has its turn."""
-
-
-class Coding(Struct, frozen=True):
-    """How to code, as the node says: bit/s, milliseconds and bytes of a packet."""
-
-    rate: int
-    frame: int
-    bytes: int
 
 
 @dataclass
@@ -89,15 +77,14 @@ class Talk:
     def __init__(self, sound: Sound, source: Source, sink: Callable[[bytes], object]) -> None:
         self.heard = Heard()
         self._sound, self._source, self._sink = sound, source, sink
-        self._answers: deque[tuple[float, bytes]] = deque(maxlen=16)
+        self._answers: deque[tuple[float, bytes]] = deque(maxlen=64)
         """When each came, by the loop's clock, and what."""
         self._owed = 0
-        self._written = 0
-        """Samples."""
+        self._pcm = b""
+        """Decoded and not played."""
         self._over = False
-        self._coding: Coding | None = None
-        self._encoder = Encoder()
-        self._decoder = Decoder()
+        self._mouth = Mouth()
+        self._ear = Ear()
 
     async def run(self, talking: asyncio.Event, seconds: float = math.inf) -> Heard:
         """Until the call is over, or has talked for so long, or the source has been over for
@@ -107,8 +94,7 @@ class Talk:
         try:
             deadline, quiet, ticks = loop.time(), 0.0, 0
             while not self._over and self.heard.seconds < seconds and quiet < AFTER:
-                period = self._encoder.samples / RATE
-                deadline += period
+                deadline += PERIOD
                 ticks += 1
                 wait = deadline - loop.time()
                 if wait > 0 or ticks % STALL == 0:
@@ -117,12 +103,15 @@ class Talk:
                 if begins:
                     late = loop.time() - deadline
                     self.heard = Heard(started=time.time_ns() - int(late * 1e9))
+                    self._ear.concealed = self._ear.broken = 0
                 pcm = self._play(deadline)
                 if not self.heard.started:
                     continue
                 if not begins:
-                    self._sound.say(self._encoder.encode(self._source.take(self._encoder.samples)))
-                    quiet = quiet + period if self._source.over else 0.0
+                    packet = self._mouth.speak(self._source.take(FRAME))
+                    if packet is not None:
+                        self._sound.say(packet)
+                    quiet = quiet + PERIOD if self._source.over else 0.0
                 self._write(pcm)
             if receiving.done():
                 receiving.result()
@@ -135,53 +124,34 @@ class Talk:
         try:
             while (message := await self._sound.heard()) is not None:
                 if message[:1] == bytes((CONFIG,)):
-                    self._code(message[1:])
+                    self._mouth.code(message[1:])
                 else:
-                    self._owed -= 1
+                    self._owed = max(0, self._owed - 1)
                     self._answers.append((loop.time(), message))
         finally:
             self._over = True
 
-    def _code(self, said: bytes) -> None:
-        try:
-            coding = msgspec.json.decode(said, type=Coding)
-        except msgspec.MsgspecError:
-            raise BadSound("the node and this program are of different versions") from None
-        if coding != self._coding:
-            self._coding = coding
-            self._encoder = Encoder(coding.rate, coding.frame)
-            self._decoder = Decoder(coding.frame)
-
     def _play(self, deadline: float) -> bytes | None:
         """The frame that a sound card would begin to play now, None if it has not come; asks
-        for the next."""
+        for what it needs next."""
+        while len(self._pcm) < FRAME_BYTES and self._answers and self._answers[0][0] <= deadline:
+            self._pcm += self._ear.hear(self._answers.popleft()[1])
         pcm = None
-        if self._answers and self._answers[0][0] <= deadline:
-            pcm = self._decoded(self._answers.popleft()[1])
-        if self._owed + len(self._answers) < AHEAD:
+        if len(self._pcm) >= FRAME_BYTES:
+            pcm, self._pcm = self._pcm[:FRAME_BYTES], self._pcm[FRAME_BYTES:]
+        # What was made shorter is no whole frame: then one more is needed.
+        needed = AHEAD * FRAME_BYTES + (FRAME_BYTES if len(self._pcm) % FRAME_BYTES else 0)
+        while len(self._pcm) + (self._owed + len(self._answers)) * FRAME_BYTES < needed:
             self._owed += 1
             self._sound.want()
         return pcm
 
     def _write(self, pcm: bytes | None) -> None:
-        size = self._encoder.samples * SAMPLE
-        self._sink((pcm or b"")[:size].ljust(size, b"\0"))
-        self._written += self._encoder.samples
+        self._sink(pcm or bytes(FRAME_BYTES))
         self.heard.late += pcm is None
         self.heard.frames += 1
-        self.heard.seconds = self._written / RATE
-
-    def _decoded(self, answer: bytes) -> bytes:
-        if answer[:1] == bytes((PLAY,)):
-            try:
-                return self._decoder.decode(answer[1:])
-            except BadSound:
-                self.heard.broken += 1
-                return self._decoder.conceal()
-        if answer[:1] == bytes((CONCEAL,)):
-            self.heard.concealed += 1
-            return self._decoder.conceal()
-        return b""
+        self.heard.seconds = self.heard.frames * PERIOD
+        self.heard.concealed, self.heard.broken = self._ear.concealed, self._ear.broken
 
 
 async def talk(

@@ -18,8 +18,8 @@ SAMPLE: Final = 2
 """Bytes of one."""
 MOST: Final = 1275 * 6
 """Bytes of a packet; more is none."""
-ONE_FRAME: Final = 0xFC
-"""Of a packet's first byte: its kind, without how many frames are in it."""
+CONCEALED: Final = RATE // 50 * SAMPLE
+"""Bytes of PCM that bridge a missing frame."""
 
 
 class BadSound(Exception):
@@ -64,10 +64,9 @@ class Encoder:
 class Decoder:
     """Packets in the order of speaking; keeps what the next one builds on."""
 
-    def __init__(self, frame_ms: int = 20) -> None:
-        self._silence = bytes(RATE * frame_ms // 1000 * SAMPLE)
+    def __init__(self) -> None:
         self._last = b""
-        """A packet of one empty frame, of the kind that came last."""
+        """A packet of one empty frame of 20 ms, of the kind that came last."""
         self._codec = AudioCodecContext.create("libopus", "r")
         self._codec.sample_rate = RATE
         self._codec.layout = "mono"
@@ -77,19 +76,18 @@ class Decoder:
         if not 2 <= len(packet) <= MOST:
             raise BadSound(f"an Opus packet has 2 to {MOST} bytes, not {len(packet)}")
         pcm = self._run(packet)
-        self._last = bytes((packet[0] & ONE_FRAME,))
-        self._silence = bytes(len(pcm))
+        self._last = bytes((twenty(packet[0]),))
         return pcm
 
     def conceal(self) -> bytes:
-        """What bridges a missing packet: as long as the last one, silence before any.
+        """What bridges 20 missing milliseconds; silence before any packet.
 
         An empty frame is a lost one to libopus (RFC 6716, 3.2.1 and 4.4)."""
         pcm = b""
         with contextlib.suppress(BadSound):
-            while self._last and len(pcm) < len(self._silence):
-                pcm += self._run(self._last)
-        return (pcm + self._silence)[: len(self._silence)]
+            if self._last:
+                pcm = self._run(self._last)
+        return pcm[:CONCEALED].ljust(CONCEALED, b"\0")
 
     def _run(self, packet: bytes) -> bytes:
         try:
@@ -100,6 +98,16 @@ class Decoder:
         if not pcm:
             raise BadSound("this Opus packet holds no sound")
         return pcm
+
+
+def twenty(toc: int) -> int:
+    """The first byte of a packet of one frame of 20 ms, otherwise like this one (RFC 6716, 3.1)."""
+    config = toc >> 3
+    if config < 12:
+        config = config & ~3 | 1
+    else:
+        config |= 1 if config < 16 else 3
+    return config << 3 | toc & 4
 
 
 def audio_frame(pcm: bytes, at: int) -> av.AudioFrame:

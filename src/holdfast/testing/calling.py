@@ -19,7 +19,7 @@ from typing import Final
 
 from holdfast.core.call import machine
 from holdfast.core.call.frames import FRAME_MS
-from holdfast.core.call.jitter import Packet
+from holdfast.core.call.jitter import GENTLE, PLAIN, Packet
 from holdfast.core.call.machine import Command, Machine
 
 SIGNAL_MS: Final = 20
@@ -111,14 +111,21 @@ class Side:
     def _listen(self, at: float) -> None:
         if self.over:
             return
+        took = self.frame_ms
         if self.machine.state == "talking":
             self.pulled += 1
             played = self.machine.pull()
+            if isinstance(played, Packet):
+                took *= played.units * 100 / self._speed(played.speed)
             if isinstance(played, Packet) and played.data:
                 self.heard.append((self._world.now, int.from_bytes(played.data[:4], "big")))
             else:
                 self.silent += 1
-        self._world.at(at + self.frame_ms, lambda: self._listen(at + self.frame_ms))
+        self._world.at(at + took, lambda: self._listen(at + took))
+
+    def _speed(self, asked: int) -> int:
+        """How fast it is played: a little faster or slower only while it is quiet."""
+        return asked if abs(asked - PLAIN) > GENTLE or self._world.quiet else PLAIN
 
 
 class CallWorld:
@@ -139,6 +146,8 @@ class CallWorld:
         self.jitter = jitter
         self.loss = loss
         self.cut = False
+        self.quiet = False
+        """Nobody speaks now: what is played may be played faster or slower unheard."""
         self.stall: Side | None = None
         """Whose sound card gives nothing now."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []

@@ -1,6 +1,6 @@
 // The loudspeaker, in the audio thread: asks the codec's worker for frames as it runs low.
 
-import { FRAME } from "./frames";
+import { FRAME, type Given } from "./frames";
 import { Ear } from "./ring";
 
 class Speaker extends AudioWorkletProcessor {
@@ -12,7 +12,7 @@ class Speaker extends AudioWorkletProcessor {
     super();
     this.port.onmessage = ({ data }) => {
       this.from = data as MessagePort;
-      this.from.onmessage = (event) => this.ear.give(event.data as Float32Array);
+      this.from.onmessage = ({ data }: MessageEvent<Given>) => this.ear.give(data.samples, data.frames);
     };
   }
 

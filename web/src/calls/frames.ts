@@ -5,6 +5,9 @@ export const RATE = 48_000;
 /** Samples of one frame: 20 ms. */
 export const FRAME = 960;
 
+/** From the worker to the ear: `samples` answer for so many frames. */
+export type Given = { samples: Float32Array; frames: number };
+
 /** First bytes of the messages at /sound. */
 export const HOW = 0;
 export const SPOKEN = 1;
@@ -12,6 +15,7 @@ export const WANTED = 2;
 export const PACKET = 3;
 export const MISSING = 4;
 export const SILENCE = 5;
+export const RAW = 6;
 
 /** The node closed the connection on purpose: another page has the sound, or the call is over. */
 export const TAKEN = 1000;

@@ -35,25 +35,25 @@ export class Ring {
   }
 }
 
-const LEAST = 1680;
+const LEAST = 1920;
 const MOST = 3600;
 const STEP = 240;
 
 /** The listener's end: asks early enough, waits longer where that was too late. */
 export class Ear {
-  /** Samples wanted ahead: 35 ms, more after every underrun. */
+  /** Samples wanted ahead: 40 ms, more after every underrun. */
   ahead = LEAST;
   underruns = 0;
-  private readonly ring = new Ring(9600);
+  private readonly ring = new Ring(19_200);
   private asked = 0;
   private playing = false;
   private dry = false;
 
   constructor(private readonly frame: number) {}
 
-  /** A frame that was asked for. */
-  give(samples: Float32Array): void {
-    this.asked = Math.max(0, this.asked - 1);
+  /** What was asked for: samples that answer for so many frames, however many they are. */
+  give(samples: Float32Array, frames = 1): void {
+    this.asked = Math.max(0, this.asked - frames);
     this.ring.push(samples);
     if (this.ring.length >= this.ahead) this.playing = true;
   }

@@ -2,13 +2,16 @@
 // is busy with something else costs the call nothing.
 
 import {
-  FRAME, HOW, loudness, MISSING, PACKET, RATE, SILENCE, SPOKEN, TAKEN, WANTED,
-  type FromWorker, type ToWorker,
+  FRAME, HOW, loudness, MISSING, PACKET, RATE, RAW, SILENCE, SPOKEN, TAKEN, WANTED,
+  type FromWorker, type Given, type ToWorker,
 } from "./frames";
 import { Order } from "./order";
+import { Tempo } from "./tempo";
+import { Down, Up } from "./thin";
 
-/** What the node says of how to code: bit/s, ms and bytes of a packet. */
-type How = { rate: number; frame: number; bytes: number };
+/** What the node says of how to code: bit/s (or samples a second, where it codes itself), ms and
+    bytes of a packet. The rung goes before each packet. */
+type How = { rung: number; codec: "opus" | "pcm"; rate: number; frame: number; bytes: number };
 /** The encoder's options that TypeScript's library does not know yet. */
 type Opus = OpusEncoderConfig & { application: "voip"; signal: "voice" };
 
@@ -16,15 +19,19 @@ type Opus = OpusEncoderConfig & { application: "voip"; signal: "voice" };
 const UNREAD = 8000;
 /** The head of an Opus packet of 20 ms without anything in it. */
 const QUIET = new Uint8Array([0x48]);
-/** Of the first byte: the kind of packet, without how many frames are in it (RFC 6716, 3.1). */
-const ONE_FRAME = 0xfc;
 const AGAIN = 300;
 const TELL = 66;
 
 class Sound {
   private url = "";
   private socket: WebSocket | null = null;
+  private how: How | null = null;
+  private coming: How | null = null;
   private encoder: AudioEncoder | null = null;
+  /** Frames of the packet that is being made. */
+  private fed: Float32Array[] = [];
+  private readonly down = new Down();
+  private readonly up = new Up();
   private decoder: AudioDecoder | null = null;
   private spoken = 0;
   private heard = 0;
@@ -32,7 +39,8 @@ class Sound {
   private owed = 0;
   private mine = 0;
   private theirs = 0;
-  private readonly order = new Order(FRAME, (frame) => this.play(frame));
+  private readonly order = new Order(FRAME, (samples, frames, speed) => this.play(samples, frames, speed));
+  private readonly tempo = new Tempo();
 
   constructor(mic: MessagePort, private readonly ear: MessagePort) {
     mic.onmessage = ({ data }) => this.speak(data as Float32Array);
@@ -52,7 +60,7 @@ class Sound {
     socket.onclose = ({ code }) => {
       if (this.socket !== socket) return;
       this.socket = null;
-      this.encoder = shut(this.encoder);
+      this.code(null);
       for (; this.owed > 0; this.owed--) this.order.silence();
       tell({ link: code === TAKEN ? "taken" : "down" });
       if (code === TAKEN) this.url = "";
@@ -71,21 +79,31 @@ class Sound {
     const body = message.subarray(1);
     switch (message[0]) {
       case HOW:
-        this.code(JSON.parse(new TextDecoder().decode(body)) as How);
+        this.coming = JSON.parse(new TextDecoder().decode(body)) as How;
+        if (!this.fed.length) this.code(this.coming);
         this.decoder ??= this.newDecoder();
         tell({ link: "up" });
         return;
-      case PACKET:
-        if (body.length) this.toc = body[0]! & ONE_FRAME;
-        this.decode(body.length ? body : new Uint8Array([this.toc]));
+      case PACKET: {
+        if (body.length < 3) return;
+        const [speed, frames, packet] = [body[0]!, Math.max(1, body[1]!), body.subarray(2)];
+        this.toc = one(packet[0]!);
+        this.decode(packet, frames, speed);
         break;
-      // A packet of the last one's first byte alone is what a decoder conceals for as long as
-      // that one was; before there was any, there is nothing to go on from.
+      }
+      // A packet of a first byte alone is what a decoder conceals for as long as that byte says;
+      // before there was any, there is nothing to go on from.
       case MISSING:
-        if (this.heard) this.decode(new Uint8Array([this.toc]));
+        if (this.heard) this.decode(new Uint8Array([this.toc]), 1, 100);
         else this.order.silence();
         break;
-      case SILENCE: this.order.silence(); break;
+      case RAW: {
+        if (body.length < 4) return;
+        const thin = new Int16Array(body.slice(2, body.length & ~1).buffer);
+        this.order.ready(this.up.take(thin), Math.max(1, body[1]!), body[0]!);
+        break;
+      }
+      case SILENCE: this.order.silence(body[0] || 1); break;
       default: return;
     }
     this.owed = Math.max(0, this.owed - 1);
@@ -93,19 +111,28 @@ class Sound {
 
   // From the microphone.
 
-  private code(how: How): void {
+  /** From the next packet on. What is being coded still leaves. */
+  private code(how: How | null): void {
+    const last = this.encoder;
+    this.how = how;
+    this.coming = null;
+    this.fed = [];
+    this.encoder = how?.codec === "opus" ? this.newEncoder(how) : null;
+    if (last?.state === "configured") {
+      last.flush().catch(() => undefined).finally(() => shut(last));
+    }
+  }
+
+  private newEncoder(how: How): AudioEncoder {
     const opus: Opus = {
       application: "voip", signal: "voice", format: "opus",
       frameDuration: how.frame * 1000, complexity: 10, usedtx: false, useinbandfec: false,
     };
-    this.encoder = shut(this.encoder);
     const encoder = new AudioEncoder({
       output: (chunk) => {
-        if ((this.socket?.bufferedAmount ?? 0) > UNREAD) return;
-        const message = new Uint8Array(1 + chunk.byteLength);
-        message[0] = SPOKEN;
-        chunk.copyTo(message.subarray(1));
-        this.send(message);
+        const packet = new Uint8Array(chunk.byteLength);
+        chunk.copyTo(packet);
+        this.say(how, packet);
       },
       error: () => {
         if (this.encoder === encoder) this.code(how);
@@ -115,18 +142,43 @@ class Sound {
       codec: "opus", sampleRate: RATE, numberOfChannels: 1,
       bitrate: how.rate, bitrateMode: "constant", opus,
     });
-    this.encoder = encoder;
+    return encoder;
   }
 
   private speak(samples: Float32Array): void {
     this.mine = Math.max(this.mine, loudness(samples));
-    if (!this.encoder || this.encoder.state !== "configured") return;
-    const data = new AudioData({
-      format: "f32-planar", sampleRate: RATE, numberOfFrames: samples.length, numberOfChannels: 1,
-      timestamp: (this.spoken++ * FRAME * 1e6) / RATE, data: samples as Float32Array<ArrayBuffer>,
-    });
-    this.encoder.encode(data);
-    data.close();
+    if (!this.how) return;
+    if (this.encoder?.state === "configured") {
+      const data = new AudioData({
+        format: "f32-planar", sampleRate: RATE, numberOfFrames: samples.length, numberOfChannels: 1,
+        timestamp: (this.spoken++ * FRAME * 1e6) / RATE, data: samples as Float32Array<ArrayBuffer>,
+      });
+      this.encoder.encode(data);
+      data.close();
+    }
+    this.fed.push(samples);
+    if (this.fed.length * FRAME < (this.how.frame * RATE) / 1000) return;
+    if (this.how.codec === "pcm") {
+      const thin = this.fed.map((frame) => this.down.take(frame));
+      const packet = new Uint8Array(this.how.bytes);
+      let at = 0;
+      for (const part of thin) {
+        packet.set(new Uint8Array(part.buffer).subarray(0, packet.length - at), at);
+        at = Math.min(packet.length, at + part.byteLength);
+      }
+      this.say(this.how, packet);
+    }
+    this.fed = [];
+    if (this.coming) this.code(this.coming);
+  }
+
+  private say(how: How, packet: Uint8Array): void {
+    if ((this.socket?.bufferedAmount ?? 0) > UNREAD) return;
+    const message = new Uint8Array(2 + packet.length);
+    message[0] = SPOKEN;
+    message[1] = how.rung;
+    message.set(packet, 2);
+    this.send(message);
   }
 
   // To the loudspeaker.
@@ -140,10 +192,11 @@ class Sound {
     this.send(new Uint8Array([WANTED, count]));
   }
 
-  private decode(packet: Uint8Array): void {
+  private decode(packet: Uint8Array, frames: number, speed: number): void {
     this.decoder ??= this.newDecoder();
-    const frame = this.heard++;
-    this.order.expect(frame);
+    const frame = this.heard;
+    this.heard += frames;
+    this.order.expect(frame, frames, speed);
     try {
       this.decoder.decode(new EncodedAudioChunk({
         type: "key", timestamp: this.stamp(frame), data: packet as Uint8Array<ArrayBuffer>,
@@ -184,15 +237,24 @@ class Sound {
     this.order.giveUp();
   }
 
-  private play(frame: Float32Array): void {
-    this.theirs = Math.max(this.theirs, loudness(frame));
-    this.ear.postMessage(frame, [frame.buffer]);
+  private play(decoded: Float32Array, frames: number, speed: number): void {
+    this.theirs = Math.max(this.theirs, loudness(decoded));
+    const samples = this.tempo.change(decoded, speed);
+    const given: Given = { samples, frames };
+    this.ear.postMessage(given, [samples.buffer]);
   }
 
   private send(message: Uint8Array): void {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
     this.socket.send(message as Uint8Array<ArrayBuffer>);
   }
+}
+
+/** Of a packet's first byte, one that says the same and 20 ms (RFC 6716, 3.1). */
+function one(toc: number): number {
+  const config = toc >> 3;
+  const twenty = config < 12 ? (config & ~3) | 1 : config < 16 ? config | 1 : config | 3;
+  return (twenty << 3) | (toc & 4);
 }
 
 /** Let a codec go; one that failed is closed already. */

@@ -1,11 +1,11 @@
 """The jitter buffer: what the listener's sound card is given each time it asks.
 
-The sound card is the clock. A frame that comes later than it is needed makes the buffer one
-frame deeper, at the price of one concealed frame; when for a while more than one has been waiting
-behind every frame, one is left out, sooner the more there are. So the depth is what the network of
-the last seconds asks for, and two sound cards of unequal speed never drift apart. To leave a frame
-out can be heard, so one frame always waits in hand: what it costs is 20 ms, what it saves is the
-next late one.
+The sound card is the clock. Sound is counted in units of 20 ms and packets hold one or more. In the
+first second the depth is found, by force, since nobody has said anything yet. From then on it
+changes where it is not heard: a packet that is played may be played a little faster or slower,
+wherever what it holds is quiet. One that comes late for the first time in a while is left out, as
+its time was bridged already, so that what follows keeps its place. After a gap everything that was
+said in it is played, faster than it was said, until nothing waits any more.
 """
 
 from __future__ import annotations
@@ -14,143 +14,231 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-DEEP: Final = 250
-"""Frames waiting beyond the one in hand, added up over time, before one is left out: one too many
-for five seconds, or five for one."""
-MOST_DEEP: Final = 1_500
-"""After frames came late the wait is longer, up to this."""
+UNIT_MS: Final = 20
+MOST: Final = 600
+"""Units that wait at most, 12 seconds; older ones are left out."""
 CONCEALED: Final = 5
-"""Frames concealed in a row; what is missing longer is silence."""
+"""Units concealed in a row; what is missing longer is silence."""
 START: Final = 2
-"""Frames that are there when playing begins."""
-SETTLING: Final = 100
-"""Frames after a silence in which nothing old may pile up."""
-SETTLING_DEPTH: Final = 3
+"""Units that are there when playing begins."""
+SETTLING: Final = 50
+"""Units at the beginning in which the depth is found."""
+SETTLED: Final = 10
+CALM: Final = 200
+"""Units in which too much must have waited all the time before it is played faster."""
+MOST_CALM: Final = 1_500
+"""After some came late it takes longer, up to this."""
+SHORTLY: Final = 25
+HURRY: Final = 10
+"""Units beyond what is wanted from which on it is played faster whatever it holds."""
+FORGIVEN: Final = 2
+"""Units that may come late, so far apart that it does not happen again in `REMEMBERED`, before
+the buffer becomes deeper."""
 REMEMBERED: Final = 250
-"""Frames over which losses are counted."""
+"""Units over which losses are counted."""
+PLAIN: Final = 100
+"""Speed, in percent."""
+GENTLE: Final = 10
+"""So much more or less is for what is quiet alone."""
+QUIET_FASTER: Final = PLAIN + GENTLE
+QUIET_SLOWER: Final = PLAIN - GENTLE
+FAST: Final = 115
+FASTEST: Final = 150
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """Play this."""
+    """Play this, of so many units; `kind` is how it was coded, `speed` how fast, in percent: within
+    `GENTLE` of 100 only where it is quiet, beyond it all."""
 
     data: bytes
+    units: int = 1
+    kind: int = 0
+    speed: int = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
 class Conceal:
-    """A frame is missing: the decoder bridges it."""
+    """A unit is missing: the decoder bridges it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """Nothing to play: silence."""
+    """Nothing to play: silence, for a unit."""
 
 
 Pulled = Packet | Conceal | Nothing
 
 
 class Jitter:
-    """Frames of `frame_ms`; at most `most` wait, older ones are left out."""
+    """Packets by the unit at which they begin."""
 
-    def __init__(self, frame_ms: int = 20, most: int = 15) -> None:
-        self._frame_ms = frame_ms
-        self._most = most
-        self._frames: dict[int, bytes] = {}
+    def __init__(self) -> None:
+        self.floor = 0
+        """Units that are to wait behind what is played, because copies come so late."""
+        self._packets: dict[int, Packet] = {}
+        self._end = 0
+        """Behind the last unit that came."""
         self._next: int | None = None
-        """The frame to play next, once one has come."""
-        self._missed = 0
-        """Frames concealed in a row while nothing was there."""
-        self._settling = 0
-        self._deep = 0
-        """Frames too many, added up since there were last none."""
-        self._deep_needed = DEEP
+        """The unit to play next, once one has come."""
+        self._held = 0
+        """Units bridged in a row while nothing was there."""
+        self._bridged = 0
+        """Units of a hole that were bridged in a row."""
+        self._late_at = -REMEMBERED
+        self._played = 0
+        """Units, in all."""
+        self._waiting: deque[tuple[int, int]] = deque()
+        """How many units waited behind the packets that were played lately, (when, units): those
+        alone that no later one is below, so that both rise."""
+        self._known_since = 0
+        self._calm = CALM
         self._recent: deque[bool] = deque(maxlen=REMEMBERED)
         self._depth = 0.0
         self.late = 0
-        """Frames that came after their time, or twice."""
+        """Packets that came after their time, or twice."""
+        self.left_out = 0
+        """Units that came and were never played, because too many waited."""
 
     @property
     def depth_ms(self) -> int:
-        """How long a frame waits here, lately."""
-        return int(self._depth * self._frame_ms) + self._frame_ms // 2
+        """How long what comes waits here, lately."""
+        return int(self._depth * UNIT_MS) + UNIT_MS // 2
+
+    @property
+    def waiting_ms(self) -> int:
+        """How much waits now."""
+        return 0 if self._next is None else max(0, self._end - self._next) * UNIT_MS
 
     @property
     def lost(self) -> int:
-        """Of a hundred frames asked for lately, how many were missing."""
+        """Of a hundred units asked for lately, how many were missing."""
         return 100 * sum(self._recent) // len(self._recent) if self._recent else 0
 
-    def put(self, at: int, packet: bytes) -> None:
-        """A frame came; `at` is its place in the order."""
-        if at in self._frames or (self._next is not None and at < self._next):
-            self.late += 1
-            return
-        self._frames[at] = packet
-        self._keep(SETTLING_DEPTH if self._settling else self._most)
+    @property
+    def _settling(self) -> bool:
+        return self._played < SETTLING
 
-    def _keep(self, most: int) -> None:
-        """Leave out the oldest beyond `most`."""
-        newest = max(self._frames)
-        if self._next is not None and newest - self._next < most:
-            return
-        first = newest - most + 1
-        for at in [at for at in self._frames if at < first]:
-            del self._frames[at]
-        if self._next is not None:
-            self._next = min(self._frames)
+    def put(self, at: int, data: bytes, units: int = 1, kind: int = 0) -> bool:
+        """A packet came that begins at unit `at`; whether it will be played."""
+        if at in self._packets or (self._next is not None and at < self._next):
+            self.late += 1
+            return False
+        self._packets[at] = Packet(data, units, kind)
+        self._end = max(self._end, at + units)
+        if self._end - (min(self._packets) if self._next is None else self._next) > MOST:
+            self._skip_to(self._end - MOST)
+        return at in self._packets
 
     def pull(self) -> Pulled:
         """What to play now."""
-        if (self._next is None or self._missed >= CONCEALED) and not self._begin():
-            if self._next is not None:
-                self._recent.append(True)
+        if self._next is None and not self._begin():
             return Nothing()
         assert self._next is not None
-        self._settling = max(0, self._settling - 1)
-        while self._missed and self._frames and self._next not in self._frames:
-            # It was concealed already while nothing was there.
-            self._next += 1
-            self._missed -= 1
-        found = self._frames.pop(self._next, None)
-        if found is None and not self._frames:
+        if not self._packets:
             return self._starve()
-        self._missed = 0
-        self._next += 1
-        self._recent.append(found is None)
-        self._depth += (len(self._frames) - self._depth) / 16
-        self._shrink()
-        return Conceal() if found is None else Packet(found)
+        self._resume()
+        found = self._packets.pop(self._next, None)
+        if found is None:
+            return self._bridge()
+        self._bridged = 0
+        self._next += found.units
+        self._recent.extend([False] * found.units)
+        return self._paced(found)
 
     def _begin(self) -> bool:
-        """Begin, or begin again after a silence, with what is said now, as soon as a second
-        frame shows that more are coming: so the first uneven ones are not heard."""
-        if len(self._frames) < START:
+        """Begin with what is said now, as soon as enough shows that more is coming."""
+        if not self._packets:
             return False
-        self._next = sorted(self._frames)[-START]
-        self._forget_before(self._next)
-        self._settling, self._missed = SETTLING, 0
+        last = max(self._packets)
+        if self._end - min(self._packets) < START and self._packets[last].units < START:
+            return False
+        self._next = self._end - START
+        if self._next not in self._packets:
+            self._next = last
+        self._skip_to(self._next)
         return True
 
     def _starve(self) -> Pulled:
-        """Nothing is there: wait for it, and be deeper from then on."""
-        self._missed += 1
-        self._deep = 0
+        """Nothing is there: wait for it."""
+        self._held += 1
+        self._played += 1
         self._recent.append(True)
-        self._deep_needed = min(MOST_DEEP, self._deep_needed * 2)
+        self._forget()
+        return Conceal() if self._held <= CONCEALED else Nothing()
+
+    def _resume(self) -> None:
+        """After waiting: what was bridged is left out if that was short and has not happened for
+        a while; otherwise it is played, and everything from then on later."""
+        assert self._next is not None
+        if not self._held:
+            return
+        seldom = self._played - self._late_at > REMEMBERED and not self._settling
+        if self._held <= FORGIVEN and seldom:
+            self._skip_to(self._next + self._held)
+        else:
+            self._skip_to(min(self._next + self._held, *self._packets))
+            self._calm = min(MOST_CALM, self._calm * 2)
+        self._late_at = self._played
+        self._held = 0
+
+    def _bridge(self) -> Pulled:
+        """A hole. It passes, unless waiting for a copy makes the buffer as deep as it should be;
+        nobody waits for the end of a large one."""
+        assert self._next is not None
+        self._played += 1
+        self._recent.append(True)
+        self._bridged += 1
+        if self._bridged > CONCEALED + self.floor:
+            self._next = min(self._packets)
+        elif self._end - self._next > self.floor:
+            self._next += 1
         return Conceal()
 
-    def _shrink(self) -> None:
-        """Leave a frame out if too many wait for long."""
+    def _paced(self, found: Packet) -> Packet:
+        """The packet at the speed that makes the depth what it should be."""
         assert self._next is not None
-        self._deep = self._deep + len(self._frames) - 1 if len(self._frames) > 1 else 0
-        if self._deep < (DEEP // 25 if self._settling else self._deep_needed):
-            return
-        if not self._settling:
-            self._deep_needed = max(DEEP, self._deep_needed * 3 // 4)
-        self._deep = 0
-        self._frames.pop(self._next, None)
-        self._next += 1
+        self._played += found.units
+        ahead = self._end - self._next
+        self._depth += (ahead - self._depth) / 16
+        while self._waiting and self._waiting[-1][1] >= ahead:
+            self._waiting.pop()
+        self._waiting.append((self._played, ahead))
+        while self._waiting[0][0] <= self._played - MOST_CALM:
+            self._waiting.popleft()
+        wanted = self.floor + 1
+        speed = PLAIN
+        if self._settling:
+            if self._least(SETTLED) > wanted:
+                self._skip_to(self._next + self._least(SETTLED) - wanted)
+                self._forget()
+        elif self._least(SHORTLY) > wanted + HURRY:
+            speed = min(FASTEST, FAST + (ahead - wanted - HURRY) // 4)
+        elif self._least(self._calm) > wanted:
+            speed = QUIET_FASTER
+            self._calm = max(CALM, self._calm - found.units)
+        elif ahead < self.floor:
+            speed = QUIET_SLOWER
+        return found if speed == PLAIN else Packet(found.data, found.units, found.kind, speed)
 
-    def _forget_before(self, first: int) -> None:
-        for at in [at for at in self._frames if at < first]:
-            del self._frames[at]
+    def _least(self, units: int) -> int:
+        """The fewest that waited in the last so many units; 0 if they are not all known."""
+        since = self._played - units
+        if self._known_since > since:
+            return 0
+        return next(ahead for at, ahead in self._waiting if at > since)
+
+    def _forget(self) -> None:
+        """What waited says nothing any more."""
+        self._waiting.clear()
+        self._known_since = self._played
+
+    def _skip_to(self, first: int) -> None:
+        """Play from there on; what reaches beyond it is played whole."""
+        for at, packet in list(self._packets.items()):
+            if at + packet.units <= first:
+                self.left_out += self._packets.pop(at).units
+            elif at < first:
+                first = at
+        if self._next is not None:
+            self._next = first

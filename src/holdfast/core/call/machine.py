@@ -85,7 +85,7 @@ class Machine:
         self._due = 0
         self._sent: OrderedDict[int, int] = OrderedDict()
         self._count = 0
-        self._jitter = Jitter(FRAME_MS)
+        self._jitter = Jitter()
         self._seen: int | None = None
         self._seen_at = 0
         self._round = 0.0

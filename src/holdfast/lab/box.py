@@ -4,9 +4,9 @@
         ...                        # programs use socks5h://127.0.0.1:PORT, see `box.url`
         box.rules = [Dark()]
 
-It sees connections as streams, not packets, and needs no rights; what depends on packets or on
-UDP cannot be played in it. It reaches the places it was given and nothing else: whatever a program
-asks for, nothing leaves this machine. Source: RFC 1928.
+It sees streams and datagrams, not packets, and needs no rights; what depends on packets cannot be
+played in it. It reaches the places it was given and nothing else, the same for TCP and UDP:
+whatever a program asks for, nothing leaves this machine. Source: RFC 1928.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from holdfast.lab import hello
-from holdfast.lab.rules import SEGMENT, Act, Flow, Rule
+from holdfast.lab.associate import Association
+from holdfast.lab.rules import SEGMENT, Act, Flow, Rule, hardest
 
 READ: Final = 16 * 1024
 HELLO_SECONDS: Final = 0.25
@@ -33,6 +34,7 @@ UNDER_WAY: Final = 64
 Place = tuple[str, int]
 
 _NOT_FOUND, _REFUSED, _DONE = 4, 5, 0
+_CONNECT, _ASSOCIATE = 1, 3
 
 
 class Box:
@@ -86,22 +88,51 @@ class Box:
             with contextlib.suppress(
                 ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ValueError
             ):
-                place = await _asked(reader, writer)
-                await self._serve(place, reader, writer)
+                command, place = await _asked(reader, writer)
+                if command == _CONNECT:
+                    await self._serve(place, reader, writer)
+                else:
+                    await self._associate(reader, writer)
         finally:
             self._running.pop(task, None)
             writer.transport.abort()
+
+    async def _associate(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Datagrams, until the program closes this connection."""
+        made = Association(self._real, lambda: self.rules, self._turn, self.flows.append)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: made, ("127.0.0.1", 0))
+        try:
+            host, port = transport.get_extra_info("sockname")
+            writer.write(bytes((5, _DONE, 0, 1)) + socket.inet_aton(host) + struct.pack(">H", port))
+            await writer.drain()
+            while await reader.read(READ):
+                pass
+        finally:
+            made.close()
+
+    def _real(self, host: str, port: int) -> Place | None:
+        """Where a place is, for those on this network; None: nowhere."""
+        diverted = next((to for rule in self.rules if (to := rule.diverts(host))), host)
+        if not all(rule.resolves(host) for rule in self.rules):
+            return None
+        return self.places.get((diverted, port))
 
     async def _serve(
         self, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         flow = Flow(*place, time.monotonic())
         self.flows.append(flow)
+        await asyncio.sleep(max((rule.lookup(flow.host) for rule in self.rules), default=0))
+        real = self._real(*place)
         if not all(rule.resolves(flow.host) for rule in self.rules):
             await _answer(writer, _NOT_FOUND)
             return
-        await self._hold(max((r.opens(flow, flow.opened) for r in self.rules), default=Act.PASS))
-        real = self.places.get(place)
+        act = hardest(rule.opens(flow, time.monotonic()) for rule in self.rules)
+        if act is Act.RESET:
+            await _answer(writer, _REFUSED)
+            return
+        await self._hold(act)
         try:
             if real is None:
                 raise ConnectionRefusedError
@@ -117,7 +148,7 @@ class Box:
             await _answer(writer, _DONE)
             first = await _first(reader, flow)
             now = time.monotonic()
-            await self._hold(max((r.begins(flow, now) for r in self.rules), default=Act.PASS))
+            await self._hold(hardest(rule.begins(flow, now) for rule in self.rules))
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pump(flow, reader, far_writer, first))
                 both.create_task(self._pump(flow, far_reader, writer, None))
@@ -182,7 +213,7 @@ class Box:
             else:
                 flow.received += len(piece)
             now = time.monotonic()
-            act = max((rule.passes(flow, len(piece), now) for rule in self.rules), default=Act.PASS)
+            act = hardest(rule.passes(flow, len(piece), now) for rule in self.rules)
             await self._hold(act)
             # A slow line takes the pieces of all connections in turn, and keeps none.
             await asyncio.sleep(self._turn(flow, len(piece), now) - now)
@@ -217,22 +248,23 @@ class _Ended(Exception):
     """The far side has closed the connection."""
 
 
-async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Place:
-    """The SOCKS5 greeting and request. Raises ValueError for anything else."""
+async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, Place]:
+    """The SOCKS5 greeting and request: what is wanted, and where. Raises ValueError for anything
+    else."""
     version, methods = await reader.readexactly(2)
     await reader.readexactly(methods)
     if version != 5:
         raise ValueError
     writer.write(b"\x05\x00")
     version, command, _, kind = await reader.readexactly(4)
-    if (version, command) != (5, 1) or kind not in (1, 3, 4):
+    if version != 5 or command not in (_CONNECT, _ASSOCIATE) or kind not in (1, 3, 4):
         raise ValueError
     if kind == 3:
         host = (await reader.readexactly((await reader.readexactly(1))[0])).decode("ascii")
     else:
         host = str(ipaddress.ip_address(await reader.readexactly(4 if kind == 1 else 16)))
     (port,) = struct.unpack(">H", await reader.readexactly(2))
-    return host.lower(), port
+    return command, (host.lower(), port)
 
 
 async def _answer(writer: asyncio.StreamWriter, code: int) -> None:

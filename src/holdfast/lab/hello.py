@@ -1,7 +1,8 @@
-"""What a censor reads in the first bytes of a connection: the TLS ClientHello and its fingerprint.
+"""What a censor reads in the first bytes of a connection: the TLS ClientHello and its fingerprint,
+and those of DTLS.
 
-Sources: RFC 8446 section 4.1.2, RFC 6066 section 3, RFC 8701 (GREASE), and FoxIO's description
-of JA4 (`t13d1516h2_8daaf6152771_e5627efa2ab1`).
+Sources: RFC 8446 section 4.1.2, RFC 6066 section 3, RFC 8701 (GREASE), RFC 6347 sections 4.1 and
+4.2.2, and FoxIO's description of JA4 (`t13d1516h2_8daaf6152771_e5627efa2ab1`).
 """
 
 from __future__ import annotations
@@ -166,3 +167,39 @@ def _alpn(content: _Reader | None) -> tuple[bytes, ...]:
 
 def _list(content: _Reader | None, length: int) -> tuple[int, ...]:
     return () if content is None else content.vector(length).numbers()
+
+
+def dtls(datagram: bytes) -> str:
+    """The fingerprint of the ClientHello or ServerHello in it: its side, version, ciphers, and the
+    order of its extensions, of which libraries have habits. Raises `NotHello`."""
+    record = _Reader(datagram)
+    if record.number(1) != 22 or record.number(1) != 0xFE:
+        raise NotHello("not a DTLS handshake")
+    record.take(9)
+    message = record.vector(2)
+    side = message.number(1)
+    if side not in (1, 2):
+        raise NotHello("not a hello")
+    message.take(3 + 2)
+    if message.number(3):
+        raise NotHello("not the first piece of it")
+    body = message.vector(3)
+    version = body.number(2)
+    body.take(32)
+    body.vector(1)
+    if side == 1:
+        body.vector(1)  # the cookie
+        ciphers = body.vector(2).numbers()
+        body.vector(1)
+    else:
+        ciphers = (body.number(2),)
+        body.take(1)
+    kinds = []
+    rest = body.vector(2) if body.data else _Reader(b"")
+    while rest.data:
+        kind = rest.number(2)
+        rest.vector(2)
+        if not _is_grease(kind):
+            kinds.append(kind)
+    listed = ["-".join(f"{one:04x}" for one in some) for some in (ciphers, kinds)]
+    return f"{'c' if side == 1 else 's'}{version:04x}_{_hash(listed[0])}_{_hash(listed[1])}"

@@ -30,7 +30,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from holdfast.lab.middle import Link, Middle
+from holdfast.lab.names import Names
 from holdfast.lab.packet_rules import PacketRule
+from holdfast.lab.rules import Rule
 
 START_SECONDS: Final = 30
 END_SECONDS: Final = 10
@@ -164,8 +166,8 @@ class Host:
 
 
 class Lab:
-    """Hosts and the box between them. `resolver` is the address of the server for names, whose
-    host answers with the names of all (see `names`); "": names are not resolved."""
+    """Hosts and the box between them. `resolver` is the IPv4 address of one of them, where `names`
+    answers for the names of all; "": names are not resolved."""
 
     def __init__(
         self, places: Sequence[Place], resolver: str = "", capture: Path | None = None
@@ -186,12 +188,12 @@ class Lab:
         return list(self._hosts.values())
 
     @property
-    def rules(self) -> Sequence[PacketRule]:
+    def rules(self) -> Sequence[Rule | PacketRule]:
         """What the censor does now."""
         return self.middle.rules
 
     @rules.setter
-    def rules(self, rules: Sequence[PacketRule]) -> None:
+    def rules(self, rules: Sequence[Rule | PacketRule]) -> None:
         self.middle.rules = rules
 
     def __enter__(self) -> Self:
@@ -211,11 +213,27 @@ class Lab:
                 host = Host(place, files)
                 closing.callback(host.stop)
                 self._hosts[place.name] = host
-                packed = [ipaddress.ip_address(one).packed for one in place.addresses]
-                self.middle.join(Link(place.name, host.device, place.watched), packed)
+                link = Link(place.name, host.device, place.watched)
+                self.middle.join(link, self.addresses[place.name])
             closing.enter_context(self.middle)
+            if self._resolver:
+                closing.enter_context(self._names())
             self._closing = closing.pop_all()
         return self
+
+    def _names(self) -> Names:
+        """The server for names, on the host that has its address."""
+        at = next(one.name for one in self.places if self._resolver in one.addresses)
+        over = [self[at].socket(kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)]
+        return Names(self.addresses, self._resolver, *over)
+
+    @property
+    def addresses(self) -> dict[str, list[bytes]]:
+        """The packed addresses of all, by name."""
+        return {
+            place.name: [ipaddress.ip_address(one).packed for one in place.addresses]
+            for place in self.places
+        }
 
     def __exit__(
         self,

@@ -1,8 +1,10 @@
 """The middlebox that sees packets: it carries what hosts send to one another, and a censor sits in
-it. See `hosts` for where the hosts come from, `packet_rules` for what the censor does.
+it. See `hosts` for where the hosts come from, `streams` for the censor, `rules` and `packet_rules`
+for what it does.
 
-A packet to or from a watched host is held against the rules; others just pass. What a rule answers
-goes straight to where it is addressed. Packets to nowhere are answered with ICMP.
+A packet to or from a watched host is held against the rules, and every packet against those of
+`everywhere`. What a rule answers goes straight to where it is addressed. Packets to nowhere are
+answered with ICMP.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from typing import BinaryIO, Final, Self
 from holdfast.lab import packets
 from holdfast.lab.packet_rules import Decision, PacketRule
 from holdfast.lab.packets import NotPacket, Packet
-from holdfast.lab.rules import Act
+from holdfast.lab.rules import Act, Flow, Rule
+from holdfast.lab.streams import Censor
 
 LARGEST: Final = 65_535
 BURST: Final = 64
@@ -46,7 +49,9 @@ class Middle:
     """Runs in a thread of its own from `with` on. `rules` may be changed at any time."""
 
     def __init__(self) -> None:
-        self.rules: Sequence[PacketRule] = ()
+        self._censor = Censor(self.name)
+        self.everywhere: Sequence[PacketRule] = ()
+        """What is so for everybody: hosts that are down, a slow line of a host."""
         self.counts: Counter[str] = Counter()
         """Packets by what became of them: passed, dropped, reset, answered, lost, unreachable."""
         self._links: dict[bytes, Link] = {}
@@ -57,6 +62,25 @@ class Middle:
         self._wake, self._woken = os.pipe()
         self._thread = threading.Thread(target=self._run, name="middlebox", daemon=True)
         self._over = False
+        self._error: Exception | None = None
+
+    @property
+    def rules(self) -> Sequence[Rule | PacketRule]:
+        """What the censor does now."""
+        return self._censor.rules
+
+    @rules.setter
+    def rules(self, rules: Sequence[Rule | PacketRule]) -> None:
+        self._censor.rules = rules
+
+    @property
+    def flows(self) -> list[Flow]:
+        """The connections of watched hosts."""
+        return self._censor.flows
+
+    def cut(self) -> None:
+        """Nothing passes any more over the connections of watched hosts that stand."""
+        self._censor.cut()
 
     def join(self, link: Link, addresses: Sequence[bytes]) -> None:
         """Before the thread runs: a host, and its addresses."""
@@ -87,9 +111,12 @@ class Middle:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
+        """Raises what a rule raised."""
         self._over = True
         os.write(self._woken, b"\0")
         self._thread.join()
+        if self._error is not None:
+            raise self._error
 
     def close(self) -> None:
         """When its thread does not run, or never did."""
@@ -102,6 +129,12 @@ class Middle:
     # In the thread.
 
     def _run(self) -> None:
+        try:
+            self._turn()
+        except Exception as error:  # noqa: BLE001  whoever waits for its end gets it
+            self._error = error
+
+    def _turn(self) -> None:
         while not self._over:
             wait = max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
             for key, _ in self._selector.select(wait):
@@ -129,27 +162,40 @@ class Middle:
         if far is None:
             self._nowhere(packet, near)
             return
-        if not (near.watched or far.watched):
-            self._send(packet.raw, far, 0)
-            return
-        self._note(packet.raw)
         now = time.monotonic()
-        act, delay = Act.PASS, 0.0
-        for rule in self.rules:
-            found: Decision = rule.sees(packet, near.watched, now)
-            act = max(act, found.act)
-            delay += found.delay
-            for answer in found.answers:
-                self.counts["answered"] += 1
-                self._answer(answer)
-        if act is Act.PASS:
-            self._send(packet.raw, far, delay)
-        elif act is Act.DROP:
+        delay, raw, again = 0.0, packet.raw, False
+        for one in self.everywhere:
+            decision = one.sees(packet, True, now)
+            if not self._decided(packet, decision):
+                return
+            delay += decision.delay
+        if near.watched or far.watched:
+            self._note(packet.raw)
+            decision = self._censor.sees(packet, near.watched, now)
+            if not self._decided(packet, decision):
+                return
+            delay += decision.delay
+            again = decision.again
+            if decision.instead:
+                raw = decision.instead
+                far = self._links.get(_target(raw), far)
+        for _ in range(1 + again):
+            self._send(raw, far, delay)
+
+    def _decided(self, packet: Packet, decision: Decision) -> bool:
+        """Do what was decided; whether the packet passes."""
+        for answer in decision.answers:
+            self.counts["answered"] += 1
+            self._answer(answer)
+        if decision.act is Act.PASS:
+            return True
+        if decision.act is Act.DROP or packet.flags & packets.RST:
             self.counts["dropped"] += 1
         else:
             self.counts["reset"] += 1
             for answer in packets.resets(packet):
                 self._answer(answer)
+        return False
 
     def _nowhere(self, packet: Packet, near: Link) -> None:
         """Of what is not addressed to one host (RFC 1122 section 3.2.2) and of ICMP nothing is
@@ -164,9 +210,7 @@ class Middle:
             self._write(packets.unreachable(packet, packet.target), near)
 
     def _answer(self, raw: bytes) -> None:
-        at = 24 if raw[0] >> 4 == 6 else 16
-        target = raw[at : at + (16 if at == 24 else 4)]
-        if (link := self._links.get(target)) is not None:
+        if (link := self._links.get(_target(raw))) is not None:
             self._note(raw)
             self._write(raw, link)
 
@@ -191,3 +235,8 @@ class Middle:
             now = time.time()
             head = struct.pack("<IIII", int(now), int(now % 1 * 1e6), len(raw), len(raw))
             self._capture.write(head + raw)
+
+
+def _target(raw: bytes) -> bytes:
+    """Where a packet goes."""
+    return raw[24:40] if raw[0] >> 4 == 6 else raw[16:20]

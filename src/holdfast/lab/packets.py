@@ -7,7 +7,7 @@ Sources: RFC 791 (IPv4), RFC 8200 (IPv6), RFC 9293 (TCP), RFC 768 (UDP), RFC 792
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 ICMP: Final = 1
@@ -47,6 +47,8 @@ class Packet:
     ack: int = 0
     later: bool = False
     """A fragment that is not the first; it has no ports."""
+    start: int = field(default=0, compare=False)
+    """Where in `raw` the segment or datagram begins; 0: it is none."""
 
     @property
     def spans(self) -> int:
@@ -103,14 +105,12 @@ def _carried(
 ) -> Packet:
     size = len(raw) - at
     if protocol == TCP and not later and size >= 20:
-        ports = struct.unpack_from(">HHIIBB", raw, at)
-        payload = raw[at + max(20, (ports[4] >> 4) * 4) :]
-        return Packet(
-            raw, source, target, TCP, payload, ports[0], ports[1], ports[5], ports[2], ports[3]
-        )
+        near, far, seq, ack, length, flags = struct.unpack_from(">HHIIBB", raw, at)
+        payload = raw[at + max(20, (length >> 4) * 4) :]
+        return Packet(raw, source, target, TCP, payload, near, far, flags, seq, ack, start=at)
     if protocol == UDP and not later and size >= 8:
         near, far = struct.unpack_from(">HH", raw, at)
-        return Packet(raw, source, target, UDP, raw[at + 8 :], near, far)
+        return Packet(raw, source, target, UDP, raw[at + 8 :], near, far, start=at)
     return Packet(raw, source, target, protocol, raw[at:], later=later)
 
 
@@ -160,6 +160,24 @@ def udp(source: bytes, target: bytes, ports: tuple[int, int], payload: bytes) ->
     """A packet with a datagram; `ports` are the source's and the target's."""
     body = struct.pack(">HHHH", *ports, 8 + len(payload), 0) + payload
     return build(source, target, UDP, _summed(source, target, UDP, body, 6))
+
+
+def readdressed(
+    packet: Packet,
+    source: bytes = b"",
+    target: bytes = b"",
+    ports: tuple[int, int] | None = None,
+) -> bytes:
+    """The same TCP segment or datagram between other ends, options and all."""
+    if not packet.start:
+        raise ValueError("only a segment or a datagram has ports")
+    near, far = ports or (packet.source_port, packet.target_port)
+    body = struct.pack(">HH", near, far) + packet.raw[packet.start + 4 :]
+    source, target = source or packet.source, target or packet.target
+    sums = 16 if packet.protocol == TCP else 6
+    zeroed = body[:sums] + b"\0\0" + body[sums + 2 :]
+    body = _summed(source, target, packet.protocol, zeroed, sums)
+    return build(source, target, packet.protocol, body)
 
 
 def resets(packet: Packet) -> tuple[bytes, bytes]:

@@ -2,16 +2,18 @@
 
 A rule sees what a box in the middle sees: where a connection goes, its first bytes, and how many
 bytes went which way. It answers with an act; of several rules the hardest act counts. Which reports
-a rule plays is said in `scenarios`.
+a rule plays is said in `scenarios`; rules for what goes over UDP are in `datagrams`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from random import Random
-from typing import Final
+from typing import Final, Literal
+from weakref import WeakKeyDictionary, WeakSet
 
 from holdfast.lab.hello import Hello
 
@@ -29,18 +31,24 @@ class Act(IntEnum):
     DROP = 1
     """From now on nothing passes, either way, and nobody is told."""
     RESET = 2
-    """Both sides see the connection reset."""
+    """Both sides see the connection reset, or refused before it was open. What is not TCP is
+    dropped."""
 
 
-@dataclass
+Kind = Literal["tcp", "udp", "other"]
+
+
+@dataclass(eq=False)
 class Flow:
-    """One TCP connection through the middle, from the client's side."""
+    """One connection through the middle, from the client's side; of UDP, what passes between two
+    ports, and of other protocols what passes between two hosts. `host` is the foreign end."""
 
     host: str
     port: int
     opened: float
+    kind: Kind = "tcp"
     first: bytes = b""
-    """The first bytes of the client, once they say what this is."""
+    """The first bytes of the client, once they say what this is; of TCP."""
     hello: Hello | None = None
     """What they are, if they are TLS."""
     sent: int = 0
@@ -80,16 +88,29 @@ class Rule:
         """Whether the name is found."""
         return True
 
+    def lookup(self, host: str) -> float:
+        """Seconds until it is, or until it is known not to be."""
+        return 0
+
+    def diverts(self, host: str) -> str:
+        """Which host answers in its stead; "": itself."""
+        return ""
+
     def opens(self, flow: Flow, now: float) -> Act:
         """The first packet of a connection."""
         return Act.PASS
 
     def begins(self, flow: Flow, now: float) -> Act:
-        """The client's first bytes are known."""
+        """The client's first bytes are known; of TCP."""
         return Act.PASS
 
     def passes(self, flow: Flow, size: int, now: float) -> Act:
-        """A packet of either side; it is counted in `flow` already."""
+        """A packet of either side; it is counted in `flow` already. `size` is that of what it
+        carries. TCP that was dropped once stays so."""
+        return Act.PASS
+
+    def datagram(self, flow: Flow, data: bytes, sent: bool, now: float) -> Act:
+        """What a datagram says, beside `passes`; `sent`: by the client."""
         return Act.PASS
 
     def rate(self, flow: Flow) -> float:
@@ -106,6 +127,11 @@ def concerns(flow: Flow, names: tuple[str, ...]) -> bool:
     return not names or flow.name in names or flow.host in names
 
 
+def hardest(acts: Iterable[Act]) -> Act:
+    """What is done where several rules are; without rules all passes."""
+    return max(acts, default=Act.PASS)
+
+
 @dataclass
 class Freeze(Rule):
     """After so many bytes or packets, both ways counted, nothing more."""
@@ -114,12 +140,14 @@ class Freeze(Rule):
     packets: int
     share: float
     random: Random
-    _spared: dict[int, bool] = field(default_factory=dict)
+    _spared: WeakKeyDictionary[Flow, bool] = field(default_factory=WeakKeyDictionary)
 
     def passes(self, flow: Flow, size: int, now: float) -> Act:
-        if flow.sent + flow.received <= self.size and flow.packets <= self.packets:
+        if flow.kind != "tcp" or (
+            flow.sent + flow.received <= self.size and flow.packets <= self.packets
+        ):
             return Act.PASS
-        spared = self._spared.setdefault(id(flow), self.random.random() >= self.share)
+        spared = self._spared.setdefault(flow, self.random.random() >= self.share)
         return Act.PASS if spared else Act.DROP
 
 
@@ -292,7 +320,7 @@ def looks_random(data: bytes) -> bool:
 
 @dataclass
 class AllowList(Rule):
-    """Connections to other places are opened, and then nothing passes."""
+    """Connections to other places are opened, and then nothing passes; nor does anything else."""
 
     hosts: tuple[str, ...]
 
@@ -300,7 +328,14 @@ class AllowList(Rule):
         return Act.PASS if flow.host in self.hosts else Act.DROP
 
     def passes(self, flow: Flow, size: int, now: float) -> Act:
-        return Act.PASS if flow.host in self.hosts else Act.DROP
+        if (flow.kind == "tcp" and not size) or is_resolver(flow):
+            return Act.PASS
+        return self.begins(flow, now)
+
+
+def is_resolver(flow: Flow) -> bool:
+    """Whether these are questions for names, which are answered where nothing else is."""
+    return flow.kind == "udp" and flow.port == 53
 
 
 @dataclass
@@ -347,7 +382,7 @@ class Dark(Rule):
 
 @dataclass
 class NoName(Rule):
-    """Names that are not found; () is for all."""
+    """Names that are not found."""
 
     names: tuple[str, ...]
 
@@ -357,12 +392,16 @@ class NoName(Rule):
 
 @dataclass
 class Police(Rule):
-    """Connections to these names share so many bits a second."""
+    """Connections to these names share so many bits a second; `sni`: those alone that ask for them
+    in TLS."""
 
     names: tuple[str, ...]
     bits: float
+    sni: bool = False
 
     def rate(self, flow: Flow) -> float:
+        if self.sni and flow.hello is None:
+            return 0
         return self.bits if concerns(flow, self.names) else 0
 
 
@@ -393,18 +432,25 @@ class Volume(Rule):
 
 @dataclass
 class Rhythm(Rule):
-    """Small packets in an even, fast rhythm are a call: nothing of it passes any more."""
+    """Small packets in an even, fast rhythm are a call: of it `share` is lost from then on. TCP,
+    where what is lost is sent again, does not pass any more at all; `kinds` are looked at."""
 
     a_second: float
     largest: int
     seconds: float
-    _small: dict[int, deque[float]] = field(default_factory=lambda: defaultdict(deque))
-    _known: set[int] = field(default_factory=set)
+    kinds: tuple[Kind, ...] = ("tcp", "udp")
+    share: float = 1
+    random: Random = field(default_factory=lambda: Random(1))
+    _small: WeakKeyDictionary[Flow, deque[float]] = field(default_factory=WeakKeyDictionary)
+    _known: WeakSet[Flow] = field(default_factory=WeakSet)
 
     def passes(self, flow: Flow, size: int, now: float) -> Act:
-        if id(flow) in self._known:
-            return Act.DROP
-        small = self._small[id(flow)]
+        if flow.kind not in self.kinds or not size:
+            return Act.DROP if flow.kind == "tcp" and flow in self._known else Act.PASS
+        if flow in self._known:
+            lost = flow.kind == "tcp" or self.random.random() < self.share
+            return Act.DROP if lost else Act.PASS
+        small = self._small.setdefault(flow, deque())
         if size > self.largest:
             small.clear()
             return Act.PASS
@@ -413,7 +459,7 @@ class Rhythm(Rule):
             small.popleft()
         if len(small) < self.a_second * self.seconds * 0.9 or now - small[0] < self.seconds * 0.9:
             return Act.PASS
-        self._known.add(id(flow))
+        self._known.add(flow)
         return Act.DROP
 
 
@@ -435,3 +481,99 @@ class Rough(Rule):
 
     def rate(self, flow: Flow) -> float:
         return self.bits
+
+
+@dataclass
+class Slow(Rule):
+    """No censor: what goes to or comes from these places takes its time."""
+
+    hosts: tuple[str, ...]
+    seconds: float
+
+    def delay(self, flow: Flow, now: float) -> float:
+        return self.seconds if concerns(flow, self.hosts) else 0
+
+
+@dataclass
+class Refuses(Rule):
+    """No censor: the program at these places is not running."""
+
+    hosts: tuple[str, ...]
+
+    def opens(self, flow: Flow, now: float) -> Act:
+        return Act.RESET if flow.host in self.hosts else Act.PASS
+
+    def passes(self, flow: Flow, size: int, now: float) -> Act:
+        return self.opens(flow, now)
+
+
+@dataclass
+class SlowNames(Rule):
+    """No censor: the resolver is slow; `share` of the questions for names go unanswered."""
+
+    seconds: float
+    share: float
+    random: Random
+
+    def lookup(self, host: str) -> float:
+        return self.seconds * (3 if self.random.random() < self.share else 1)
+
+
+@dataclass
+class Portal(Rule):
+    """No censor: all is answered by one place, until somebody has agreed to its terms."""
+
+    portal: str
+
+    def diverts(self, host: str) -> str:
+        return self.portal
+
+    def datagram(self, flow: Flow, data: bytes, sent: bool, now: float) -> Act:
+        return Act.PASS if is_resolver(flow) else Act.DROP
+
+
+@dataclass
+class Ports(Rule):
+    """No censor: a firewall that lets out TCP to these ports alone."""
+
+    tcp: tuple[int, ...]
+
+    def opens(self, flow: Flow, now: float) -> Act:
+        allowed = is_resolver(flow) or (flow.kind == "tcp" and flow.port in self.tcp)
+        return Act.PASS if allowed else Act.DROP
+
+
+@dataclass
+class Forgets(Rule):
+    """No censor: an address translator that forgets connections that are idle so long."""
+
+    seconds: float
+    _last: WeakKeyDictionary[Flow, float] = field(default_factory=WeakKeyDictionary)
+
+    def passes(self, flow: Flow, size: int, now: float) -> Act:
+        last = self._last.get(flow, now)
+        if flow.kind == "tcp" and now - last > self.seconds:
+            return Act.DROP
+        self._last[flow] = now
+        return Act.PASS
+
+
+@dataclass
+class Tunnels(Rule):
+    """No censor: a train. Nothing passes for a while, again and again."""
+
+    light: float
+    dark: float
+    _began: float | None = None
+
+    def opens(self, flow: Flow, now: float) -> Act:
+        return Act.DROP if self._waits(now) else Act.PASS
+
+    def delay(self, flow: Flow, now: float) -> float:
+        return self._waits(now)
+
+    def _waits(self, now: float) -> float:
+        if self._began is None:
+            self._began = now
+        phase = (now - self._began) % (self.light + self.dark)
+        return max(0.0, phase - self.light) and self.light + self.dark - phase

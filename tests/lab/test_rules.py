@@ -1,0 +1,65 @@
+"""Rules and scenarios by themselves; `test_scenarios` has them meet clients."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from fields import LISTED, OTHER, hello
+
+from holdfast.core.ladder import PATHS
+from holdfast.lab import hello as hellos
+from holdfast.lab import rules, scenarios
+from holdfast.lab.rules import Act
+from holdfast.lab.scenarios import ALL, World
+
+WORLD = World((LISTED,), (OTHER,))
+
+
+def play(id: str, **changed: float) -> list[rules.Rule]:
+    return scenarios.find(id).at(WORLD, 1, **changed)
+
+
+def test_a_call_is_known_by_its_rhythm() -> None:
+    (rule,) = play("voip-streams", packets=40, size=250, seconds=2)
+    call, page, typing = (rules.Flow(LISTED, 443, 0) for _ in range(3))
+    acts = {
+        "call": [rule.passes(call, 120, at / 50) for at in range(200)],
+        "page": [rule.passes(page, 1_400, at / 50) for at in range(200)],
+        "typing": [rule.passes(typing, 120, at / 2) for at in range(20)],
+    }
+    assert acts["call"][-1] is Act.DROP
+    assert acts["call"][50] is Act.PASS
+    assert set(acts["page"]) == set(acts["typing"]) == {Act.PASS}
+
+
+def test_a_policed_line_and_a_bad_one_are_slow_but_pass() -> None:
+    slow = play("throttle-sni", kilobits=140)[0]
+    flow = rules.Flow(LISTED, 443, 0)
+    flow.hello = hellos.read(hello(LISTED))
+    assert slow.rate(flow) == 140_000
+    assert slow.rate(rules.Flow(OTHER, 443, 0)) == 0
+    for id in ("lossy-wifi", "bufferbloat"):
+        (rough,) = play(id)
+        assert rough.rate(flow) > 1_000_000
+        assert 0 < rough.delay(flow, 0) < 2
+        assert rough.opens(flow, 0) is rough.begins(flow, 0) is Act.PASS
+
+
+@pytest.mark.parametrize("id", ALL)
+def test_every_scenario_says_what_it_is_and_draws_from_its_ranges(id: str) -> None:
+    one = scenarios.find(id)
+    assert one.says.endswith(".")
+    assert one.source or one.benign
+    assert one.onsets
+    assert set(one.survives) <= set(PATHS) | {"quic"}
+    assert one.when(Random(3)) == one.when(Random(3))
+    drawn = one.draw(Random(7))
+    assert set(drawn) == set(one.usual)
+    for name, value in drawn.items():
+        low, high = one.ranges[name]
+        assert low <= value <= high
+    assert one.draw(Random(7)) == drawn
+    one.at(WORLD, 1, **drawn)
+    with pytest.raises(ValueError, match="no parameter"):
+        one.at(WORLD, 1, nonsense=1)

@@ -37,7 +37,7 @@ BLOCKING: frozenset[Verdict] = frozenset(
     ("freeze", "fingerprint", "name-block", "dns-block", "address-block", "allowlist", "throttled",
      "learned", "impostor")
 )  # fmt: skip
-AT_ONCE = 10
+AT_ONCE = 24
 LASTS = 90.0
 """Seconds of a trial after the network became what it is."""
 BEFORE = 8.0

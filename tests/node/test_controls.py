@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 from chatters import relay
 
 from holdfast.core.ladder import Control
+from holdfast.lab import rules
+from holdfast.lab.box import Box
+from holdfast.lab.rules import Rule
 from holdfast.node import controls
 from holdfast.node.controls import Controls, gathered
 
@@ -76,8 +80,28 @@ async def test_looks_are_rare_and_none_is_taken_without_places(tmp_path: Path) -
             eyes.wanted()
             await until(told, 1)
     server.close()
-    assert asked == 1
+    assert asked == 2  # one look, with two hellos
     assert told == {"foreign": (False, 0)}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [rules.Groups(False, 0, 600), rules.Freeze(4_000, 9, 1, Random(1))],
+    ids=["one hello is dropped", "what follows is frozen"],
+)
+async def test_a_site_answers_whatever_is_done_to_some_hellos_or_to_what_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: Rule
+) -> None:
+    monkeypatch.setattr(controls, "SECONDS", 1.0)
+    async with relay(tmp_path) as home, Box({("site.test", 443): (home.host, home.port)}) as box:
+        box.rules = [rule]
+        told: Told = {}
+        places: controls.Places = {"foreign": [("site.test", 443)]}
+        eyes = Controls(places, lambda kind, ok, bits: told.update({kind: (ok, bits)}), box.url)
+        eyes.wanted()
+        await until(told, 1)
+        await eyes.stop()
+    assert told == {"foreign": (True, 0)}
 
 
 def test_what_a_person_names_is_read_or_refused_in_words() -> None:

@@ -394,7 +394,7 @@ class Ladder:
         if direct == HOP:
             seen = {kinds.get(path, "") for path in STREAMS}
             if seen <= SILENT | {"tls", "frozen"}:
-                if place.carried:
+                if any(one.worked for path, one in place.paths.items() if path in STREAMS):
                     return Finding("learned", works)
                 return Finding("name-block" if seen & {"tls", "mute"} else "address-block", works)
             return Finding("dns-block", works) if seen == {"dns"} else Finding("clear", works[-1:])

@@ -7,6 +7,7 @@ places, only when something is wrong, and rarely. What it tells is whether they 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast, get_args
@@ -14,7 +15,8 @@ from typing import Final, cast, get_args
 from holdfast.core.caps import Home
 from holdfast.core.ladder import Control
 from holdfast.paths import dial
-from holdfast.paths.base import Unreachable
+from holdfast.paths.base import Attempt, Unreachable
+from holdfast.paths.tls import TlsTransport
 
 Places = Mapping[Control, Sequence[tuple[str, int]]]
 """Host and port, by what being able to reach them says."""
@@ -22,7 +24,8 @@ Tell = Callable[[Control, bool, float], None]
 """Kind, whether one answered, and bits a second, 0 if too little came to tell."""
 EVERY: Final = 240.0
 """Seconds between two looks."""
-SECONDS: Final = 12.0
+SECONDS: Final = 6.0
+"""For each of a handshake, another one with another hello, and the page."""
 ENOUGH: Final = 256 * 1024
 """Bytes that are read at most."""
 LEAST: Final = 8 * 1024
@@ -70,32 +73,43 @@ class Controls:
                     all.create_task(self._kind(kind, places))
 
     async def _kind(self, kind: Control, places: Sequence[tuple[str, int]]) -> None:
-        for host, port in places:
+        for place in places:
             try:
-                async with asyncio.timeout(SECONDS):
-                    self._tell(kind, True, await self._visit(host, port))
-                    return
-            except (TimeoutError, OSError):
+                transport = await self._reach(*place)
+            except OSError:
                 continue
+            self._tell(kind, True, await self._visit(place[0], transport))
+            return
         self._tell(kind, False, 0)
 
-    async def _visit(self, host: str, port: int) -> float:
-        """Bits a second of its first page. Raises OSError if it does not answer."""
-        transport = await dial.secured(Home(host, port, b"", b""), self._proxy)
+    async def _reach(self, host: str, port: int) -> TlsTransport:
+        """A handshake that is done says that it answers: what follows may be frozen there too.
+        Where hellos are blocked by what they offer, another one passes. Raises OSError."""
+        home, attempt = Home(host, port, b"", b""), Attempt()
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await dial.secured(home, self._proxy, attempt)
+        except Unreachable as error:
+            if error.kind not in ("tls", "mute"):
+                raise
+        except TimeoutError:
+            if attempt.hangs != "mute":
+                raise
+        async with asyncio.timeout(SECONDS):
+            return await dial.secured(home, self._proxy, classic=True)
+
+    async def _visit(self, host: str, transport: TlsTransport) -> float:
+        """Bits a second of its first page, 0 if too little came."""
         page = _Page()
         transport.set_protocol(page)
         transport.resume_reading()
         loop = asyncio.get_running_loop()
         began = loop.time()
         transport.write(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-        try:
-            async with asyncio.timeout(SECONDS / 2):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SECONDS):
                 await page.done
-        except TimeoutError:
-            if not page.size:
-                raise Unreachable("timeout", f"{host} did not answer in time") from None
-        finally:
-            transport.abort()
+        transport.abort()
         took = loop.time() - began
         return page.size * 8 / took if page.size >= LEAST else 0
 

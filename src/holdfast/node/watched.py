@@ -19,7 +19,10 @@ SOON: Final = 3.0
 LOOK_SECONDS: Final = 20.0
 PROBES: Final = 3
 PROBE: Final = 8 * 1024
-MEASURE_SECONDS: Final = 45.0
+MEASURE_SECONDS: Final = 15.0
+"""When a measurement ends with what there is: on a crawling line the answers may wait behind
+what was sent before."""
+LONGEST_SECONDS: Final = 45.0
 MEASURE_EVERY: Final = 240_000
 """Milliseconds between two measurements of one connection."""
 
@@ -59,6 +62,8 @@ class Watched:
         self._measured = -MEASURE_EVERY
         self._probes: list[tuple[int, int]] = []
         """When each answer came, and what had come until then."""
+        self._marks: list[tuple[int, int]] = []
+        """The same of large frames that came meanwhile."""
         self._measuring = False
         self._told = self.over = False
         self._reason = ""
@@ -173,7 +178,10 @@ class Watched:
         if not self._told and (self._size > FREEZE_BYTES or now - self._began > FREEZE_MS):
             self._told = True
             self._ladder.lasted(self.place, self.path, now)
-        if size < LARGE or self._passing or self._measuring:
+        if size < LARGE or self._passing:
+            return
+        if self._measuring:
+            self._marks.append((now, self._size))
             return
         before, self._large = self._large, now
         if before and now - before < size * PAUSE and size * 8_000 < SLOW * (now - before):
@@ -188,24 +196,29 @@ class Watched:
             return
         if self._measuring or now - self._measured < MEASURE_EVERY:
             return
-        self._measured, self._measuring, self._probes = now, True, []
+        self._measured, self._measuring, self._probes, self._marks = now, True, [], []
         for _ in range(PROBES):
             self.send(wire.encode(wire.Probe(PROBE)))
-        asyncio.get_running_loop().call_later(MEASURE_SECONDS, self._conclude)
+        for seconds in (MEASURE_SECONDS, LONGEST_SECONDS):
+            asyncio.get_running_loop().call_later(seconds, self._conclude, now)
 
     def _probed(self) -> None:
         self._probes.append((self._clock(), self._size))
         if len(self._probes) == PROBES:
-            self._conclude()
+            self._conclude(self._measured)
 
-    def _conclude(self) -> None:
-        """All that came between the first answer and the last: there was more all the time."""
-        if not self._measuring:
+    def _conclude(self, asked: int) -> None:
+        """All that came between the first answer and the last, or, while answers are awaited,
+        between large frames: there was more all the time."""
+        if not self._measuring or asked != self._measured:
             return
-        self._measuring = False
-        if self.over or len(self._probes) < 2:
+        marks = self._probes if len(self._probes) > 1 else self._marks
+        over = self._clock() - asked >= LONGEST_SECONDS * 1_000
+        if len(marks) > 1 or over or self.over:
+            self._measuring = False
+        if self._measuring or self.over or len(marks) < 2:
             return
-        (began, before), (ended, after) = self._probes[0], self._probes[-1]
+        (began, before), (ended, after) = marks[0], marks[-1]
         bits = (after - before) * 8_000 / max(1, ended - began)
         self._ladder.rate(self.place, self.path, bits, self._clock())
         if bits < SLOW:

@@ -18,7 +18,7 @@ class Line(Undivided):
         self.handler: Handler | None = None
         self.sent: list[bytes] = []
         self.ended = ""
-        self.buffered = 0
+        self.buffered = self.received = 0
 
     def send(self, frame: bytes) -> None:
         self.sent.append(frame)

@@ -117,8 +117,9 @@ async def test_a_better_connection_that_nobody_takes_is_closed(
 
 
 async def test_a_relay_is_reached_through_another_one_and_directly_when_that_is_gone(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ways, "HEAD_START", 20_000)
     now = [1_000]
     made = Ways(paths(), lambda: now[0])
     async with relay(tmp_path / "second") as second:

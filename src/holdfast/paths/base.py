@@ -81,6 +81,10 @@ class Channel(Protocol):
         """Bytes that the socket has not taken yet."""
 
     @property
+    def received(self) -> int:
+        """Bytes that came so far, those of unfinished frames too."""
+
+    @property
     def link(self) -> Link | None:
         """How its datagrams fare; None: it has none now."""
 

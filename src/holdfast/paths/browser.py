@@ -82,6 +82,7 @@ class Stream(Undivided):
         self._high = self._writing = self._closing = self._ended = False
         self._reason = ""
         self._heard = self._said = self._loop.time()
+        self.received = 0
         self._unheard = 0
         """Bytes sent since anything was heard."""
         self._asked = False
@@ -230,6 +231,7 @@ class Stream(Undivided):
                     self.end(_CUT)
                 return
             self._heard, self._unheard, self._asked = self._loop.time(), 0, False
+            self.received += len(data)
             try:
                 self._take(data, frame)
             except BaseException:

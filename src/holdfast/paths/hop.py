@@ -152,6 +152,11 @@ class _Pipe(asyncio.Transport):
         """A socket is there for picows alone, which sets options on it; nothing is sent by it."""
         return self._socket if name == "socket" else default
 
+    @property
+    def received(self) -> int:
+        """Bytes that came over the connection to the relay between, as a sign of life."""
+        return self.channel.received if self.channel is not None else 0
+
     def get_write_buffer_size(self) -> int:
         """Bytes that the relay between has not been sent."""
         waiting = self.channel.buffered if self.channel is not None else 0

@@ -111,6 +111,11 @@ class _Micro(Undivided):
         """Bytes not certain to have arrived."""
         return self._out.waiting
 
+    @property
+    def received(self) -> int:
+        """Bytes that came in exchanges."""
+        return self._in.have
+
     # The work.
 
     async def open(self) -> list[bytes]:

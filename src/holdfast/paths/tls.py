@@ -143,8 +143,9 @@ class TlsTransport(asyncio.Transport):
 
     @property
     def received(self) -> int:
-        """Encrypted bytes that came so far."""
-        return self._layer.received
+        """Encrypted bytes that came so far; of what is carried inside another connection, those
+        that came over that one."""
+        return max(self._layer.received, getattr(self._raw, "received", 0))
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """As the raw transport's, with `ssl_object` the engine of this connection."""

@@ -85,6 +85,12 @@ class Socket(Undivided, WSListener):
         size: int = self._transport.underlying_transport.get_write_buffer_size()
         return size
 
+    @property
+    def received(self) -> int:
+        """Encrypted bytes that came, those of unfinished messages too."""
+        raw = self._transport.underlying_transport if self._transport is not None else None
+        return raw.received if isinstance(raw, tls.TlsTransport) else 0
+
     # From picows.
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -165,7 +171,7 @@ class _Greeting(Socket):
         self._unheard = 0
         """Bytes sent since anything was heard."""
         self._came = 0
-        """Of `_received`, when it was looked at last."""
+        """Of `received`, when it was looked at last."""
         self._asked = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -180,13 +186,6 @@ class _Greeting(Socket):
         """The relay is there."""
         self._unheard, self._asked = 0, False
 
-    @property
-    def _received(self) -> int:
-        """Bytes that came, those of unfinished messages too."""
-        assert self._transport is not None
-        raw = self._transport.underlying_transport
-        return raw.received if isinstance(raw, tls.TlsTransport) else 0
-
     def is_user_specific_pong(self, frame: WSFrame) -> bool:
         """A pong that picows takes is a sign of life as well."""
         self.heard()
@@ -199,8 +198,8 @@ class _Greeting(Socket):
         self._timer = None
         if not self._unheard or self._ended or self._transport is None:
             return
-        if self._received > self._came:
-            self._came = self._received
+        if self.received > self._came:
+            self._came = self.received
             self._asked = False
             self._listen(ASK_SECONDS)
         elif not self._asked:

@@ -96,6 +96,11 @@ class _Session(Undivided):
         """Bytes that were not fetched yet."""
         return self._out.waiting
 
+    @property
+    def received(self) -> int:
+        """Bytes that came in exchanges."""
+        return self._in.have
+
     # Exchanges.
 
     async def exchange(self, ask: Ask) -> Tell:

@@ -37,7 +37,7 @@ class MemoryChannel:
         """Turns of the loop before what is sent here is handed over."""
         self._cut_after: int | None = None
         self._unsent: deque[bytes] = deque()
-        self._bytes = 0
+        self._bytes = self.received = 0
         self._running = False
 
     @property
@@ -113,6 +113,7 @@ class MemoryChannel:
             frame = self._unsent.popleft()
             self._bytes -= len(frame)
             if self.peer.handler is not None and not self.peer.closed:
+                self.peer.received += len(frame)
                 self.peer.handler.on_frame(frame)
         if self.closed and not self._unsent:
             self.peer._end("closed by the other end")

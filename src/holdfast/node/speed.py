@@ -1,0 +1,108 @@
+"""How fast what comes over one connection is: suspected of what is late, measured by asking."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from holdfast.core import wire
+from holdfast.core.ladder import SLOW
+
+LARGE: Final = 8 * 1024
+"""Bytes of a frame that tells of a rate: a call's frames are as slow as speech."""
+PAUSE: Final = 2
+"""Milliseconds for a byte after which large frames do not belong together."""
+PROBES: Final = 3
+PROBE: Final = 8 * 1024
+EVERY: Final = 240_000
+"""Milliseconds between two measurements of one connection."""
+LOOKS: Final = (15.0, 45.0)
+"""Seconds after asking: what came until then tells the rate if the answers did not come."""
+
+
+_PROBED: Final = wire.encode(wire.Probed(b""))[:2]
+"""How the frame begins."""
+
+
+class Speed:
+    """`send` is the connection's; `received` says how many bytes came over it, those of unfinished
+    frames too; `tell` is given bits a second. Times are milliseconds.
+
+    Who sent what comes may be slow, not the line; so, when it is late, the relay is asked for
+    something. Until the last of it came there was more to come all the time."""
+
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        send: Callable[[bytes], None],
+        received: Callable[[], int],
+        tell: Callable[[float], None],
+    ) -> None:
+        self._clock, self._send = clock, send
+        self._received, self._tell = received, tell
+        self._large = self._asked = 0
+        """When the last large frame came, and when the first frame since the last answer left."""
+        self._measured = -EVERY
+        self._probes: list[tuple[int, int]] = []
+        """When each answer came, and what had come until then."""
+        self._before = 0
+        """What had come when it was asked for."""
+        self._measuring = False
+
+    def sent(self) -> None:
+        """A frame leaves."""
+        self._asked = self._asked or self._clock()
+
+    def came(self, frame: bytes) -> bool:
+        """A frame is here; whether it is an answer to what is asked here."""
+        now = self._clock()
+        asked, self._asked = self._asked, 0
+        if self._measuring:
+            if not frame.startswith(_PROBED):
+                return False
+            self._probes.append((now, self._received()))
+            if len(self._probes) == PROBES:
+                self._end(self._rate_of_answers())
+            return True
+        if len(frame) >= LARGE:
+            large, self._large = self._large, now
+            longest = len(frame) * 8_000 / SLOW
+            apart = now - large if large else 0
+            if longest < apart < len(frame) * PAUSE or (asked and now - asked > longest):
+                self.measure()
+        return False
+
+    def measure(self) -> None:
+        """Ask the relay for something, unless that was done lately."""
+        now = self._clock()
+        if self._measuring or now - self._measured < EVERY:
+            return
+        self._measured, self._measuring, self._probes = now, True, []
+        self._before = self._received()
+        for _ in range(PROBES):
+            self._send(wire.encode(wire.Probe(PROBE)))
+        for seconds in LOOKS:
+            asyncio.get_running_loop().call_later(seconds, self._look, now, seconds == LOOKS[-1])
+
+    def over(self) -> None:
+        """The connection is."""
+        self._measuring = False
+
+    def _rate_of_answers(self) -> float:
+        (began, before), (ended, after) = self._probes[0], self._probes[-1]
+        return (after - before) * 8_000 / max(1, ended - began)
+
+    def _look(self, asked: int, last: bool) -> None:
+        """The answers wait behind what was sent before, or crawl themselves."""
+        if not self._measuring or asked != self._measured:
+            return
+        came = self._received() - self._before
+        if came >= LARGE:
+            self._end(came * 8_000 / max(1, self._clock() - asked))
+        elif last:
+            self._measuring = False
+
+    def _end(self, bits: float) -> None:
+        self._measuring = False
+        self._tell(bits)

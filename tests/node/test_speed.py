@@ -1,0 +1,101 @@
+"""Speed: what is late is measured, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from holdfast.core import wire
+from holdfast.core.ladder import SLOW
+from holdfast.node import speed
+from holdfast.node.speed import EVERY, LARGE, PROBES, Speed
+
+ANSWER = wire.encode(wire.Probed(bytes(speed.PROBE)))
+PIECE = bytes(16 * 1024)
+LATE = len(PIECE) * 8_000 // SLOW + 1
+"""Milliseconds of a piece on a line that is a little too slow."""
+
+
+class Line:
+    """A connection on which the test says what comes."""
+
+    def __init__(self) -> None:
+        self.now = 1
+        self.sent: list[bytes] = []
+        self.received = 0
+        self.rates: list[float] = []
+        self.speed = Speed(
+            lambda: self.now, self.sent.append, lambda: self.received, self.rates.append
+        )
+
+    def comes(self, frame: bytes, after: int) -> bool:
+        self.now += after
+        self.received += len(frame)
+        return self.speed.came(frame)
+
+
+async def test_large_frames_far_apart_are_a_reason_to_ask_once_in_a_while() -> None:
+    line = Line()
+    for after in (0, 1, LATE - 2):
+        assert not line.comes(PIECE, after)
+    assert not line.sent
+    line.comes(PIECE, LATE)
+    assert len(line.sent) == PROBES
+    assert not line.comes(PIECE, LATE)
+    assert [line.comes(ANSWER, 1_000) for _ in range(PROBES)] == [True] * PROBES
+    assert line.rates == [pytest.approx(len(ANSWER) * 8, rel=0.01)]
+    line.comes(PIECE, LATE)
+    assert len(line.sent) == PROBES
+    line.comes(PIECE, EVERY)
+    line.comes(PIECE, LATE)
+    assert len(line.sent) == 2 * PROBES
+
+
+async def test_so_is_a_large_frame_long_after_it_was_asked_for_but_not_one_that_nobody_asked_for(
+) -> None:  # fmt: skip
+    line = Line()
+    line.comes(PIECE, 10 * LATE)
+    line.speed.sent()
+    line.comes(b"small", 10 * LATE)
+    line.comes(PIECE, 100 * len(PIECE))  # from somebody who wrote much later
+    assert not line.sent
+    line.speed.sent()
+    line.comes(PIECE, LATE)
+    assert len(line.sent) == PROBES
+
+
+async def test_a_calls_frames_tell_nothing() -> None:
+    line = Line()
+    for _ in range(100):
+        line.speed.sent()
+        line.comes(bytes(LARGE - 1), 10 * LATE)
+    assert not line.sent
+
+
+async def test_answers_that_do_not_come_in_time_tell_by_what_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(speed, "LOOKS", (0.02, 0.05))
+    line = Line()
+    line.speed.measure()
+    line.received += LARGE - 1  # of an unfinished frame
+    await asyncio.sleep(0.035)
+    assert line.rates == []
+    line.received += 10_000
+    line.now += 15_000
+    await asyncio.sleep(0.05)
+    assert line.rates == [pytest.approx((LARGE + 9_999) * 8 / 15)]
+
+
+async def test_of_a_line_on_which_nothing_comes_no_rate_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(speed, "LOOKS", (0.005, 0.01))
+    line = Line()
+    line.speed.measure()
+    await asyncio.sleep(0.05)
+    line.now += EVERY
+    line.speed.measure()
+    assert line.rates == []
+    assert len(line.sent) == 2 * PROBES

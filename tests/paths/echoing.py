@@ -23,6 +23,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.frames: asyncio.Queue[bytes] = asyncio.Queue()
+        self.live: asyncio.Queue[bytes] = asyncio.Queue()
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.drained = asyncio.Event()
 
@@ -30,7 +31,7 @@ class Heard:
         self.frames.put_nowait(frame)
 
     def on_live(self, frame: bytes) -> None:
-        pass
+        self.live.put_nowait(frame)
 
     def on_drained(self) -> None:
         self.drained.set()
@@ -46,7 +47,13 @@ class EchoRelay:
         self.key = key
         self.proof_for = proof_for
         self.channels: list[Channel] = []
+        self.heard: list[bytes] = []
+        self.drained = asyncio.Event()
         self.reasons: list[str] = []
+
+    @property
+    def pin(self) -> bytes:
+        return hashlib.sha256(self.key.public_key().public_bytes_raw()).digest()
 
     def accept(self, channel: Channel, tls_key_hash: bytes, address: str) -> EchoRelay.Session:
         proof = self.key.sign(caps.join(b"holdfast/tls/1", self.proof_for or tls_key_hash))
@@ -60,24 +67,24 @@ class EchoRelay:
             self.relay, self.channel = relay, channel
 
         def on_frame(self, frame: bytes) -> None:
+            self.relay.heard.append(frame)
             self.channel.send(frame)
 
         def on_live(self, frame: bytes) -> None:
-            pass
+            self.channel.send_live(frame)
 
         def on_drained(self) -> None:
-            pass
+            self.relay.drained.set()
 
         def on_closed(self, reason: str) -> None:
             self.relay.reasons.append(reason)
 
 
-async def serve(tmp_path: Path, relay: EchoRelay) -> tuple[Front, Home]:
+async def serve(tmp_path: Path, relay: EchoRelay, host: str = "127.0.0.1") -> tuple[Front, Home]:
     site = tmp_path / "site"
     if not site.exists():
         decoy.make_site(site, lambda n: b"\x07" * n)
-    cert = certificate.load_or_make(tmp_path, "127.0.0.1", int(time.time() * 1000))
+    cert = certificate.load_or_make(tmp_path, host, int(time.time() * 1000))
     front = Front(cert, [PATH], decoy.Folder(site), relay.accept)
-    port = await front.listen("127.0.0.1", 0)
-    pin = hashlib.sha256(relay.key.public_key().public_bytes_raw()).digest()
-    return front, Home("127.0.0.1", port, PATH, pin)
+    port = await front.listen(host, 0)
+    return front, Home(host, port, PATH, relay.pin)

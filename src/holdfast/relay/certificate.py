@@ -13,13 +13,14 @@ import hashlib
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL
 
@@ -38,10 +39,12 @@ class BadCertificate(Exception):
 
 @dataclass(frozen=True)
 class Certificate:
-    """A TLS context and the SHA-256 of the key it runs on."""
+    """A TLS context, the SHA-256 of the key it runs on, and what it was made of."""
 
     context: SSL.Context
     key_hash: bytes
+    chain: tuple[x509.Certificate, ...]
+    key: PrivateKeyTypes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,17 @@ def load(certificate: Path, key: Path) -> Certificate:
     try:
         chain = x509.load_pem_x509_certificates(certificate.read_bytes())
         context = tls.server_context(certificate, key)
+        secret = serialization.load_pem_private_key(key.read_bytes(), None)
     except OSError as error:
         raise BadCertificate(
             f"{error.filename or certificate} cannot be read: {error.strerror}"
         ) from None
-    except (SSL.Error, ValueError):
+    except (SSL.Error, ValueError, TypeError):
         raise BadCertificate(
             f"{certificate} and {key} must be a PEM certificate chain, its own certificate"
             " first, and the unencrypted private key that belongs to it"
         ) from None
-    return Certificate(context, key_hash(chain[0]))
+    return Certificate(context, key_hash(chain[0]), tuple(chain), secret)
 
 
 def load_or_make(data: Path, name: str, now: int) -> Certificate:

@@ -1,15 +1,19 @@
 """The one port of a relay: TLS, HTTP/1.1, the decoy site, and routes that only nodes know.
 
 Whoever does not know a secret path meets the site, byte for byte, whatever they ask
-for. Behind the secret paths are the relay's protocol over WebSocket and over small exchanges.
+for. Behind the secret paths are the relay's protocol over WebSocket and over small exchanges. The
+same port of UDP has HTTP/3 (`relay/quic.py`), and the site says so, as sites do.
 Source: spec/paths.md, "The front".
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
+import socket
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from OpenSSL import SSL
@@ -21,11 +25,14 @@ from holdfast.paths import tls, websocket
 from holdfast.paths.tls import TlsLayer
 from holdfast.relay.certificate import Certificate
 from holdfast.relay.decoy import Decoy
+from holdfast.relay.quic import BUFFER, Listener
 from holdfast.relay.small import Small
 
 STRANGERS: Final = 2_048
 """Connections that have not become a relay's at a time; beyond, the one that got nowhere for
 longest ends."""
+CHANCES: Final = 5
+"""To find a port that is free for TCP and UDP alike."""
 
 
 class Door:
@@ -41,8 +48,10 @@ class Door:
     ) -> None:
         self.certificate = certificate
         self._decoy = decoy
-        self._program = program
+        self.program = program
         self._small = small
+        self.also: tuple[str, str] | None = None
+        """The header that tells of HTTP/3."""
         homes = [Home("", 0, secret, b"") for secret in path_secrets]
         key = certificate.key_hash
         self._sockets = [caps.request_path(home, key).encode() for home in homes]
@@ -54,30 +63,47 @@ class Door:
         """Anything that is not an upgrade on a secret path: a small exchange, or the site."""
         if _is_secret(request.target, self._exchanges) and request.method == "POST":
             return self._exchange(request)
-        return self._decoy.respond(request)
+        return self._page(request)
 
     async def _exchange(self, request: Request) -> Response:
         found = await self._small.answer(request.body, request.peer, self.certificate.key_hash)
         if found is not None:
             return found
-        page = self._decoy.respond(request)
+        page = self._page(request)
         return page if isinstance(page, Response) else await page
+
+    def _page(self, request: Request) -> Response | Awaitable[Response]:
+        page = self._decoy.respond(request)
+        return self._announced(page) if isinstance(page, Response) else self._page_later(page)
+
+    async def _page_later(self, page: Awaitable[Response]) -> Response:
+        return self._announced(await page)
+
+    def _announced(self, page: Response) -> Response:
+        """With the header that tells of HTTP/3 (RFC 7838), unless the site has its own."""
+        if self.also is None or any(name.lower() == "alt-svc" for name, _ in page.headers):
+            return page
+        return replace(page, headers=(*page.headers, self.also))
 
     def take(self, request: Request) -> None:
         """Long bodies are refused."""
 
     def error(self, status: int) -> Response:
         """What was no request at all."""
-        return self._decoy.error(status)
+        return self._announced(self._decoy.error(status))
+
+    def knows(self, path: str) -> bool:
+        """Whether the relay's protocol is behind this path."""
+        return _is_secret(path, self._sockets)
 
     def upgrade(
         self, request: Request, transport: asyncio.Transport, rest: bytes
     ) -> asyncio.BaseProtocol | None:
         """Hand the connection to the relay's protocol if the path is known."""
-        if not _is_secret(request.target, self._sockets):
+        if not self.knows(request.target):
             return None
         return websocket.accept(
-            transport, request.head, rest, self.certificate.key_hash, self._program
+            transport, request.head, rest, self.certificate.key_hash, self.program
         )
 
 
@@ -101,6 +127,8 @@ class Front:
         self._open = Open(strangers)
         self._server: asyncio.Server | None = None
         self._challenge: SSL.Context | None = None
+        self._listeners: list[Listener] = []
+        self._also: tuple[str, str] | None = None
         self.use(certificate)
 
     def use(self, certificate: Certificate) -> None:
@@ -108,6 +136,9 @@ class Front:
         self._door = self.door(
             certificate, self._path_secrets, self.decoy, self._small, self._program
         )
+        self._door.also = self._also
+        for listener in self._listeners:
+            listener.use(self._door)
 
     def challenge(self, context: SSL.Context | None) -> None:
         """Until this is called again, whoever offers nothing but the protocol `acme-tls/1` is
@@ -119,12 +150,35 @@ class Front:
         """What is shown now."""
         return self._door.certificate
 
-    async def listen(self, host: str, port: int) -> int:
-        """Open the port (0: any) and answer which it is. Raises OSError."""
+    async def listen(self, host: str, port: int, *, udp: bool = True) -> int:
+        """Open the port (0: any), of UDP too if wanted, and answer which it is. Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._connection, host, port, backlog=1024)
-        bound: int = self._server.sockets[0].getsockname()[1]
+        for chance in range(CHANCES, 0, -1):
+            self._server = await loop.create_server(self._connection, host, port, backlog=1024)
+            places = [one.getsockname() for one in self._server.sockets]
+            try:
+                if udp:
+                    await self._listen_to_udp(places)
+                break
+            except OSError:
+                self._server.close()
+                if port or chance == 1:
+                    raise
+        bound: int = places[0][1]
         return bound
+
+    async def _listen_to_udp(self, places: list[tuple[str, int]]) -> None:
+        """At the same addresses and port."""
+        loop = asyncio.get_running_loop()
+        for host, port, *_ in places:
+            transport, listener = await loop.create_datagram_endpoint(
+                lambda: Listener(self._door), local_addr=(host, port)
+            )
+            raw = transport.get_extra_info("socket")
+            with contextlib.suppress(OSError):
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+            self._listeners.append(listener)
+            self._door.also = self._also = ("alt-svc", f'h3=":{port}"; ma=86400')
 
     async def close(self) -> None:
         """Close the port and what has not become a relay connection."""
@@ -132,6 +186,8 @@ class Front:
         self.decoy.close()
         if self._server is not None:
             self._server.close()
+        for listener in self._listeners:
+            listener.close()
         self._open.close()
 
     def _connection(self) -> asyncio.Protocol:

@@ -135,6 +135,7 @@ def main() -> int:
             setup.browser()
             setup.speech()
             setup.authority()
+            setup.peers()
             setup.lab()
             tests: list[str | Path] = [
                 setup.PYTHON,

@@ -242,6 +242,13 @@ def authority() -> None:
         debian(["pebble"], "Testing how a relay gets its certificate")
 
 
+def peers() -> None:
+    """What Holdfast is compared with in the lab."""
+    wanted = {"baresip": "baresip-core", "prosody": "prosody", "turnserver": "coturn"}
+    if missing := sorted(name for tool, name in wanted.items() if shutil.which(tool) is None):
+        debian(missing, "Comparing with other programs")
+
+
 def set_up(groups: Sequence[str] = ()) -> None:
     """Everything that running needs. Raises `CannotSetUp`."""
     if sys.version_info < (3, 11):  # noqa: UP036  this runs before anything checks it

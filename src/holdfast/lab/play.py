@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from holdfast.lab import voice
 from holdfast.lab.scenarios import Parameters, Scenario
+from holdfast.sound.opus import RATE, SAMPLE
 
 COLUMNS: Final = ("connect", "text", "voice", "file", "call", "again", "in file", "in call")
 """In a network where the censor is already: connecting, a text, a voice note, a large file, a call;
@@ -167,6 +168,7 @@ class _Play:
     row: Row
     say: Say
     dice: Random
+    concluded: float
 
     async def go(self, columns: tuple[str, ...]) -> None:
         """Play these columns."""
@@ -209,7 +211,7 @@ class _Play:
                 self.say(f"{self.row.peer}: {self.scenario.id}: {name}")
                 seconds = patience[name] if connect.came else HOPELESS
                 self.row.cells[name] = await acts[name](seconds)
-        await asyncio.sleep(max(0, began + CONCLUDED - time.monotonic()))
+        await asyncio.sleep(max(0, began + self.concluded - time.monotonic()))
         self.row.verdict, self.row.evidence = await self.stage.found()
         if "again" in wanted:
             await self.stage.leave(forget=False)
@@ -267,7 +269,8 @@ class _Play:
             await asyncio.sleep(after)
             begin()
             await asyncio.sleep(CALM - voice.SECONDS)
-            both = await call.listen(voice.SECONDS)
+            whole = round(voice.SECONDS * RATE) * SAMPLE
+            both = [one.ljust(whole, b"\0") for one in await call.listen(voice.SECONDS)]
             heard = min([await asyncio.to_thread(voice.understood, one) for one in both])
         finally:
             await call.end()
@@ -284,12 +287,22 @@ async def play(
     patience: Patience | None = None,
     columns: tuple[str, ...] = COLUMNS,
     say: Say = lambda text: None,
+    concluded: float = CONCLUDED,
 ) -> Row:
     """One scenario in a world where everything worked before. Leaves the network open. Raises
-    `Failed` if something does not work even there."""
+    `Failed` if something does not work even there. `concluded`: see `CONCLUDED`."""
     row = Row(stage.peer, scenario.id, scenario.usual | (changed or {}), scenario.verdict)
     one = _Play(
-        stage, scenario, changed, seed, size, patience or Patience(), row, say, Random(seed)
+        stage,
+        scenario,
+        changed,
+        seed,
+        size,
+        patience or Patience(),
+        row,
+        say,
+        Random(seed),
+        concluded,
     )
     try:
         await one.go(columns)

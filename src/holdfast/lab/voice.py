@@ -7,6 +7,7 @@ any few seconds of what is heard can be found in it and compared (STOI, see `tes
 from __future__ import annotations
 
 import functools
+import wave
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,12 +42,24 @@ def spoken() -> Iterator[bytes]:
             yield said[at : at + PIECE]
 
 
-def record(path: Path, seconds: float) -> None:
+def record(path: Path, seconds: float, channels: int = 1) -> None:
     """It, as a WAV file that is so long."""
     pieces = spoken()
-    with wav.Writer(path, overwrite=True) as out:
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(channels)
+        out.setsampwidth(SAMPLE)
+        out.setframerate(RATE)
         for _ in range(round(seconds * 50)):
-            out.write(next(pieces))
+            out.writeframesraw(beside(next(pieces), channels))
+
+
+def beside(pcm: bytes, channels: int) -> bytes:
+    """The same sound on several channels."""
+    one = array("h", pcm)
+    all = array("h", bytes(len(pcm) * channels))
+    for channel in range(channels):
+        all[channel::channels] = one
+    return all.tobytes()
 
 
 def understood(heard: bytes) -> float:

@@ -16,6 +16,11 @@ BOX: Final = "holdfast-box"
 PEERS: Final = {
     MINE: "holdfast:on_hosts",
     BOX: "holdfast:boxed",
+    "xmpp": "xmpp:on_hosts",
+    "sip": "sip:on_hosts",
+    "webrtc-udp": "webrtc:udp",
+    "webrtc-tcp": "webrtc:tcp",
+    "webrtc-tls": "webrtc:tls",
 }
 """By name, the function that makes the stage."""
 Make = Callable[[Path], AbstractAsyncContextManager[Stage]]

@@ -280,8 +280,7 @@ class PacketField(Field):
 
     def play(self, id: str, seed: int = 1, **changed: float) -> Staging:
         made = scenarios.find(id).stage(self.world, seed, **changed)
-        self.lab.rules = made.on_packets
-        self.lab.middle.everywhere = made.everywhere
+        self.lab.begin(made)
         return made
 
     async def lookup(self, host: str) -> str:
@@ -331,7 +330,7 @@ async def field(kind: str) -> AsyncIterator[Field]:
             hosts = [Place(name, at, name == HOME) for name, at in ADDRESSES.items()]
             lab = stack.enter_context(Lab(hosts, ADDRESSES[RESOLVER]))
             prober = stack.enter_context(
-                Prober(lambda host, port: _from(lab, host, port), lab.addresses)
+                Prober(lambda host, port: lab.dial(PROBER, host, port, 2), lab.addresses)
             )
             made = PacketField(lab, prober)
         for name in (LISTED, OTHER, PORTAL):
@@ -351,10 +350,3 @@ async def field(kind: str) -> AsyncIterator[Field]:
                 transport, _ = await loop.create_datagram_endpoint(_EchoUdp, sock=udp)
                 stack.callback(transport.close)
         yield made
-
-
-def _from(lab: Lab, host: str, port: int) -> socket.socket:
-    sock = lab[PROBER].socket()
-    sock.settimeout(2)
-    sock.connect((ADDRESSES.get(host, host), port))
-    return sock

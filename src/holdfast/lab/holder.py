@@ -4,9 +4,11 @@
 
 FD is one end of a Unix socket. On it comes, first, a JSON line: `{"addresses": ["A/LENGTH", …],
 "files": {"/etc/hosts": "text", …}}`; the answer is a line with the TUN device's descriptor, or one
-that begins with `!` and says what is wrong. After that each line `FAMILY TYPE` is answered with a
-new socket that is in the namespace. When the other end closes, because its program has ended in
-whatever way, every process in the namespace is killed, and with the last of them it is gone.
+that begins with `!` and says what is wrong. After that each line is answered: `socket FAMILY TYPE`
+with a new socket that is in the namespace, `move FROM TO` with a line when the one address is the
+other, `stop` and `go` with a line when every process there stands still, or goes on. When the other
+end closes, because its program has ended in whatever way, every process in the namespace is killed,
+and with the last of them it is gone.
 """
 
 from __future__ import annotations
@@ -44,9 +46,26 @@ def configure(addresses: list[str]) -> None:
     """Addresses and routes: everything but the host itself is behind the device."""
     lines = ["link set lo up", f"link set {DEVICE} txqueuelen {QUEUE} addrgenmode none up"]
     for address in addresses:
-        six = ":" in address
-        lines.append(f"address add {address} dev {DEVICE}{' nodad' if six else ''}")
-        lines.append(f"route add {'::/0' if six else '0.0.0.0/0'} dev {DEVICE}")
+        lines += add(address)
+    ip(lines)
+
+
+def add(address: str) -> list[str]:
+    """One address and the route that it makes possible."""
+    six = ":" in address
+    return [
+        f"address add {address} dev {DEVICE}{' nodad' if six else ''}",
+        f"route replace {'::/0' if six else '0.0.0.0/0'} dev {DEVICE}",
+    ]
+
+
+def move(old: str, new: str) -> None:
+    """Have another address from now on, as in another network."""
+    ip([f"address del {old} dev {DEVICE}", *add(new)])
+
+
+def ip(lines: list[str]) -> None:
+    """Have `ip` do all of it. Raises subprocess.CalledProcessError."""
     subprocess.run(
         ["ip", "-batch", "-"],
         input="\n".join(lines) + "\n",
@@ -86,14 +105,19 @@ def inmates() -> list[int]:
     return found
 
 
+def tell(number: signal.Signals) -> None:
+    """Send a signal to each of them."""
+    for pid in inmates():
+        with contextlib.suppress(OSError):
+            os.kill(pid, number)
+
+
 def clear() -> None:
     """Kill them, and those that they started meanwhile."""
     for _ in range(100):
-        if not (found := inmates()):
+        if not inmates():
             return
-        for pid in found:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+        tell(signal.SIGKILL)
 
 
 def main() -> int:
@@ -118,9 +142,16 @@ def main() -> int:
     os.close(device)
     try:
         for line in lines:
-            family, kind = map(int, line.split())
-            with socket.socket(family, kind) as made:
-                socket.send_fds(link, [b"\n"], [made.fileno()])
+            match line.decode().split():
+                case ["socket", family, kind]:
+                    with socket.socket(int(family), int(kind)) as made:
+                        socket.send_fds(link, [b"\n"], [made.fileno()])
+                    continue
+                case ["move", old, new]:
+                    move(old, new)
+                case [what]:
+                    tell(signal.SIGSTOP if what == "stop" else signal.SIGCONT)
+            link.sendall(b"\n")
     except OSError:
         pass
     finally:

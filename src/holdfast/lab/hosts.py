@@ -23,16 +23,19 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from holdfast.lab.conductor import Conductor
 from holdfast.lab.middle import Link, Middle
 from holdfast.lab.names import Names
 from holdfast.lab.packet_rules import PacketRule
 from holdfast.lab.rules import Rule
+from holdfast.lab.scenario import Change, Staging
 
 START_SECONDS: Final = 30
 END_SECONDS: Final = 10
@@ -72,6 +75,9 @@ class Host:
         self.name, self.address = place.name, place.address
         self._running: list[subprocess.Popen[Any]] = []
         self._complaint = ""
+        self._lock = threading.Lock()
+        self.clock = 0.0
+        """Seconds by which it is ahead for programs that are started from now on."""
         unshare = ["unshare", "--net", "--mount"]
         self._enter = ["nsenter", "--net", "--mount"]
         if os.geteuid() != 0:
@@ -118,12 +124,32 @@ class Host:
 
     def socket(self, kind: int = socket.SOCK_STREAM, family: int = socket.AF_INET) -> socket.socket:
         """A socket of this process whose network is the host's. It resolves no names."""
-        self._link.sendall(f"{int(family)} {int(kind)}\n".encode())
-        return socket.socket(fileno=self._sent())
+        with self._lock:
+            self._link.sendall(f"socket {int(family)} {int(kind)}\n".encode())
+            return socket.socket(fileno=self._sent())
+
+    def _tell(self, line: str) -> None:
+        with self._lock:
+            self._link.sendall(f"{line}\n".encode())
+            self._link.recv(1)
+
+    def stand(self, *, still: bool) -> None:
+        """Its programs stand still, as when a lid is closed, or go on."""
+        self._tell("stop" if still else "go")
+
+    def move(self, address: str) -> None:
+        """Have another IPv4 address. `Lab.move` chooses one and tells the middlebox too."""
+        self._tell(f"move {self.address}/32 {address}/32")
+        self.address = address
 
     def command(self, command: Sequence[str | Path]) -> list[str]:
-        """What to run here so that it runs there."""
-        return [*self._enter, "--target", str(self.pid), "--", *map(str, command)]
+        """What to run here so that it runs there, with the host's clock. Raises `CannotPlay`."""
+        enter = [*self._enter, "--target", str(self.pid), "--"]
+        if self.clock:
+            if shutil.which("faketime") is None:
+                raise CannotPlay("A wrong clock needs faketime: apt-get install it.")
+            enter += ["faketime", "-m", "--exclude-monotonic", "-f", f"{self.clock:+.0f}s"]
+        return [*enter, *map(str, command)]
 
     def start(self, command: Sequence[str | Path], **about: Any) -> subprocess.Popen[Any]:
         """A program on this host; `about` is what Popen takes. It ends with the lab at the
@@ -177,6 +203,7 @@ class Lab:
         self._capture = capture
         self._hosts: dict[str, Host] = {}
         self._closing = contextlib.ExitStack()
+        self._conductor: Conductor | None = None
         self.middle = Middle()
 
     def __getitem__(self, name: str) -> Host:
@@ -195,6 +222,54 @@ class Lab:
     @rules.setter
     def rules(self, rules: Sequence[Rule | PacketRule]) -> None:
         self.middle.rules = rules
+
+    def begin(self, staging: Staging) -> None:
+        """From now on all of it is so, until `calm`."""
+        self.calm()
+        self.rules = staging.on_packets
+        self.middle.everywhere = staging.everywhere
+        for host in self._watched:
+            host.clock = staging.clock
+        if staging.turns:
+            self._conductor = Conductor(staging.turns, self._turn)
+
+    def calm(self) -> None:
+        """Nothing is wrong any more."""
+        if self._conductor is not None:
+            self._conductor.stop()
+            self._conductor = None
+            for host in self._watched:
+                host.stand(still=False)
+        self.rules, self.middle.everywhere, self.middle.dark = (), (), False
+        for host in self._watched:
+            host.clock = 0
+
+    @property
+    def _watched(self) -> list[Host]:
+        return [host for host in self.hosts if host.place.watched]
+
+    def _turn(self, what: Change) -> None:
+        """Something happens to the devices on watched lines."""
+        if what == "cut":
+            self.middle.cut()
+        elif what == "move":
+            for host in self._watched:
+                self.move(host)
+        else:
+            self.middle.dark = what in ("dark", "sleep")
+            if what in ("sleep", "wake"):
+                for host in self._watched:
+                    host.stand(still=what == "sleep")
+
+    def move(self, host: Host) -> None:
+        """To another address of the same range, which nobody has."""
+        old = ipaddress.ip_address(host.address)
+        start = int(old) & ~0xFF
+        other = ipaddress.ip_address(start + (int(old) - start + 1) % 200 + 20)
+        while self.middle.name(other.packed):
+            other += 1
+        host.move(str(other))
+        self.middle.move(old.packed, other.packed)
 
     def __enter__(self) -> Self:
         """Raises `CannotPlay`."""
@@ -227,6 +302,18 @@ class Lab:
         over = [self[at].socket(kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)]
         return Names(self.addresses, self._resolver, *over)
 
+    def dial(self, near: str, far: str, port: int, seconds: float) -> socket.socket:
+        """A connection of this process from one host to another, each by its name. Raises
+        OSError."""
+        sock = self[near].socket()
+        try:
+            sock.settimeout(seconds)
+            sock.connect((self[far].address, port))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
     @property
     def addresses(self) -> dict[str, list[bytes]]:
         """The packed addresses of all, by name."""
@@ -241,6 +328,7 @@ class Lab:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
+        self.calm()
         self._closing.close()
 
 

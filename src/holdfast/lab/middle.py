@@ -52,9 +52,12 @@ class Middle:
         self._censor = Censor(self.name)
         self.everywhere: Sequence[PacketRule] = ()
         """What is so for everybody: hosts that are down, a slow line of a host."""
+        self.dark = False
+        """Watched hosts have no network: nothing passes, and nobody is told."""
         self.counts: Counter[str] = Counter()
         """Packets by what became of them: passed, dropped, reset, answered, lost, unreachable."""
         self._links: dict[bytes, Link] = {}
+        self._left: set[bytes] = set()
         self._due: list[tuple[float, int, bytes, Link]] = []
         self._made = 0
         self._capture: BinaryIO | None = None
@@ -89,6 +92,12 @@ class Middle:
                 raise ValueError("two hosts cannot have one address")
             self._links[address] = link
         self._selector.register(link.device, selectors.EVENT_READ, link)
+
+    def move(self, old: bytes, new: bytes) -> None:
+        """The host that had one address has another. What still comes for the old one is lost."""
+        self._links[new] = self._links.pop(old)
+        self._left.add(old)
+        self._left.discard(new)
 
     def capture(self, path: Path) -> None:
         """Before the thread runs: write what watched hosts send and are sent to a pcap file."""
@@ -159,6 +168,12 @@ class Middle:
 
     def _carry(self, packet: Packet, near: Link) -> None:
         far = self._links.get(packet.target)
+        if packet.source in self._left or packet.target in self._left:
+            self.counts["lost"] += 1
+            return
+        if self.dark and (near.watched or (far is not None and far.watched)):
+            self.counts["lost"] += 1
+            return
         if far is None:
             self._nowhere(packet, near)
             return

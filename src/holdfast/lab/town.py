@@ -4,18 +4,19 @@
         town.begin(scenario.find("tcp16-20"))
         town.home.start([...])
 
-Every host knows the names of the others. What the censor lists are the servers of whoever is
+Every host can look up the names of the others. What the censor lists are the servers of whoever is
 measured: its `World`.
 """
 
 from __future__ import annotations
 
-import shlex
+import contextlib
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from holdfast.lab.hosts import CannotPlay, Host, Lab, Place
+from holdfast.lab.hosts import Host, Lab, Place
+from holdfast.lab.prober import Prober
 from holdfast.lab.scenarios import Parameters, Scenario, World
 
 HOME: Final = Place("home.test", "198.51.100.10", watched=True)
@@ -24,19 +25,30 @@ SITES: Final = {
     "domestic": Place("domestic.test", "198.51.100.80"),
     "foreign": Place("foreign.test", "203.0.113.80"),
 }
-"""Places that nobody blocks by name; the first is on every list."""
+"""Places that nobody blocks by name; the first is on every list, and is the captive portal."""
+NAMES: Final = Place("names.test", "192.0.2.53")
+PROBER: Final = Place("prober.test", "192.0.2.99")
+ASKED: Final = 5.0
+"""Seconds in which a server answers an active probe."""
 
 
 class Town:
     """`servers`: names and addresses of hosts beside those two. Use as a context."""
 
     def __init__(self, servers: Mapping[str, str], listed: Sequence[str] = ()) -> None:
-        self.world = World(tuple(listed or servers), (SITES["domestic"].name,))
-        self._places = [
-            HOME, ABROAD, *SITES.values(),
+        places = [
+            HOME, ABROAD, NAMES, PROBER, *SITES.values(),
             *(Place(name, address) for name, address in servers.items()),
         ]  # fmt: skip
-        self.lab = Lab(self._places)
+        self.lab = Lab(places, resolver=NAMES.address)
+        self._prober = Prober(
+            lambda host, port: self.lab.dial(PROBER.name, host, port, ASKED), self.lab.addresses
+        )
+        domestic = SITES["domestic"].name
+        self.world = World(
+            tuple(listed or servers), (domestic,), domestic, self.lab.addresses, self._prober.ask
+        )
+        self._closing = contextlib.ExitStack()
 
     @property
     def home(self) -> Host:
@@ -50,20 +62,18 @@ class Town:
 
     def begin(self, scenario: Scenario, changed: Parameters | None = None, seed: int = 0) -> None:
         """The censor acts from now on. Raises `CannotPlay`."""
-        if scenario.at(self.world, seed, **(changed or {})):
-            raise CannotPlay(f"{scenario.id} is not played on packets yet")
+        self.lab.begin(scenario.stage(self.world, seed, **(changed or {})))
 
     def calm(self) -> None:
         """There is no censor."""
-        self.lab.rules = []
+        self.lab.calm()
 
     def __enter__(self) -> Self:
         """Raises `CannotPlay`."""
-        self.lab.__enter__()
-        lines = ["127.0.0.1 localhost", *(f"{one.address} {one.name}" for one in self._places)]
-        text = shlex.quote("\n".join(lines) + "\n")
-        for host in self.lab.hosts:
-            host.run(["sh", "-c", f"printf %s {text} > /etc/hosts"])
+        with contextlib.ExitStack() as closing:
+            closing.enter_context(self.lab)
+            closing.enter_context(self._prober)
+            self._closing = closing.pop_all()
         return self
 
     def __exit__(
@@ -72,4 +82,4 @@ class Town:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        self.lab.__exit__(kind, error, where)
+        self._closing.close()

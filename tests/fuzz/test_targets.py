@@ -450,6 +450,7 @@ def _targets() -> dict[str, Target]:
                 content.encode(content.React(content.Ref(bytes(16), False), "+", 1)),
                 content.encode(content.Profile("Amina")),
                 content.encode(content.Got(bytes(16))),
+                content.encode(content.Moved((str(home()),))),
                 content.encode(content.Answer(bytes(16), "accept", bytes(32), bytes(16))),
                 content.encode(
                     content.Ring(bytes(16), 1, bytes(32), bytes(16), bytes(32), (str(home()),))

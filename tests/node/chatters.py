@@ -30,7 +30,8 @@ async def relay(data: Path, port: int = 0) -> AsyncIterator[Home]:
     task = asyncio.create_task(run(data, ("127.0.0.1", port), say=said.put_nowait, stop=stop))
     try:
         async with asyncio.timeout(PATIENCE):
-            yield Home.parse(await said.get())
+            address = await said.get()
+        yield Home.parse(address)
     finally:
         stop.set()
         await task

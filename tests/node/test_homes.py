@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chatters import came, meet, person, relay, texts, until
+import pytest
+from chatters import came, link, meet, person, relay, texts, until
 
+from holdfast.node import engine, relays
+from holdfast.node.api import Node
+from holdfast.node.database import row, rows
+from holdfast.node.desk import unpack_inbox
+from holdfast.node.keeper import Work
 from holdfast.testing.tap import Tap
 
 
@@ -30,3 +36,150 @@ async def test_one_relay_at_two_addresses_brings_two_people_together(tmp_path: P
         assert [one.label for one in (await clara.status()).relays if one.mine] == [
             status.relays[1].label
         ]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes minutes takes moments."""
+    monkeypatch.setattr(engine, "TICK_SECONDS", 0.1)
+    monkeypatch.setattr(relays, "AWAY", 300)
+
+
+async def talk(one: Node, other: Node, *words: str) -> None:
+    """Each writes, and the other has it."""
+    for said in words:
+        for speaks, hears in ((one, other), (other, one)):
+            text = f"{said} of {(await speaks.status()).name}"
+            await speaks.send((await speaks.contacts())[0].id, text)
+            await came(hears, lambda message: message.text == text)  # noqa: B023
+
+
+async def homes_of(node: Node) -> tuple[set[str], set[str]]:
+    """Labels of the relays of the one contact's inbox and outbox."""
+
+    def job(work: Work) -> tuple[set[str], set[str]]:
+        stored = row(work.db, "SELECT inbox, outbox FROM contact")
+        mine, theirs = ({home.label for home in unpack_inbox(one).homes} for one in stored)
+        return mine, theirs
+
+    keeper = node._keeper
+    assert keeper is not None
+    return await keeper.run(job)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_relay_that_is_added_is_a_home_of_old_conversations(tmp_path: Path) -> None:
+    async with (
+        relay(tmp_path / "first") as first,
+        relay(tmp_path / "second") as second,
+        person(tmp_path / "anna", "Anna", first) as anna,
+        person(tmp_path / "boris", "Boris", first) as boris,
+    ):
+        await meet(anna, boris)
+        await talk(anna, boris, "before")
+        await anna.add_relay(str(second))
+        both = {first.label, second.label}
+        await until(lambda: homes_of(anna), lambda found: found == (both, {first.label}))
+        await until(lambda: homes_of(boris), lambda found: found == ({first.label}, both))
+        await talk(anna, boris, "after")
+        id = next(one.id for one in (await anna.status()).relays if one.label == first.label)
+        await anna.remove_relay(id)
+        await until(lambda: homes_of(boris), lambda found: found[1] == {second.label})
+        await until(lambda: leaving(anna), lambda left: not left)
+        await talk(anna, boris, "in the end")
+
+
+async def leaving(node: Node) -> list[str]:
+    keeper = node._keeper
+    assert keeper is not None
+    return await keeper.run(lambda work: rows(work.db, "SELECT home FROM leaving"))
+
+
+@pytest.mark.usefixtures("quick")
+async def test_who_loses_the_only_relay_goes_on_through_the_contacts(tmp_path: Path) -> None:
+    async with relay(tmp_path / "second") as second:
+        async with (
+            relay(tmp_path / "first") as first,
+            person(tmp_path / "anna", "Anna", first) as anna,
+            person(tmp_path / "boris", "Boris", second) as boris,
+        ):
+            await meet(anna, boris)
+            await talk(anna, boris, "before")
+        async with (
+            person(tmp_path / "anna", "Anna") as anna,
+            person(tmp_path / "boris", "Boris") as boris,
+        ):
+            await boris.send((await boris.contacts())[0].id, "are you there?")
+            await came(anna, lambda message: message.text == "are you there?")
+            await talk(anna, boris, "after")
+
+
+@pytest.mark.usefixtures("quick")
+async def test_two_of_three_relays_may_be_lost(tmp_path: Path) -> None:
+    async with relay(tmp_path / "third") as third:
+        async with (
+            relay(tmp_path / "first") as first,
+            relay(tmp_path / "second") as second,
+            person(tmp_path / "anna", "Anna", first, second, third) as anna,
+            person(tmp_path / "boris", "Boris", first, third) as boris,
+        ):
+            await meet(anna, boris)
+            await talk(anna, boris, "before")
+        async with (
+            person(tmp_path / "anna", "Anna") as anna,
+            person(tmp_path / "boris", "Boris") as boris,
+        ):
+            await talk(anna, boris, "after")
+
+
+@pytest.mark.usefixtures("quick")
+async def test_all_lost_they_find_each_other_at_a_relay_that_both_add(tmp_path: Path) -> None:
+    async with (
+        relay(tmp_path / "old") as old,
+        person(tmp_path / "anna", "Anna", old) as anna,
+        person(tmp_path / "boris", "Boris", old) as boris,
+    ):
+        await meet(anna, boris)
+        await talk(anna, boris, "before")
+    async with (
+        relay(tmp_path / "new") as new,
+        person(tmp_path / "anna", "Anna") as anna,
+        person(tmp_path / "boris", "Boris") as boris,
+    ):
+        await anna.send((await anna.contacts())[0].id, "where are you?")
+        await anna.add_relay(str(new))
+        await boris.add_relay(str(new))
+        await came(boris, lambda message: message.text == "where are you?")
+        await talk(anna, boris, "after")
+        expected = {old.label, new.label}, {old.label, new.label}
+        await until(lambda: homes_of(anna), lambda found: found == expected)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_all_lost_a_new_link_keeps_the_conversation(tmp_path: Path) -> None:
+    async with (
+        relay(tmp_path / "old") as old,
+        person(tmp_path / "anna", "Anna", old) as anna,
+        person(tmp_path / "boris", "Boris", old) as boris,
+    ):
+        await meet(anna, boris)
+        await talk(anna, boris, "before")
+    async with (
+        relay(tmp_path / "one") as one,
+        relay(tmp_path / "two") as two,
+        person(tmp_path / "anna", "Anna") as anna,
+        person(tmp_path / "boris", "Boris") as boris,
+    ):
+        await anna.send((await anna.contacts())[0].id, "lost for now")
+        await anna.add_relay(str(one))
+        await boris.add_relay(str(two))
+        await boris.accept_invitation(await link(anna))
+        await came(boris, lambda message: message.text == "lost for now")
+        await talk(anna, boris, "after")
+        assert len(await anna.contacts()) == len(await boris.contacts()) == 1
+        for node in (anna, boris):
+            said = [message.text for message in await texts(node)]
+            assert said == [
+                "before of Anna", "before of Boris", "lost for now", "after of Anna",
+                "after of Boris",
+            ]  # fmt: skip

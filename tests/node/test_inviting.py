@@ -65,7 +65,7 @@ def test_one_relay_alone_cannot_say_that_a_link_was_used(tmp_path: Path) -> None
     desk = Desk(bytes(32), draw, tmp_path)
     work = Work(open_database(tmp_path / "db", bytes(32)), NOW)
     desk.make_identity(work, "Boris")
-    work.db.execute("INSERT INTO relay VALUES (?, 1, 1)", (str(home()),))
+    work.db.execute("INSERT INTO relay (address, mine, added) VALUES (?, 1, 1)", (str(home()),))
     anna, _ = Identity.create(draw)
     homes = (home("10.0.0.1"), home("10.0.0.2"))
     made = Invitation.create(anna, homes, NOW + DAY, b"Anna", NOW, draw)

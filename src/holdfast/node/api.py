@@ -413,7 +413,9 @@ class Node:
         def job(desk: Desk, work: Work) -> None:
             for home in desk.homes(work):
                 if home.id == id:
-                    work.db.execute("UPDATE relay SET mine = 0 WHERE address = ?", (str(home),))
+                    work.db.execute(
+                        "UPDATE relay SET mine = 0, off = 1 WHERE address = ?", (str(home),)
+                    )
                     work.after.append(effects.Relays())
                     return
             raise ApiError("not-found", "this is none of your relays")
@@ -718,7 +720,8 @@ class Node:
 def add_home(work: Work, home: Home) -> None:
     """Remember a relay as one of this node's own."""
     work.db.execute(
-        "INSERT INTO relay VALUES (?, 1, ?) ON CONFLICT(address) DO UPDATE SET mine = 1",
+        "INSERT INTO relay (address, mine, added) VALUES (?, 1, ?)"
+        " ON CONFLICT(address) DO UPDATE SET mine = 1, off = 0",
         (str(home), work.now),
     )
     work.after.append(effects.Relays())

@@ -175,6 +175,28 @@ SCHEMA: Final = (
         outcome TEXT NOT NULL DEFAULT ''
     ) WITHOUT ROWID;
     """,
+    """
+    -- The contact that told of a relay, empty for the person; whether it is never to be used for
+    -- logs of this node's; when it was reached last.
+    ALTER TABLE relay ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+    ALTER TABLE relay ADD COLUMN off INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE relay ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+    -- The homes of my inbox that a contact was told of, by spaces; empty: those of the invitation.
+    ALTER TABLE contact ADD COLUMN said TEXT NOT NULL DEFAULT '';
+    -- The relays that it was told of besides, by spaces, and when last.
+    ALTER TABLE contact ADD COLUMN told TEXT NOT NULL DEFAULT '';
+    ALTER TABLE contact ADD COLUMN told_at INTEGER NOT NULL DEFAULT 0;
+    -- How often it has moved its own inbox since when.
+    ALTER TABLE contact ADD COLUMN moves INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE contact ADD COLUMN moves_since INTEGER NOT NULL DEFAULT 0;
+    -- Homes that an inbox has left, until its contact has acknowledged record `seq`, which said so.
+    CREATE TABLE leaving (
+        locator BLOB NOT NULL, home TEXT NOT NULL,
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        caps BLOB NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (locator, home)
+    ) WITHOUT ROWID;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

@@ -83,6 +83,12 @@ class Desk:
         """Whether Echo's link was given."""
         self.seen: dict[tuple[bytes, str], int] = {}
         """Highest sequence number that came, by log and home."""
+        self.reached: frozenset[str] = frozenset()
+        """Relays that are connected now, by address."""
+        self.lost: frozenset[str] = frozenset()
+        """Relays that have been away for long while others are reached."""
+        self.alone = False
+        """No relay has been reached for so long that others are tried."""
         self.denied: dict[bytes, set[str]] = {}
         """Homes that say of an accept log we have answered into that it is not there."""
         self._sessions: dict[str, Pairwise] = {}
@@ -135,7 +141,9 @@ class Desk:
 
     def homes(self, work: Work) -> tuple[Home, ...]:
         """My relays, oldest first; further addresses of the same ones at the end."""
-        found = rows(work.db, "SELECT address FROM relay WHERE mine ORDER BY added, address")
+        found = rows(
+            work.db, "SELECT address FROM relay WHERE mine AND NOT off ORDER BY added, address"
+        )
         homes = [Home.parse(address) for (address,) in found]
         first = {home.pin: home for home in reversed(homes)}
         return tuple(sorted(homes, key=lambda home: first[home.pin] is not home))
@@ -234,7 +242,9 @@ class Desk:
             "DELETE FROM wanted WHERE locator = ? AND home = ?",
             (caps.locator, str(home)),
         )
-        work.db.execute("DELETE FROM position WHERE locator = ?", (caps.locator,))
+        work.db.execute(
+            "DELETE FROM position WHERE locator = ? AND home = ?", (caps.locator, str(home))
+        )
         work.db.execute(
             "INSERT OR REPLACE INTO unwanted VALUES (?, ?, ?, ?)",
             (caps.locator, str(home), pack_caps(caps), work.now),

@@ -8,6 +8,7 @@ so that a start after a crash goes on where the last commit was.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import weakref
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from holdfast.drive.logs import (
     Refused,
     Up,
 )
-from holdfast.node import calls, comparing, effects, files, inviting, receiving, talking
+from holdfast.node import calls, comparing, effects, files, homes, inviting, receiving, talking
 from holdfast.node.calls import Calls
 from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, unpack_caps, unpack_inbox
@@ -46,6 +47,8 @@ AGAIN_SECONDS: Final = 5.0
 """Before a log is read again that was not there, or whose record the disk did not take."""
 LOOK_SECONDS: Final = 5.0
 """Between two looks at which network this machine is on, and what cannot wait."""
+TRIED: Final = 3
+"""Relays that contacts told of, tried at once when no own one is reached."""
 LATER: Final = 10_000
 """Milliseconds before records that found no room in the queue to a relay are tried again."""
 TYPING_SECONDS: Final = 6.0
@@ -151,8 +154,11 @@ class Engine:
             case effects.Trim(caps, home, upto):
                 self.logs.trim(caps, home, upto)
             case effects.Drop(caps, home):
-                self._routes.pop(caps.locator, None)
-                self._homes.pop(caps.locator, None)
+                read = self._homes.get(caps.locator, set())
+                read.discard(str(home))
+                if not read:
+                    self._routes.pop(caps.locator, None)
+                    self._homes.pop(caps.locator, None)
                 self.logs.drop(caps, home)
             case effects.Due(contact, at):
                 self._at(
@@ -211,7 +217,9 @@ class Engine:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            self.desk.lost, self.desk.alone = self.relays.lost, self.relays.alone
             self._submit(lambda work: tick(self.desk, work))
+            self._submit(self._read_relays)
             self._ticks += 1
             if self._ticks % LOOK_TICKS == 1:
                 self._submit(lambda work: inviting.look_again(self.desk, work))
@@ -248,9 +256,11 @@ class Engine:
         match event:
             case Up(home):
                 self.relays.up(home)
+                self.desk.reached = self.relays.reached
                 self._tell_status()
             case Down(home, why, kind):
                 self.relays.down(home, why, kind)
+                self.desk.reached = self.relays.reached
                 self._tell_status()
                 for fetch in self._fetches.values():
                     fetch.put_nowait(event)
@@ -380,6 +390,7 @@ class Engine:
     # Relays.
 
     def _read_relays(self, work: Work) -> None:
+        homes.arrange(self.desk, work)
         mine = frozenset(str(home) for home in self.desk.homes(work))
         work.after.append(effects.Use(mine, used_homes(self.desk, work)))
 
@@ -423,8 +434,14 @@ def used_homes(desk: Desk, work: Work) -> dict[str, Home]:
     for pair in rows(work.db, "SELECT inbox, outbox FROM contact ORDER BY id"):
         for stored in pair:
             found.update({str(home): home for home in unpack_inbox(stored).homes})
-    for (address,) in rows(work.db, "SELECT home FROM wanted UNION SELECT home FROM unwanted"):
+    for (address,) in rows(
+        work.db,
+        "SELECT home FROM wanted UNION SELECT home FROM unwanted UNION SELECT home FROM leaving",
+    ):
         found[address] = Home.parse(address)
+    if desk.alone:
+        told = "SELECT address FROM relay WHERE origin <> '' AND NOT off ORDER BY added LIMIT ?"
+        found.update((address, Home.parse(address)) for (address,) in rows(work.db, told, TRIED))
     for (id,) in rows(work.db, "SELECT id FROM invitation WHERE state IN ('open', 'preparing')"):
         for home in inviting.load(desk, work, id).link.homes:
             found[str(home)] = home
@@ -436,6 +453,11 @@ def tick(desk: Desk, work: Work) -> None:
     inviting.sweep(desk, work)
     files.sweep(work)
     comparing.expire(desk, work)
+    homes.look_for(desk, work)
+    work.db.execute(
+        "UPDATE relay SET seen = ? WHERE address IN (SELECT value FROM json_each(?))",
+        (work.now, json.dumps(sorted(desk.reached))),
+    )
     for cid in desk.with_gap():
         receiving.caught_up(desk, work, cid)
 
@@ -476,6 +498,10 @@ def resume(desk: Desk, work: Work) -> None:
             work.after.append(effects.Due(cid, desk.session(work, cid).due(receipts)))
         if waiting is not None:
             inviting.answer(desk, work, cid)
+    for cid, address, stored in rows(work.db, "SELECT contact, home, caps FROM leaving"):
+        caps, home = unpack_caps(stored), Home.parse(address)
+        since = desk.position(work, caps.locator, address)
+        work.after.append(effects.Follow(caps, home, since, ("inbox", cid)))
     for id, state in rows(
         work.db, "SELECT id, state FROM invitation WHERE state IN ('open', 'preparing')"
     ):

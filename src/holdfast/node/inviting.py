@@ -11,7 +11,7 @@ from holdfast.core.seal.bundle import BadBundle
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.link import MAX_HOMES, Link
 from holdfast.core.seal.pairwise import KeyChanged, require_same_device
-from holdfast.node import effects, files, views
+from holdfast.node import effects, files, homes, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, pack_inbox, unpack_inbox
 from holdfast.node.effects import Follow
@@ -32,13 +32,13 @@ def create(desk: Desk, work: Work, many: bool, hours: int, label: str) -> Invita
     """A new invitation and its two logs at each of my relays."""
     if not 1 <= hours <= MAX_HOURS:
         raise ApiError("bad-params", f"an invitation lasts from 1 to {MAX_HOURS} hours")
-    homes = desk.homes(work)[:MAX_HOMES]
-    if not homes:
+    mine = desk.homes(work)[:MAX_HOMES]
+    if not mine:
         raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
     expires = work.now + hours * HOUR
     made = seal.Invitation.create(
         desk.identity(work),
-        homes,
+        mine,
         expires,
         desk.profile(work),
         work.now,
@@ -60,7 +60,7 @@ def create(desk: Desk, work: Work, many: bool, hours: int, label: str) -> Invita
             expires,
         ),
     )
-    for home in homes:
+    for home in mine:
         desk.want(work, bundle, home)
         desk.want(work, accept, home, MANY if many else ONE)
         work.after.append(Follow(accept, home, 0, ("accept", id)))
@@ -165,15 +165,15 @@ def answered(desk: Desk, work: Work, id: str, home: str, seq: int, record: bytes
 
 def accept(desk: Desk, work: Work, link: Link, record: bytes, echo: bool) -> str:
     """Make the contact that a link leads to; its id. Raises `ApiError`."""
-    homes = desk.homes(work)[:MAX_HOMES]
-    if not homes:
+    mine = desk.homes(work)[:MAX_HOMES]
+    if not mine:
         raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
     try:
         contact, answer = seal.accept(
             link,
             record,
             desk.identity(work),
-            homes,
+            mine,
             desk.profile(work),
             work.now,
             desk.entropy,
@@ -182,13 +182,22 @@ def accept(desk: Desk, work: Work, link: Link, record: bytes, echo: bool) -> str
         code = {"own-link": "own-link", "expired": "expired"}.get(error.reason, "bad-link")
         raise ApiError(code, str(error)) from None
     known = row(work.db, "SELECT id, state FROM contact WHERE root = ?", contact.devices.root)
-    if known is not None and known[1] in ("active", "joining"):
+    if known is not None and known[1] in ("active", "joining") and _works(desk, work, known[0]):
         raise ApiError("used", "this person is among your contacts already")
     cid = add(desk, work, contact, "joining", _pack_answer(link.accept, link.homes, answer))
     if echo:
         work.db.execute("UPDATE contact SET echo = 1 WHERE id = ?", (cid,))
         desk.touch_contact(work, cid)
     return cid
+
+
+def _works(desk: Desk, work: Work, cid: str) -> bool:
+    """Whether a contact can be written to and heard by the relays that it has."""
+    logs = [
+        {str(home) for home in unpack_inbox(stored).homes}
+        for stored in row(work.db, "SELECT inbox, outbox FROM contact WHERE id = ?", cid)
+    ]
+    return all(log & desk.reached for log in logs)
 
 
 def add(desk: Desk, work: Work, contact: seal.Contact, state: str, answer: bytes | None) -> str:
@@ -234,13 +243,15 @@ def _renew(
     stored, counter = row(work.db, "SELECT inbox, counter FROM contact WHERE id = ?", cid)
     old = unpack_inbox(stored)
     same = may_resend(desk, work, cid, contact)
-    for home in old.homes:
+    for home in (*old.homes, *homes.left(work, cid)):
         desk.drop(work, old.caps, home)
+    work.db.execute("DELETE FROM leaving WHERE contact = ?", (cid,))
     work.db.execute("DELETE FROM outgoing WHERE contact = ?", (cid,))
     work.db.execute("DELETE FROM unsent WHERE contact = ?", (cid,))
     outbox = seal.Inbox(contact.theirs.caps.only("append"), contact.theirs.homes)
     work.db.execute(
-        "UPDATE contact SET state = ?, inbox = ?, outbox = ?, accept = ?, active = ? WHERE id = ?",
+        "UPDATE contact SET state = ?, inbox = ?, outbox = ?, accept = ?, active = ?, said = ''"
+        " WHERE id = ?",
         (state, pack_inbox(contact.mine), pack_inbox(outbox), answer, work.now, cid),
     )
     desk.verifications.pop(cid, None)
@@ -311,6 +322,9 @@ def made(desk: Desk, work: Work, locator: bytes, home: str) -> None:
     work.db.execute("DELETE FROM wanted WHERE locator = ? AND home = ?", (locator, home))
     for (cid,) in rows(work.db, "SELECT id FROM contact WHERE accept IS NOT NULL"):
         answer(desk, work, cid)
+    for cid, stored in rows(work.db, "SELECT id, inbox FROM contact WHERE state = 'active'"):
+        if unpack_inbox(stored).caps.locator == locator:
+            homes.arrange_one(desk, work, cid)
 
 
 def answer(desk: Desk, work: Work, cid: str) -> None:
@@ -325,8 +339,8 @@ def answer(desk: Desk, work: Work, cid: str) -> None:
             return
     if _is_there(packed):
         return
-    caps, homes, record = _unpack_answer(packed)
-    for home in homes:
+    caps, places, record = _unpack_answer(packed)
+    for home in places:
         work.after.append(effects.Append(caps, home, _answer_rid(record), record, LIFETIME))
 
 
@@ -346,9 +360,9 @@ def look_again(desk: Desk, work: Work) -> None:
         work.db, "SELECT id, accept FROM contact WHERE accept IS NOT NULL AND state = 'joining'"
     ):
         if _is_there(packed):
-            caps, homes, _ = _unpack_answer(packed)
+            caps, places, _ = _unpack_answer(packed)
             desk.denied.pop(caps.locator, None)
-            for home in homes:
+            for home in places:
                 work.after.append(effects.Unfollow(caps, home))
                 work.after.append(Follow(caps, home, 0, ("answer", cid)))
 
@@ -361,14 +375,14 @@ def answer_refused(desk: Desk, work: Work, locator: bytes, denied_by: str) -> No
         work.db,
         "SELECT id, accept FROM contact WHERE accept IS NOT NULL AND state = 'joining'",
     ):
-        caps, homes, _ = _unpack_answer(packed)
+        caps, places, _ = _unpack_answer(packed)
         if caps.locator != locator:
             continue
         denied = desk.denied.setdefault(locator, set())
         denied.add(denied_by)
-        if denied >= {str(home) for home in homes}:
+        if denied >= {str(home) for home in places}:
             work.db.execute("UPDATE contact SET state = 'used', accept = NULL WHERE id = ?", (cid,))
-            for home in homes:
+            for home in places:
                 work.after.append(effects.Unfollow(caps, home))
             desk.touch_contact(work, cid)
 
@@ -381,8 +395,8 @@ def _is_there(packed: bytes) -> bool:
     return bool(packed[0] & _THERE)
 
 
-def _pack_answer(caps: Caps, homes: tuple[Home, ...], record: bytes) -> bytes:
-    packed = pack_inbox(seal.Inbox(caps, homes))
+def _pack_answer(caps: Caps, places: tuple[Home, ...], record: bytes) -> bytes:
+    packed = pack_inbox(seal.Inbox(caps, places))
     return len(packed).to_bytes(4, "big") + packed + record
 
 
@@ -412,7 +426,7 @@ def delete_contact(desk: Desk, work: Work, cid: str) -> None:
     if found is None:
         raise ApiError("not-found", "there is no such contact")
     inbox = unpack_inbox(found[0])
-    for home in inbox.homes:
+    for home in (*inbox.homes, *homes.left(work, cid)):
         desk.drop(work, inbox.caps, home)
     files.forget_contact(desk, work, cid)
     work.db.execute("DELETE FROM unsent WHERE contact = ?", (cid,))

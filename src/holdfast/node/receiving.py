@@ -7,7 +7,7 @@ from typing import Final
 from holdfast.core.chat import content, names
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.pairwise import Opened, Pairwise
-from holdfast.node import comparing, effects, files, inviting
+from holdfast.node import comparing, effects, files, homes, inviting
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -101,6 +101,7 @@ def _acknowledged(desk: Desk, work: Work, cid: str, upto: int) -> None:
     """The contact has everything of ours up to here: nothing of it is kept to be sent."""
     work.db.execute("DELETE FROM outgoing WHERE contact = ? AND seq <= ?", (cid, upto))
     work.db.execute("DELETE FROM unsent WHERE contact = ? AND seq <= ?", (cid, upto))
+    homes.acknowledged(desk, work, cid, upto)
     _mark(
         desk,
         work,
@@ -178,6 +179,7 @@ def appended(desk: Desk, work: Work, rid: bytes, home: str) -> None:
         inviting.answer_is_there(desk, work, rid)
         return
     cid, seq = found
+    homes.appended(desk, work, cid, home)
     waiting = "SELECT id FROM message WHERE contact = ? AND seq = ? AND state = 'waiting'"
     _mark(desk, work, cid, "sent", rows(work.db, waiting, cid, seq))
 
@@ -227,6 +229,10 @@ def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) 
             _file(desk, work, cid, said, outage)
         case content.Got():
             files.theirs_now(desk, work, cid, said.mid)
+        case content.Moved():
+            homes.moved(desk, work, cid, said)
+        case content.Spare():
+            homes.learnt(desk, work, cid, said)
         case content.Ring() | content.Answer():
             work.after.append(effects.Heard(cid, said))
         case content.Verify():

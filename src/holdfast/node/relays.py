@@ -22,6 +22,8 @@ ANSWERED: Final = frozenset({"refused", "tls", "pin", "upgrade"})
 """Kinds of failure in which somebody answered at the relay's address."""
 SHAPES: Final[dict[str, Line]] = {"freeze": "dotted", "throttled": "thin"}
 """The path line's shape while relays are reached, by what the network does."""
+AWAY: Final = 600_000
+"""Milliseconds after which a relay that is not reached is done without."""
 OFF: Final = 60_000
 """Milliseconds without any own relay that are worth a word."""
 
@@ -104,6 +106,31 @@ class Relays:
         if (locator, str(home)) in self._caught:
             return None
         return self._held.get(str(home))
+
+    @property
+    def reached(self) -> frozenset[str]:
+        """Those that are connected."""
+        known = self._known.items()
+        return frozenset(address for address, one in known if one.state == "connected")
+
+    @property
+    def _away(self) -> frozenset[str]:
+        now, known = self._clock(), self._known.items()
+        return frozenset(
+            address
+            for address, one in known
+            if one.state != "connected" and now - one.since >= AWAY
+        )
+
+    @property
+    def lost(self) -> frozenset[str]:
+        """Those that have been away for long, while others are reached: it is not the internet."""
+        return self._away if self.reached else frozenset()
+
+    @property
+    def alone(self) -> bool:
+        """Whether all have been away for long."""
+        return bool(self._known) and len(self._away) == len(self._known)
 
     @property
     def online(self) -> bool:

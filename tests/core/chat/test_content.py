@@ -10,6 +10,7 @@ millis = st.integers(0, 2**53 - 1)
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)
 ref = st.builds(content.Ref, mid, st.booleans())
 timer = st.integers(0, 31_536_000)
+homes = st.lists(words, min_size=1, max_size=content.MAX_HOMES).map(tuple)
 contents = st.one_of(
     st.builds(content.Text, mid, millis, words, st.none() | ref, timer),
     st.builds(content.Edit, mid, millis, words),
@@ -19,6 +20,8 @@ contents = st.one_of(
     st.builds(content.SetTimer, timer, millis),
     st.builds(content.Profile, words.map(lambda text: text[:256])),
     st.builds(content.Verify, st.binary(max_size=512)),
+    st.builds(content.Moved, homes),
+    st.builds(content.Spare, homes),
 )
 
 
@@ -55,6 +58,9 @@ def test_further_fields_of_a_newer_version_are_ignored() -> None:
         ["timer", 31_536_001, 1],
         ["profile", "x" * 257],
         ["verify", b"x" * 513],
+        ["homes", []],
+        ["homes", ["a"] * 4],
+        ["spare", ["a" * 401]],
     ],
 )
 def test_everything_is_bounded(fields: list[object]) -> None:

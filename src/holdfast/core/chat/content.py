@@ -138,6 +138,18 @@ class Got(Content, frozen=True, tag="got"):
     mid: Mid
 
 
+class Moved(Content, frozen=True, tag="homes"):
+    """The relays where the sender reads what the receiver sends, from now on and no others."""
+
+    homes: Homes
+
+
+class Spare(Content, frozen=True, tag="spare"):
+    """Relays of the sender that the receiver may keep logs on as well."""
+
+    homes: Homes
+
+
 class Ring(Content, frozen=True, tag="ring"):
     """A call begins. The live logs follow from `secret`, see spec/call.md; nobody attaches
     them before the call is accepted."""
@@ -161,7 +173,20 @@ class Answer(Content, frozen=True, tag="answer"):
 
 
 Known = (
-    Text | Edit | Delete | React | Read | SetTimer | Profile | Verify | File | Got | Ring | Answer
+    Text
+    | Edit
+    | Delete
+    | React
+    | Read
+    | SetTimer
+    | Profile
+    | Verify
+    | File
+    | Got
+    | Moved
+    | Spare
+    | Ring
+    | Answer
 )
 
 

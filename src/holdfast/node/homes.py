@@ -1,0 +1,290 @@
+"""Jobs of where inboxes are: on which relays, moved to others, and looked for.
+
+Whoever reads an inbox decides on which relays it is, and tells the contact over the sealed channel.
+A log is made at a new home before the contact is told, and is read at an old one until the contact
+has acknowledged what it was told, so that a crash at any point loses nothing. Source: spec/chat.md,
+"Relays".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Final
+
+from holdfast.core.caps import BadAddress, Home
+from holdfast.core.chat import content
+from holdfast.core.chat.content import MAX_HOMES
+from holdfast.core.seal.invitation import Inbox
+from holdfast.node import effects
+from holdfast.node.database import row, rows
+from holdfast.node.desk import LIFETIME, Desk, pack_caps, pack_inbox, unpack_caps, unpack_inbox
+from holdfast.node.effects import Follow
+from holdfast.node.keeper import Work
+
+DAY: Final = 86_400_000
+GONE: Final = 7 * DAY
+"""Milliseconds after which a relay that was not reached is taken for lost for good."""
+MOVES: Final = 12
+"""How often a day a contact may move its inbox; twice that is put up with."""
+TOLD: Final = 30 * DAY
+"""Between two relays that one contact is told of besides those it uses to write here."""
+TELLS: Final = 3
+"""So many of those there are."""
+LEARNT_OF_ONE: Final = 3
+"""Relays that one contact may tell of."""
+LEARNT: Final = 30
+"""Relays that all contacts together may tell of."""
+
+
+# My inbox.
+
+
+def arrange(desk: Desk, work: Work) -> None:
+    """See that every inbox is on relays that work."""
+    for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state = 'active' ORDER BY added"):
+        arrange_one(desk, work, cid)
+        _tell_of_another(desk, work, cid)
+
+
+def arrange_one(desk: Desk, work: Work, cid: str) -> None:
+    """See that a contact's inbox is on relays that work: make it on others, then tell."""
+    state, stored, outbox, said = row(
+        work.db, "SELECT state, inbox, outbox, said FROM contact WHERE id = ?", cid
+    )
+    if state != "active":
+        return
+    inbox = unpack_inbox(stored)
+    target = _target(desk, work, cid, inbox, unpack_inbox(outbox))
+    said = said or _text(inbox.homes)
+    missing = [home for home in target if home not in inbox.homes]
+    if missing:
+        inbox = Inbox(inbox.caps, (*inbox.homes, *missing))
+        work.db.execute(
+            "UPDATE contact SET inbox = ?, said = ? WHERE id = ?", (pack_inbox(inbox), said, cid)
+        )
+        for home in missing:
+            _stay(work, inbox, home)
+            desk.want(work, inbox.caps, home)
+            work.after.append(Follow(inbox.caps, home, 0, ("inbox", cid)))
+        work.after.append(effects.Relays())
+    lacking = {
+        home
+        for (home,) in rows(
+            work.db, "SELECT home FROM wanted WHERE locator = ?", inbox.caps.locator
+        )
+    }
+    ready = [home for home in target if str(home) not in lacking]
+    if ready and set(_text(ready).split()) != set(said.split()):
+        _move(desk, work, cid, inbox, target, ready)
+
+
+def _target(desk: Desk, work: Work, cid: str, inbox: Inbox, outbox: Inbox) -> list[Home]:
+    """The relays where a contact's inbox should be: my own, and while none of them is reached also
+    those that this contact told of or uses. What is there already stays while there is room."""
+    own = desk.homes(work)
+    gone = {
+        address
+        for (address,) in rows(
+            work.db, "SELECT address FROM relay WHERE mine AND seen > 0 AND seen < ?",
+            work.now - GONE,
+        )
+    }  # fmt: skip
+    target = [home for home in own if str(home) not in desk.lost][:MAX_HOMES]
+    theirs = _of_contact(work, cid, outbox)
+    if not target:
+        target = [home for home in theirs if str(home) in desk.reached][: MAX_HOMES - 1]
+    stay = [home for home in inbox.homes if home in theirs or home in own]
+    stay = [home for home in stay if str(home) not in gone & desk.lost]
+    target += [home for home in stay if home not in target]
+    return target[:MAX_HOMES] or list(inbox.homes)
+
+
+def _of_contact(work: Work, cid: str, outbox: Inbox) -> list[Home]:
+    """Relays that this contact uses or told of, but for those that are turned off."""
+    found = dict(rows(work.db, "SELECT address, off FROM relay WHERE origin = ? OR off", cid))
+    homes = [str(home) for home in outbox.homes] + [one for one in found if one]
+    off = {address for address, turned in found.items() if turned}
+    return [Home.parse(address) for address in dict.fromkeys(homes) if address not in off]
+
+
+def _move(
+    desk: Desk, work: Work, cid: str, inbox: Inbox, target: list[Home], ready: list[Home]
+) -> None:
+    """Tell the contact where to append from now on; what is left is read until it knows."""
+    if not _may_move(work, cid, MOVES):
+        return
+    seq = desk.say(work, cid, content.Moved(tuple(str(home) for home in ready)))
+    for home in inbox.homes:
+        if home not in target:
+            work.db.execute(
+                "INSERT OR REPLACE INTO leaving VALUES (?, ?, ?, ?, ?)",
+                (inbox.caps.locator, str(home), cid, pack_caps(inbox.caps), seq),
+            )
+    stays = tuple(home for home in inbox.homes if home in target)
+    work.db.execute(
+        "UPDATE contact SET inbox = ?, said = ? WHERE id = ?",
+        (pack_inbox(Inbox(inbox.caps, stays)), _text(ready), cid),
+    )
+
+
+def _may_move(work: Work, cid: str, most: int) -> bool:
+    """Count one more move of this day, theirs and mine."""
+    moves, since = row(work.db, "SELECT moves, moves_since FROM contact WHERE id = ?", cid)
+    if not 0 <= work.now - since < DAY:
+        moves, since = 0, work.now
+    if moves >= most:
+        return False
+    work.db.execute(
+        "UPDATE contact SET moves = ?, moves_since = ? WHERE id = ?", (moves + 1, since, cid)
+    )
+    return True
+
+
+def _stay(work: Work, inbox: Inbox, home: Home) -> None:
+    """A home that was being left is one again."""
+    for table in ("leaving", "unwanted"):
+        work.db.execute(
+            f"DELETE FROM {table} WHERE locator = ? AND home = ?",
+            (inbox.caps.locator, str(home)),
+        )
+
+
+def acknowledged(desk: Desk, work: Work, cid: str, upto: int) -> None:
+    """The contact knows of everything up to this record: homes that it no longer writes to go."""
+    left = rows(work.db, "SELECT home, caps FROM leaving WHERE contact = ? AND seq <= ?", cid, upto)
+    for address, caps in left:
+        desk.drop(work, unpack_caps(caps), Home.parse(address))
+    if left:
+        work.db.execute("DELETE FROM leaving WHERE contact = ? AND seq <= ?", (cid, upto))
+        work.after.append(effects.Relays())
+
+
+def left(work: Work, cid: str) -> list[Home]:
+    """Where a contact's inbox still is besides its homes."""
+    found = rows(work.db, "SELECT home FROM leaving WHERE contact = ?", cid)
+    return [Home.parse(address) for (address,) in found]
+
+
+# Theirs.
+
+
+def moved(desk: Desk, work: Work, cid: str, said: content.Moved) -> None:
+    """The contact reads elsewhere: what it has not acknowledged goes there as well."""
+    homes = _acceptable(desk, work, said.homes)
+    (stored,) = row(work.db, "SELECT outbox FROM contact WHERE id = ?", cid)
+    outbox = unpack_inbox(stored)
+    if not homes or set(homes) == set(outbox.homes) or not _may_move(work, cid, 2 * MOVES):
+        return
+    _write_to(desk, work, cid, outbox, homes)
+
+
+def _write_to(desk: Desk, work: Work, cid: str, outbox: Inbox, homes: tuple[Home, ...]) -> None:
+    work.db.execute(
+        "UPDATE contact SET outbox = ? WHERE id = ?", (pack_inbox(Inbox(outbox.caps, homes)), cid)
+    )
+    for home in outbox.homes:
+        if home not in homes:
+            work.db.execute("DELETE FROM unsent WHERE contact = ? AND home = ?", (cid, str(home)))
+    fresh = Inbox(outbox.caps, tuple(home for home in homes if home not in outbox.homes))
+    for seq, rid, blob in rows(
+        work.db, "SELECT seq, rid, blob FROM outgoing WHERE contact = ? ORDER BY seq", cid
+    ):
+        desk.send_to_homes(work, cid, fresh, seq, rid, blob)
+    work.after.append(effects.Relays())
+
+
+def _acceptable(desk: Desk, work: Work, addresses: Iterable[str]) -> tuple[Home, ...]:
+    """Relays that somebody else names, or none if one of them is none. Who has no relay within a
+    network of their own has no business with one there."""
+    try:
+        homes = tuple(dict.fromkeys(Home.parse(address) for address in addresses))
+    except BadAddress:
+        return ()
+    within = any(_is_within(home) for home in desk.homes(work))
+    return () if any(_is_within(home) for home in homes) and not within else homes
+
+
+def _is_within(home: Home) -> bool:
+    """Whether an address is of this machine or its own network, as far as it says so."""
+    try:
+        return not ipaddress.ip_address(home.host).is_global
+    except ValueError:
+        return "." not in home.host or home.host.endswith((".local", ".localhost", ".internal"))
+
+
+# Contacts whose relays are all gone.
+
+
+def look_for(desk: Desk, work: Work) -> None:
+    """Where none of a contact's relays is reached any more, try whether its inbox is by now on one
+    that both may know: what waits for it is appended there, if there is such a log."""
+    for cid, stored, mine in rows(
+        work.db, "SELECT id, outbox, inbox FROM contact WHERE state = 'active' ORDER BY added"
+    ):
+        outbox = unpack_inbox(stored)
+        if not {str(home) for home in outbox.homes} <= desk.lost:
+            continue
+        waits = row(
+            work.db, "SELECT rid, blob FROM outgoing WHERE contact = ? ORDER BY seq LIMIT 1", cid
+        )
+        places = [*desk.homes(work), *unpack_inbox(mine).homes, *_of_contact(work, cid, outbox)]
+        for home in dict.fromkeys(places):
+            if waits and home not in outbox.homes and str(home) in desk.reached:
+                rid, blob = waits
+                work.after.append(effects.Append(outbox.caps, home, rid, blob, LIFETIME))
+
+
+def appended(desk: Desk, work: Work, cid: str, address: str) -> None:
+    """A record for this contact was taken by a relay: if by none of its homes, it was found."""
+    (stored,) = row(work.db, "SELECT outbox FROM contact WHERE id = ?", cid)
+    outbox = unpack_inbox(stored)
+    if address not in {str(home) for home in outbox.homes} and _is_lost(desk, outbox):
+        homes = (Home.parse(address), *outbox.homes)[:MAX_HOMES]
+        _write_to(desk, work, cid, outbox, homes)
+
+
+def _is_lost(desk: Desk, outbox: Inbox) -> bool:
+    return {str(home) for home in outbox.homes} <= desk.lost
+
+
+# Relays that contacts tell of.
+
+
+def learnt(desk: Desk, work: Work, cid: str, said: content.Spare) -> None:
+    """A contact tells of relays: a few of one contact are kept, and used for nothing yet."""
+    for home in _acceptable(desk, work, said.homes):
+        (of_one,) = row(work.db, "SELECT count(*) FROM relay WHERE origin = ? AND NOT mine", cid)
+        (of_all,) = row(work.db, "SELECT count(*) FROM relay WHERE origin <> '' AND NOT mine")
+        if of_one < LEARNT_OF_ONE and of_all < LEARNT:
+            work.db.execute(
+                "INSERT OR IGNORE INTO relay (address, mine, added, origin) VALUES (?, 0, ?, ?)",
+                (str(home), work.now, cid),
+            )
+            work.after.append(effects.Relays())
+
+
+def _tell_of_another(desk: Desk, work: Work, cid: str) -> None:
+    """One contact is told of one relay more in a month, and of few in all: who is a contact only to
+    find out relays finds out few."""
+    stored, told, at = row(work.db, "SELECT inbox, told, told_at FROM contact WHERE id = ?", cid)
+    own = {
+        address
+        for (address,) in rows(
+            work.db, "SELECT address FROM relay WHERE mine AND NOT off AND origin = ''"
+        )
+    }
+    before = [address for address in told.split() if address in own]
+    known = {*before, *_text(unpack_inbox(stored).homes).split()}
+    other = next((str(home) for home in desk.homes(work) if str(home) in own - known), None)
+    if other is None or len(before) >= TELLS or work.now - at < TOLD:
+        return
+    desk.say(work, cid, content.Spare((other,)))
+    work.db.execute(
+        "UPDATE contact SET told = ?, told_at = ? WHERE id = ?",
+        (" ".join([*before, other]), work.now, cid),
+    )
+
+
+def _text(homes: Iterable[Home]) -> str:
+    return " ".join(str(home) for home in homes)

@@ -18,7 +18,7 @@ NOTICE: Final = 4.0
 """Nats at which one cell is worth watching. Never public by itself: see `engine`."""
 FLOOR: Final = 0.02
 """Least expected count a step: a cell in which nothing ever happened is no proof."""
-CAP: Final = 40.0
+CAP: Final = 20.0
 """Of the statistic, so that the end of a long event is seen."""
 
 

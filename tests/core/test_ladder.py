@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.core.ladder import HOP, LONGEST_REST, PATHS, REST, SMALL, STREAMS, Ladder, Verdict
+from holdfast.core.ladder import (
+    HOP,
+    LONGEST_REST,
+    PATHS,
+    QUIC,
+    REST,
+    SMALL,
+    STREAMS,
+    Ladder,
+    Verdict,
+)
 
 HERE = "relay.example:443"
 MINUTE = 60_000
@@ -98,6 +108,52 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
             ("worked", HERE, "classic"),
             ("rate", HERE, "classic", 64_000),
             YES,
+        ],
+    ),
+    ("udp-block", [("worked", HERE, "websocket"), ("failed", HERE, QUIC, "connect")]),
+    (
+        "udp-block",
+        [
+            ("worked", HERE, "websocket"),
+            ("worked", HERE, QUIC),
+            ("ended", HERE, QUIC, True, 0, 60_000),
+        ],
+    ),
+    (
+        "clear",  # it ended, and not in silence
+        [
+            ("worked", HERE, "websocket"),
+            ("worked", HERE, QUIC),
+            ("ended", HERE, QUIC, False, 0, 60_000),
+        ],
+    ),
+    (
+        "clear",  # the machine says that nobody listens
+        [("worked", HERE, "websocket"), ("failed", HERE, QUIC, "refused")],
+    ),
+    (
+        "clear",  # it works again
+        [
+            ("worked", HERE, "websocket"),
+            ("failed", HERE, QUIC, "connect"),
+            ("worked", HERE, QUIC),
+        ],
+    ),
+    ("address-block", [("failed", HERE, "websocket", "connect"), ("worked", HERE, QUIC)]),
+    ("name-block", [("failed", HERE, "websocket", "tls"), ("worked", HERE, QUIC)]),
+    (
+        "fingerprint",  # of TCP, whatever UDP does
+        [
+            ("failed", HERE, "websocket", "tls"),
+            ("worked", HERE, "classic"),
+            ("failed", HERE, QUIC, "connect"),
+        ],
+    ),
+    (
+        "away",  # many machines do not say that nobody listens to UDP
+        [
+            *[("failed", HERE, path, "refused") for path in STREAMS],
+            ("failed", HERE, QUIC, "connect"),
         ],
     ),
     ("away", fails("refused")),

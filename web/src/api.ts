@@ -18,7 +18,7 @@ export interface Status {
   line: "whole" | "thin" | "dotted" | "pieces" | "double" | "broken";
   /** offline: no relay can be reached at all. relay-away: the machine of one answers, but not as the relay, so it is not the internet that is missing. */
   verdict: "clear" | "connecting" | "offline" | "relay-away" | "no-relay";
-  network: "clear" | "freeze" | "fingerprint" | "name-block" | "dns-block" | "address-block" | "allowlist" | "throttled" | "away" | "impostor" | "portal" | "learned" | "offline" | "unknown";
+  network: "clear" | "freeze" | "fingerprint" | "name-block" | "dns-block" | "address-block" | "allowlist" | "throttled" | "udp-block" | "away" | "impostor" | "portal" | "learned" | "offline" | "unknown";
   relays: Relay[];
   /** Messages of mine that no relay has yet. */
   waiting: number;
@@ -28,7 +28,7 @@ export interface Status {
 }
 
 export interface Diagnosis {
-  network: "clear" | "freeze" | "fingerprint" | "name-block" | "dns-block" | "address-block" | "allowlist" | "throttled" | "away" | "impostor" | "portal" | "learned" | "offline" | "unknown";
+  network: "clear" | "freeze" | "fingerprint" | "name-block" | "dns-block" | "address-block" | "allowlist" | "throttled" | "udp-block" | "away" | "impostor" | "portal" | "learned" | "offline" | "unknown";
   evidence: string[];
 }
 

@@ -122,6 +122,7 @@ class Model {
     switch (what) {
       case "freeze": return this.t("netFreeze");
       case "throttled": return this.t("netThrottled");
+      case "udp-block": return this.t("netUdp");
       case "fingerprint": return this.t("netFingerprint");
       case "name-block": return this.t("netName");
       case "dns-block": return this.t("netDns");

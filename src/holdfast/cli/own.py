@@ -53,6 +53,7 @@ NETWORKS = {
     "address-block": "Nothing reaches the address of your relay, though others can be reached.",
     "allowlist": "Only listed places can be reached from here.",
     "throttled": "Your relay is much slower than other places.",
+    "udp-block": "UDP to your relay is lost here, TCP passes: calls go by TCP.",
     "away": "The relay's machine answers, but no relay runs there.",
     "impostor": "Somebody else answers in your relay's place. Nothing was said to them.",
     "portal": "Something answers in the place of all your relays. Often it is the login page of a"

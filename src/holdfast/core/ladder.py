@@ -23,6 +23,7 @@ Verdict = Literal[
     "address-block",
     "allowlist",
     "throttled",
+    "udp-block",
     "away",
     "impostor",
     "portal",
@@ -36,11 +37,13 @@ STREAMS: Final = ("websocket", "classic", "browser")
 SMALL: Final = "micro"
 HOP: Final = "hop"
 """By another relay, which is reached by a path of its own."""
-PATHS: Final = (HOP, *STREAMS, SMALL)
+QUIC: Final = "quic"
+"""Over UDP. It costs more than a stream, and has datagrams."""
+PATHS: Final = (HOP, *STREAMS, QUIC, SMALL)
 REST: Final = {
     "dns": 10_000, "refused": 2_000, "connect": 30_000, "timeout": 60_000, "tls": 60_000,
     "mute": 60_000, "closed": 20_000, "pin": 60_000, "upgrade": 60_000, "proxy": 2_000,
-    "frozen": 120_000, "slow": 120_000,
+    "frozen": 120_000, "slow": 120_000, "lost": 30_000,
 }  # fmt: skip
 """Milliseconds before a path is tried again at a place where others are left, by how it failed."""
 LONGEST_REST: Final = 600_000
@@ -265,6 +268,8 @@ class Ladder:
         one.worked = now
         if path == HOP and stalled:
             self.failed(place, path, "closed", now)
+        if path == QUIC and stalled:
+            self.failed(place, path, "lost", now)
         if not stalled or size >= FREEZE_BYTES or age >= FREEZE_MS or path not in STREAMS:
             return
         known = self._places[place]
@@ -340,7 +345,11 @@ class Ladder:
     def _portal(self, places: dict[str, _Place]) -> Finding | None:
         """Whether something answers in the place of every relay, as a login page does."""
         kinds = {
-            name: {one.kind for path, one in place.paths.items() if path != HOP and one.kind}
+            name: {
+                one.kind
+                for path, one in place.paths.items()
+                if path not in (HOP, QUIC) and one.kind
+            }
             for name, place in places.items()
         }
         if len(kinds) < 2 or any(
@@ -360,7 +369,9 @@ class Ladder:
         working.sort(key=self._rank)
         if working:
             return self._working(name, place, working, kinds, facts, now)
-        return Finding(self._blocked(set(kinds.values()), now), (*facts, *self._said(now)))
+        # What TCP met tells more: behind many addresses nobody listens to UDP.
+        seen = {kind for path, kind in kinds.items() if path != QUIC} or set(kinds.values())
+        return Finding(self._blocked(seen, now), (*facts, *self._said(now)))
 
     def _lost(self, name: str, place: _Place, now: int) -> Finding:
         """Of a place that is not reached while others are. Whether another relay reaches it tells
@@ -398,11 +409,17 @@ class Ladder:
                     return Finding("learned", works)
                 return Finding("name-block" if seen & {"tls", "mute"} else "address-block", works)
             return Finding("dns-block", works) if seen == {"dns"} else Finding("clear", works[-1:])
+        tried = {kind for path, kind in kinds.items() if path in STREAMS}
+        if direct == QUIC and tried and tried <= SILENT | {"tls", "closed"}:
+            block: Verdict = "name-block" if tried & {"tls", "mute"} else "address-block"
+            return Finding(block, works)
         better = {kinds.get(path, "") for path in self.paths[: self._rank(direct)]}
         if self._crawls(name, self.paths, now):
             better -= SILENT  # on a full line what is new has to wait
         if better & (SILENT - {"connect"} | {"tls", "closed"}):
             return Finding("fingerprint", works)
+        if direct in STREAMS and kinds.get(QUIC, "") in SILENT | {"lost"}:
+            return Finding("udp-block", works)
         return Finding("clear", (f"{name} by {working[0]}: works",))
 
     def _throttled(self, name: str, now: int) -> tuple[str, ...]:
@@ -453,7 +470,7 @@ class Ladder:
 
 _FIRST: Final = (
     "freeze", "fingerprint", "throttled", "learned", "name-block", "address-block", "dns-block",
-    "clear", "impostor", "away",
+    "udp-block", "clear", "impostor", "away",
 )  # fmt: skip
 """What is said, if places differ."""
 SAYS: Final = {
@@ -469,5 +486,6 @@ SAYS: Final = {
     "timeout": "no answer",
     "frozen": "went silent after some kilobytes",
     "slow": "crawled",
+    "lost": "worked, and then its packets were lost",
 }
 """How it failed, for people."""

@@ -53,6 +53,7 @@ from holdfast.node.schema import (
 )
 from holdfast.node.sound import SoundSession
 from holdfast.node.vault import Vault, VaultError
+from holdfast.paths.base import Channel
 
 T = TypeVar("T")
 
@@ -101,6 +102,8 @@ class Node:
         """What is known of the network."""
         self.hops: Callable[[list[Home]], None] = lambda homes: None
         """Told through which relays others may be reached."""
+        self.lend: Callable[[Home, Channel], None] = lambda home, channel: None
+        """Told of connections on which datagrams would be of use."""
         self.stand_by: Callable[[set[Home]], None] = lambda homes: None
         """Told to which relays a second connection should be ready."""
         self.networks: Networks | None = None
@@ -136,7 +139,7 @@ class Node:
         desk.echo = self._echo_link is not None
         engine = Engine(desk, self._connect, self._clock, self._tell)
         engine.relays.finding = self.finding
-        engine.hops = self.hops
+        engine.hops, engine.lend = self.hops, self.lend
         engine.networks, engine.stand_by = self.networks, self.stand_by
         engine.relays.simulator = self.censor is not None
         keeper = Keeper(

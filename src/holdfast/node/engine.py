@@ -12,6 +12,7 @@ import json
 import logging
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from holdfast.core.caps import Home
@@ -39,6 +40,7 @@ from holdfast.node.networks import Networks
 from holdfast.node.relays import Relays
 from holdfast.node.schema import Event, StatusChanged, TypingChanged
 from holdfast.node.transfers import Transfers
+from holdfast.paths.base import Channel, Handler
 
 TICK_SECONDS: Final = 60.0
 LOOK_TICKS: Final = 15
@@ -74,16 +76,23 @@ class Engine:
         self.relays = Relays(clock)
         self.hops: Callable[[list[Home]], None] = lambda homes: None
         """Told which relays are this node's own."""
+        self.lend: Callable[[Home, Channel], None] = lambda home, channel: None
+        """Told of connections on which datagrams would be of use."""
         self.stand_by: Callable[[set[Home]], None] = lambda homes: None
         """Told to which relays a second connection should be ready."""
         self.networks: Networks | None = None
         """What is remembered of networks, if anything is."""
         self._lanes: weakref.WeakSet[Logs] = weakref.WeakSet()
 
-        def lane(hear: Callable[[LogEvent], None]) -> Logs:
+        def lane(hear: Callable[[LogEvent], None], connect: Connect = connect) -> Logs:
             logs = Logs(connect, clock, desk.entropy, hear)
             self._lanes.add(logs)
             return logs
+
+        async def live(home: Home, handler: Handler) -> Channel:
+            channel = await connect(home, handler)
+            self.lend(home, channel)
+            return channel
 
         self.logs = lane(self._on_event)
         self._clock = clock
@@ -91,7 +100,8 @@ class Engine:
 
         # Connections of their own: no message waits behind a file, no call behind either.
         self.transfers = Transfers(desk, lane, self._submit, tell)
-        self.calls = Calls(desk, lane, self._submit, tell, clock)
+        quick = partial(lane, connect=live)
+        self.calls = Calls(desk, quick, self._submit, tell, clock)
         self._keeper: Keeper | None = None
         self._routes: dict[bytes, effects.Route] = {}
         self._homes: dict[bytes, set[str]] = {}

@@ -89,6 +89,7 @@ async def run(
     ways = Ways(paths(proxy), monotonic_ms)
     node = Node(vault, ways.connect, now_ms, entropy, tuple(relays), echo_link)
     node.finding, node.censor, node.stand_by = ways.finding, censor, ways.stand_by
+    node.lend = ways.lend
     node.networks = Networks(
         ways.ladder, now_ms, monotonic_ms, through=proxy or "", leave=ways.move
     )

@@ -33,16 +33,16 @@ Line = Literal["whole", "thin", "dotted", "pieces", "double", "broken"]
 """The path line's shape; see the interface's table by rung."""
 Network = Literal[
     "clear", "freeze", "fingerprint", "name-block", "dns-block", "address-block", "allowlist",
-    "throttled", "away", "impostor", "portal", "learned", "offline", "unknown",
+    "throttled", "udp-block", "away", "impostor", "portal", "learned", "offline", "unknown",
 ]  # fmt: skip
 """What the network does to connections with relays. clear: nothing. freeze: they go silent after
 some kilobytes. fingerprint: one kind of connection is cut, another is not. name-block: cut when
 the relay's name is seen. dns-block: the name is not found, others are. address-block: nothing
 reaches the relay, others can be. allowlist: only listed places can. throttled: much slower than
-other places. away: the relay's machine answers, the relay does not. impostor: somebody else
-answers. portal: something else answers in the place of every relay, as a login page does. learned:
-one relay was cut off after it had worked, others work. offline: nothing can be reached at all, as
-far as that was tried."""
+other places. udp-block: what goes over UDP is lost, TCP to the same machine is not. away: the
+relay's machine answers, the relay does not. impostor: somebody else answers. portal: something else
+answers in the place of every relay, as a login page does. learned: one relay was cut off after it
+had worked, others work. offline: nothing can be reached at all, as far as that was tried."""
 Phase = Literal["new", "locked", "ready"]
 """No identity yet; identity behind a passphrase; running."""
 

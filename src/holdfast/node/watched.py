@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from holdfast.core import wire
 from holdfast.core.ladder import FREEZE_BYTES, FREEZE_MS, SLOW, SMALL, Ladder
 from holdfast.node.speed import Speed
 from holdfast.paths import websocket
 from holdfast.paths.base import MOVED, Channel, Handler, Link
+
+if TYPE_CHECKING:
+    from holdfast.node.lending import Lender
 
 SOON: Final = 3.0
 LOOK_SECONDS: Final = 20.0
@@ -40,6 +43,10 @@ class Watched:
         self._ladder, self._clock = ladder, clock
         self.place, self.path = place, path
         self._climb, self._crawls, self._ready = climb, crawls, ready
+        self.lender: Lender | None = None
+        """Whose datagrams are its own."""
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when it is over."""
         self._greeted = self._second = False
         self._began = self._size = 0
         self._passing = False
@@ -92,9 +99,16 @@ class Watched:
             self.channel.send(frame)
 
     def send_live(self, frame: bytes) -> None:
-        """Send one frame now or never."""
-        if self.channel is not None:
+        """Send one frame now or never; by the stream too while datagrams are not answered."""
+        link = self.lender.link if self.lender is not None else None
+        if self.channel is None:
+            return
+        if link is None or self.lender is None or len(frame) > wire.MAX_LIVE:
             self.channel.send_live(frame)
+            return
+        self.lender.send_live(frame)
+        if not link.answers:
+            self.channel.send(frame)
 
     def close(self, reason: str = "") -> None:
         """End it."""
@@ -114,7 +128,8 @@ class Watched:
     @property
     def link(self) -> Link | None:
         """How its datagrams fare."""
-        return self.channel.link if self.channel is not None else None
+        lent = self.lender.link if self.lender is not None else None
+        return lent or (self.channel.link if self.channel is not None else None)
 
     # A Handler.
 
@@ -145,6 +160,8 @@ class Watched:
     def on_closed(self, reason: str) -> None:
         """The channel is over."""
         self.over, self._reason = True, reason
+        if not self.gone.done():
+            self.gone.set_result(None)
         if self._timer is not None:
             self._timer.cancel()
         now = self._clock()

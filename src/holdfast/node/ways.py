@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import secrets
 import weakref
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,15 +17,17 @@ from holdfast.core.ladder import (
     HOP,
     PATHS,
     PATIENCE,
+    QUIC,
     SMALL,
     STREAMS,
     Control,
     Finding,
     Ladder,
 )
+from holdfast.node.lending import lend
 from holdfast.node.standby import Standby
 from holdfast.node.watched import Watched
-from holdfast.paths import browser, hop, micro, websocket
+from holdfast.paths import browser, hop, micro, quic, websocket
 from holdfast.paths.base import MOVED, Attempt, Channel, Handler, Unreachable
 
 Path = Callable[[Home, Handler, Attempt], Awaitable[Channel]]
@@ -53,6 +56,7 @@ def paths(proxy: str | None = None) -> dict[str, Path]:
         "classic": functools.partial(websocket.connect, proxy=proxy, classic=True),
         "browser": functools.partial(browser.connect, proxy=proxy),
         SMALL: functools.partial(micro.connect, proxy=proxy),
+        **({QUIC: quic.connect} if proxy is None else {}),  # proxies bring streams alone
     }
 
 
@@ -91,6 +95,15 @@ class Ways:
         """Relays through which others are reached, the one to prefer first."""
         self._hops = tuple(homes)
 
+    def lend(self, home: Home, channel: Channel) -> None:
+        """Have datagrams beside this channel of `connect`, as long as it stands: something goes
+        over it that is worth nothing later."""
+        if QUIC in self._all and isinstance(channel, Watched):
+            work = lend(
+                channel, home, self._all[QUIC], self.ladder, self._clock, secrets.token_bytes
+            )
+            self._do_behind(work)
+
     def stand_by(self, homes: Iterable[Home]) -> None:
         """Have second connections to these relays ready, and to no others."""
         self._standby.use(homes)
@@ -101,7 +114,10 @@ class Ways:
         for task in list(self._attempts):
             task.cancel()
         for watched in list(self._standing):
-            watched.close(MOVED)
+            if isinstance(watched.channel, quic.Opening):
+                watched.channel.move()
+            else:
+                watched.close(MOVED)
 
     async def stop(self) -> None:
         """Try nothing more, and let go of what nobody uses."""
@@ -157,7 +173,7 @@ class Ways:
                 others = set(self._handshakes(home.label)) - set(trying) if order else set()
                 room = order[:1] == [HOP] or len(trying) + len(others) < AT_ONCE
                 if room and (not trying or (fresh and len(trying) < 2 and now >= due)):
-                    one = _Try(order[0], now, Attempt())
+                    one = _Try(_next(order, trying), now, Attempt())
                     left.discard(one.path)
                     trying[self._start(one.path, home, one.attempt)] = one
                     due = now + HEAD_START / 1000
@@ -346,6 +362,12 @@ class Ways:
         task = asyncio.create_task(work)
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
+
+
+def _next(order: list[str], trying: _Trying) -> str:
+    """What to try. Where nothing answers to TCP at all, UDP may pass."""
+    silent = any(one.attempt.hangs == "connect" and one.path != HOP for one in trying.values())
+    return QUIC if silent and QUIC in order else order[0]
 
 
 async def _made(task: asyncio.Task[Watched]) -> Watched | None:

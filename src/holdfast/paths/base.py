@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 
 Kind = Literal[
     "proxy", "dns", "connect", "refused", "mute", "tls", "pin", "upgrade", "closed", "timeout"
@@ -37,6 +37,8 @@ class Attempt:
 class Link:
     """What a channel knows of its datagrams. Times in seconds."""
 
+    SUSPECT: ClassVar[float] = 0.1
+
     rtt: float
     """There and back, smoothed; 0: not known yet."""
     silent: float
@@ -45,6 +47,11 @@ class Link:
     sent: int
     """Packets, over the connection's life."""
     lost: int
+
+    @property
+    def answers(self) -> bool:
+        """Whether answers are no later than they should be; if not, nothing should rely on it."""
+        return self.silent < self.SUSPECT + 2 * self.rtt
 
 
 class Handler(Protocol):

@@ -41,6 +41,7 @@ MAX_LATE: Final = 8
 GOODBYE_SECONDS: Final = 1.0
 """For what was sent before the end to arrive."""
 CUT: Final = "the connection was cut"
+CLOSED: Final = "the other side closed the connection"
 
 for _name in ("quic", "http3"):  # they would write addresses down
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
@@ -84,6 +85,11 @@ class Quic(QuicConnection):
     def over(self) -> bool:
         """Whether either side has ended it."""
         return self._close_event is not None
+
+    @property
+    def code(self) -> int:
+        """With which error it was ended."""
+        return -1 if self._close_event is None else self._close_event.error_code
 
     @property
     def unsent(self) -> int:
@@ -210,7 +216,7 @@ class Flow:
         while (event := self.quic.next_event()) is not None:
             self.on_event(event)
         if self.quic.over:
-            self._over(CUT)
+            self._over(CLOSED if self.quic.code == ErrorCode.H3_NO_ERROR else CUT)
 
     def on_event(self, event: events.QuicEvent) -> None:
         """Something happened on the connection."""
@@ -285,8 +291,9 @@ class Flow:
         """End it when what was sent has arrived, or soon."""
         self._finishing, self._reason = True, reason
         self.soon()
-        hurry = self.silent > GOODBYE_SECONDS / 2
-        self._loop.call_later(0 if hurry else GOODBYE_SECONDS, self.close, reason)
+        idle = not self.quic.unsent and not self.quic.unanswered
+        hopeless = self.silent > GOODBYE_SECONDS / 2
+        self._loop.call_later(0 if idle or hopeless else GOODBYE_SECONDS, self.close, reason)
 
     def close(self, reason: str = "", code: int = ErrorCode.H3_NO_ERROR) -> None:
         """End it at once, with what can be sent now."""
@@ -360,8 +367,6 @@ class Line:
             return
         self._closing = True
         self._reason = self._reason or reason
-        if self._flow.http is not None:
-            self._flow.http.send_data(self._stream, b"", end_stream=True)
         self._flow.finish(reason)
 
     @property
@@ -403,9 +408,9 @@ class Line:
                 if not self._closing:
                     self.got(frame)
             if event.stream_ended:
-                self.close("the other side closed the connection")
+                self.close(CLOSED)
         elif isinstance(event, HeadersReceived) and event.stream_ended:
-            self.close("the other side closed the connection")
+            self.close(CLOSED)
 
     def drained(self) -> None:
         """Little is left unsent."""

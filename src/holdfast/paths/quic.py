@@ -67,7 +67,6 @@ async def connect(home: Home, handler: Handler, attempt: Attempt | None = None) 
 async def _shaken(home: Home, attempt: Attempt) -> _Flow:
     """A connection whose handshake is done, to the first address of either family that answers."""
     places = await _places(home)
-    attempt.hangs = "mute"
     trying: set[asyncio.Task[_Flow]] = set()
     failed: Unreachable | None = None
     try:
@@ -120,7 +119,7 @@ async def _shake(home: Home, place: tuple[int, Address]) -> _Flow:
             await flow.ready
     except TimeoutError:
         flow.close()
-        raise Unreachable("mute", f"{home.label} did not answer") from None
+        raise Unreachable("connect", f"{home.label} did not answer") from None
     except BaseException:
         flow.close()
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from holdfast.core import wire
 from holdfast.core.log import server
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from holdfast.paths.base import Channel
     from holdfast.relay.hub import Hub
     from holdfast.relay.onward import Tunnel
-
-SUSPECT: Final = 0.1
-"""Seconds, beside two round trips, without an answer after which datagrams are not relied on."""
 
 
 class Connection:
@@ -138,7 +135,7 @@ class Connection:
         if len(frame) > wire.MAX_LIVE:
             return False
         channel.send_live(frame)
-        return link.silent < SUSPECT + 2 * link.rtt
+        return link.answers
 
     @property
     def _room(self) -> bool:

@@ -129,8 +129,7 @@ class Stranger(h3.Flow, asyncio.DatagramProtocol):
 
     def on_over(self, reason: str) -> None:
         """Nothing more comes."""
-        if self.quic.over and self.quic._close_event is not None:
-            self.code = self.quic._close_event.error_code
+        self.code = self.quic.code
         self.closed.set()
         self._ready.set()
         for _, whole in self._answers.values():

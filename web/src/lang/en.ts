@@ -184,6 +184,7 @@ export const en = {
   lineClear: "Clear line",
   netFreeze: "This network cuts connections short. Messages go in small pieces, slower.",
   netThrottled: "This network is made slow. Everything goes, it takes longer.",
+  netUdp: "This network loses the fast packets of calls. Calls go another way, a little later.",
   netFingerprint: "This network cuts one kind of connection. Another kind gets through.",
   netName: "This network cuts connections to your server by its name.",
   netDns: "This network hides the name of your server.",

@@ -21,15 +21,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL
 
 from holdfast.paths.base import Unreachable
+from holdfast.paths.engine import Engine
 
 HANDSHAKE_SECONDS: Final = 10.0
 TOO_SLOW: Final = "the other side did not finish setting up the connection"
 HIGH_WATER: Final = 256 * 1024
 LOW_WATER: Final = 64 * 1024
 ACME: Final = b"acme-tls/1"
-_READ: Final = 64 * 1024
 _RECORD: Final = 16 * 1024
-"""Plain bytes in one TLS record; the engine takes one at a time."""
+"""Plain bytes in one TLS record."""
+FULL: Final = 64 * 1024
+"""Plain bytes that are encrypted before the loop's turn is over."""
 
 
 def server_context(certificate: Path, key: Path) -> SSL.Context:
@@ -108,7 +110,7 @@ def challenge_context(
     return context
 
 
-def feed(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
+def feed(protocol: asyncio.BufferedProtocol, data: bytes | memoryview) -> None:
     """Give a buffered protocol bytes that somebody else has read."""
     view = memoryview(data)
     while view:
@@ -162,8 +164,8 @@ class TlsTransport(asyncio.Transport):
         return False
 
     def get_write_buffer_size(self) -> int:
-        """Encrypted bytes the socket has not taken."""
-        return self._raw.get_write_buffer_size()
+        """Bytes the socket has not taken."""
+        return self._raw.get_write_buffer_size() + self._layer.unsealed
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """As the raw transport's."""
@@ -215,6 +217,7 @@ class TlsLayer(asyncio.Protocol):
         failed: Callable[[str], None] | None = None,
     ) -> None:
         self.connection = SSL.Connection(context, None)
+        self._engine = Engine(self.connection)
         self._is_client = failed is not None
         if self._is_client:
             if server_name is not None and not _is_address(server_name):
@@ -226,6 +229,9 @@ class TlsLayer(asyncio.Protocol):
         self._failed = failed
         self._ready = False
         self._closing = False
+        self._plain: list[bytes] = []
+        self.unsealed = 0
+        """Bytes of `_plain`, which is what was written in this turn of the loop."""
         self.received = 0
         """Encrypted bytes."""
         self._timer: asyncio.TimerHandle | None = None
@@ -233,6 +239,7 @@ class TlsLayer(asyncio.Protocol):
     def restart(self, context: SSL.Context) -> None:
         """Serve by another context; nothing was read yet."""
         self.connection = SSL.Connection(context, None)
+        self._engine = Engine(self.connection)
         self.connection.set_accept_state()
 
     def ready(self) -> None:
@@ -259,7 +266,7 @@ class TlsLayer(asyncio.Protocol):
         """Encrypted bytes came."""
         self.received += len(data)
         try:
-            self.connection.bio_write(data)
+            self._engine.put(data)
             if not self._ready and not self._shake_hands():
                 return
             self._decrypt()
@@ -294,20 +301,21 @@ class TlsLayer(asyncio.Protocol):
     # From the inner protocol.
 
     def encrypt(self, data: bytes | bytearray | memoryview) -> None:
-        """Queue plain bytes."""
+        """Queue plain bytes: what is written in one turn of the loop goes together."""
         if self._closing or not data:
             return
-        try:
-            self.connection.sendall(bytes(data))
-        except SSL.Error as error:
-            self._broken(error)
-            return
-        self._flush()
+        if not self._plain:
+            asyncio.get_running_loop().call_soon(self._push)
+        self._plain.append(bytes(data))
+        self.unsealed += len(data)
+        if self.unsealed >= FULL:
+            self._push()
 
     def shut_down(self) -> None:
         """Close after what is queued."""
         if self._closing:
             return
+        self._push()
         self._closing = True
         try:
             self.connection.shutdown()
@@ -341,30 +349,38 @@ class TlsLayer(asyncio.Protocol):
         return True
 
     def _decrypt(self) -> None:
+        engine = self._engine
         while not self._raw.is_closing():
             try:
-                data = self.connection.recv(_READ)
-            except SSL.WantReadError:
-                break
+                data = engine.read()
             except SSL.ZeroReturnError:
                 self.shut_down()
                 return
+            if not data:
+                break
             if self._buffered is None:
-                self.inner.data_received(data)  # type: ignore[attr-defined]
+                self.inner.data_received(bytes(data))  # type: ignore[attr-defined]
             else:
                 feed(self._buffered, data)
         self._flush()
 
+    def _push(self) -> None:
+        """Encrypt what was written."""
+        plain, self._plain, self.unsealed = self._plain, [], 0
+        if not plain or self._closing:
+            return
+        try:
+            self._engine.write(plain[0] if len(plain) == 1 else b"".join(plain))
+        except SSL.Error as error:
+            self._broken(error)
+            return
+        self._flush()
+
     def _flush(self) -> None:
         """Give the socket what the engine has produced."""
-        chunks = []
-        while True:
-            try:
-                chunks.append(self.connection.bio_read(_READ))
-            except SSL.WantReadError:
-                break
-        if chunks and not self._raw.is_closing():
-            self._raw.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        sealed = self._engine.take()
+        if sealed and not self._raw.is_closing():
+            self._raw.write(sealed)
 
     def _too_slow(self) -> None:
         if self._failed is not None:

@@ -1,0 +1,200 @@
+"""How many durable records a core-second a relay delivers, and how late.
+
+`python bench/relay/throughput.py [--seconds N] [--pairs N] [--runs N] [--dir DIR]`
+
+Pairs of a writer and a reader, each a connection, each pair a log. *one in flight*: a writer
+sends the next record when the last one was delivered and acknowledged. *pipelined*: it keeps
+so many on their way. *half load*: so many a second as half of what one in flight reached.
+A record of 1,024 bytes is delivered once its reader has it; it was synced before that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import secrets
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import links
+import served
+
+from holdfast.core import wire
+
+BODY = secrets.token_bytes(1_024)
+PAIRS = 200
+
+
+class Pair:
+    """One log, its writer and its reader."""
+
+    def __init__(self, name: bytes, window: int, end: float) -> None:
+        self.name = name
+        self.window = window
+        self.end = end
+        self.sent = self.delivered = self.acked = 0
+        self.times: list[float] = []
+        self.delays: list[float] = []
+        self.done = asyncio.Event()
+        self.prepared = asyncio.Event()
+
+    async def connect(self, relay: served.Served, tls: bool) -> None:
+        self.writer = await links.link(relay.home, relay.key_hash, tls, self.on_writer)
+        self.reader = await links.link(relay.home, relay.key_hash, tls, self.on_reader)
+        token = bytes(32)
+        verifier = hashlib.sha256(token).digest()
+        create = wire.Create(1, self.name, verifier, verifier, verifier)
+        self.writer.send([links.masked(wire.encode(create))])
+        attach = wire.Attach(1, self.name, append=token, read=None)
+        self.writer.send([links.masked(wire.encode(attach))])
+        await self.prepared.wait()
+        self.prepared.clear()
+        attach = wire.Attach(1, self.name, read=token, since=0)
+        self.reader.send([links.masked(wire.encode(attach))])
+        await self.prepared.wait()
+
+    def write(self, count: int) -> None:
+        now = time.perf_counter()
+        frames = []
+        for _ in range(count):
+            self.sent += 1
+            self.times.append(now)
+            frames.append(links.append(1, self.sent, BODY))
+        self.writer.send(frames)
+
+    def on_writer(self, message: bytes) -> None:
+        tag = message[1]
+        if tag == 67:
+            self.acked = wire.decode_relay(message).upto  # type: ignore[union-attr]
+            self.go_on()
+        elif tag == 66:
+            self.prepared.set()
+        elif tag in (70, 71):
+            raise AssertionError(wire.decode_relay(message))
+
+    def on_reader(self, message: bytes) -> None:
+        if links.is_records(message):
+            now = time.perf_counter()
+            came = len(links.records(message))
+            for at in range(self.delivered, self.delivered + came):
+                self.delays.append(now - self.times[at])
+            self.delivered += came
+            self.go_on()
+        elif message[1] == 69:
+            self.prepared.set()
+
+    def go_on(self) -> None:
+        settled = min(self.acked, self.delivered)
+        if time.perf_counter() >= self.end:
+            if settled == self.sent:
+                self.done.set()
+        elif self.window and (room := self.window - (self.sent - settled)) * 2 > self.window:
+            self.write(room)
+
+    async def paced(self, rate: float) -> None:
+        """So many records a second, whatever comes back."""
+        await asyncio.sleep(secrets.randbelow(1000) / 1000 / rate)
+        due = time.perf_counter()
+        while due < self.end:
+            self.write(1)
+            due += 1 / rate
+            await asyncio.sleep(max(0, due - time.perf_counter()))
+
+
+@dataclass
+class Result:
+    delivered: int
+    seconds: float
+    cpu: float
+    delays: list[float]
+
+    @property
+    def per_core(self) -> float:
+        return self.delivered / self.cpu
+
+
+async def load(
+    relay: served.Served, tls: bool, pairs: int, window: int, seconds: float, rate: float = 0
+) -> Result:
+    """`window` in flight for each pair, or with `rate` so many a second for all together."""
+    crowd = [Pair(secrets.token_bytes(16), window, 0) for _ in range(pairs)]
+    for at in range(0, pairs, 50):
+        await asyncio.gather(*(pair.connect(relay, tls) for pair in crowd[at : at + 50]))
+    began, before = time.perf_counter(), relay.cpu()
+    for pair in crowd:
+        pair.end = began + seconds
+        if window:
+            pair.write(window)
+    async with asyncio.timeout(seconds + 60):
+        if rate:
+            await asyncio.gather(*(pair.paced(rate / pairs) for pair in crowd))
+            while any(pair.delivered < pair.sent for pair in crowd):
+                await asyncio.sleep(0.01)
+        else:
+            await asyncio.gather(*(pair.done.wait() for pair in crowd))
+    took, used = time.perf_counter() - began, relay.cpu() - before
+    for pair in crowd:
+        pair.writer.close()
+        pair.reader.close()
+    delays = [delay for pair in crowd for delay in pair.delays]
+    return Result(sum(pair.delivered for pair in crowd), took, used, delays)
+
+
+def once(directory: Path | None, tls: bool, pairs: int, window: int, seconds: float, rate: float = 0) -> Result:
+    """One run with a relay of its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="holdfast-bench-", dir=directory) as place,
+        served.relay(Path(place), tls) as relay,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        return runner.run(load(relay, tls, pairs, window, seconds, rate))
+
+
+def show(name: str, results: list[Result]) -> None:
+    """One line of the table: medians."""
+    per_core = statistics.median(result.per_core for result in results)
+    rate = statistics.median(result.delivered / result.seconds for result in results)
+    cuts = [statistics.quantiles(result.delays, n=100) for result in results]
+    p50 = statistics.median(cut[49] for cut in cuts) * 1e3
+    p99 = statistics.median(cut[98] for cut in cuts) * 1e3
+    print(f"{name:38}{rate:10,.0f}{per_core:14,.0f}{p50:9.2f}{p99:9.2f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--dir", type=Path, default=None, help="on the disk that matters")
+    parser.add_argument("--only", choices=("plain", "tls"))
+    asked = parser.parse_args()
+    print(f"{'':38}{'a second':>10}{'a core-second':>14}{'p50 ms':>9}{'p99 ms':>9}")
+    for tls in (False, True):
+        kind = "TLS" if tls else "plain"
+        if asked.only and asked.only != kind.lower():
+            continue
+        results = []
+        for window in (1, 32):
+            runs = [
+                once(asked.dir, tls, asked.pairs, window, asked.seconds) for _ in range(asked.runs)
+            ]
+            show(f"{kind}, {window} in flight, {asked.pairs} pairs", runs)
+            results.append(runs)
+        half = statistics.median(r.delivered / r.seconds for r in results[0]) / 2
+        runs = [
+            once(asked.dir, tls, asked.pairs, 0, asked.seconds, half) for _ in range(asked.runs)
+        ]
+        show(f"{kind}, half load ({half:,.0f}/s)", runs)
+
+
+if __name__ == "__main__":
+    main()

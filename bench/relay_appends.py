@@ -32,7 +32,7 @@ from holdfast.core.log.server import Found
 from holdfast.drive.logs import Appended, CaughtUp, LogEvent, Logs, Received
 from holdfast.paths import websocket
 from holdfast.relay.limits import RelayLimits
-from holdfast.relay.program import now_ms, run
+from holdfast.relay.program import now_ms, run, tune
 from holdfast.store.base import Quota
 from holdfast.store.embedded import Embedded
 
@@ -101,6 +101,7 @@ async def store(directory: Path, seconds: float) -> tuple[int, float, float]:
 
 def serve(directory: str, pipe: Connection) -> None:
     """The relay's process."""
+    tune()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(Path(directory), ("127.0.0.1", 0), limits=OPEN, say=pipe.send))
 

@@ -43,10 +43,9 @@ def serve(directory: str, tls: bool, pipe: Connection) -> None:
     """The relay's process."""
     if not tls:
         program.Front = PlainFront  # type: ignore[misc]
+    program.tune()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(
-            program.run(Path(directory), ("127.0.0.1", 0), limits=OPEN, say=pipe.send)
-        )
+        runner.run(program.run(Path(directory), ("127.0.0.1", 0), limits=OPEN, say=pipe.send))
 
 
 @dataclass

@@ -149,7 +149,9 @@ async def load(
     return Result(sum(pair.delivered for pair in crowd), took, used, delays)
 
 
-def once(directory: Path | None, tls: bool, pairs: int, window: int, seconds: float, rate: float = 0) -> Result:
+def once(
+    directory: Path | None, tls: bool, pairs: int, window: int, seconds: float, rate: float = 0
+) -> Result:
     """One run with a relay of its own."""
     with (
         tempfile.TemporaryDirectory(prefix="holdfast-bench-", dir=directory) as place,

@@ -17,7 +17,7 @@ def relay(asked: argparse.Namespace) -> None:
     from holdfast.paths.dial import check_proxy
     from holdfast.relay.certificate import LETS_ENCRYPT, Authority
     from holdfast.relay.limits import RelayLimits
-    from holdfast.relay.program import RelayError, decoy_of, run
+    from holdfast.relay.program import RelayError, decoy_of, run, tune
 
     host, colon, port = asked.listen.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65_535:
@@ -41,6 +41,7 @@ def relay(asked: argparse.Namespace) -> None:
         if not 0.001 <= asked.rate <= 100_000:
             raise Trouble("--rate takes MiB a second, for example 2 or 0.5", Exit.USAGE)
         limits = RelayLimits(connection=Limits(bytes_per_second=int(asked.rate * 2**20)))
+    tune()
     try:
         uvloop.run(
             run(

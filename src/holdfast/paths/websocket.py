@@ -102,10 +102,11 @@ class Socket(Undivided, WSListener):
         if self._ended:
             return
         self.heard()
-        if frame.msg_type == WSMsgType.CLOSE:
+        kind = frame.msg_type
+        if kind == WSMsgType.CLOSE:
             self.close("the other side closed the connection")
-        elif frame.msg_type in (self.kind, WSMsgType.CONTINUATION):
-            starts = frame.msg_type == self.kind
+        elif kind in (self.kind, WSMsgType.CONTINUATION):
+            starts = kind == self.kind
             if starts == bool(self._parts) or frame.rsv1 or frame.rsv2 or frame.rsv3:
                 self._refuse(WSCloseCode.PROTOCOL_ERROR)
                 return
@@ -114,7 +115,7 @@ class Socket(Undivided, WSListener):
                 self._refuse(WSCloseCode.MESSAGE_TOO_BIG)
                 return
             self._take(frame.get_payload_as_bytes(), bool(frame.fin))
-        elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY):
+        elif kind in (WSMsgType.TEXT, WSMsgType.BINARY):
             self._refuse(WSCloseCode.UNSUPPORTED_DATA)
 
     def _take(self, part: bytes, last: bool) -> None:

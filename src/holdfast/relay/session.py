@@ -74,6 +74,7 @@ class Connection:
         """The channel has little left to send: slow readers go on."""
         if self._tunnel is not None:
             self._tunnel.on_drained()
+        self._unsent = -1
         self._read_on()
 
     def on_closed(self, reason: str) -> None:
@@ -89,7 +90,8 @@ class Connection:
             reader.published(seq, body, self._room)
         elif not self._sent_live(reader, body):
             reader.live(body, self._room)
-        self._gathered += len(body)
+        if self._unsent >= 0:
+            self._unsent += len(body)
         self._moved(reader)
 
     def log_gone(self, handle: int) -> None:
@@ -121,8 +123,9 @@ class Connection:
         for reader in ready.values():
             for frame in reader.flush():
                 self._send(frame)
-        self._gathered = 0
+        self._unsent = -1
         self._read_on()
+        self._unsent = -1
 
     def _sent_live(self, reader: Reader, body: bytes) -> bool:
         """Whether a live frame went as a datagram and need not go by the stream: it goes by both
@@ -139,7 +142,9 @@ class Connection:
 
     @property
     def _room(self) -> bool:
-        return self._channel.buffered + self._gathered < self._hub.limits.unsent_bytes
+        if self._unsent < 0:
+            self._unsent = self._channel.buffered
+        return self._unsent < self._hub.limits.unsent_bytes
 
     def _send(self, frame: wire.RelayFrame) -> None:
         if not self.closed:
@@ -149,8 +154,9 @@ class Connection:
         hub = self._hub
         for command in commands:
             match command:
-                case server.Add(handle, n, key, expires, body):
-                    self._add(handle, n, key, expires, body)
+                case server.Add():
+                    done = partial(self._stored, command)
+                    hub.store.append(command.key, command.expires, command.body, done)
                 case server.Send(frame):
                     self._send(frame)
                 case server.Fan(key, body):
@@ -179,14 +185,12 @@ class Connection:
                     self._channel.close(reason)
                     self._leave()
 
-    def _add(self, handle: int, n: int, key: int, expires: int, body: bytes) -> None:
-        def stored(refusal: server.Refusal | None, seq: int) -> None:
-            if refusal is None:
-                self._hub.publish(key, seq, body)
-            self._carry_out(self.session.settled(handle, n, refusal))
-            self._hub.dirty(self)
-
-        self._hub.store.append(key, expires, body, stored)
+    def _stored(self, add: server.Add, refusal: server.Refusal | None, seq: int) -> None:
+        if refusal is None:
+            self._hub.publish(add.key, seq, add.body)
+        for command in self.session.settled(add.handle, add.n, refusal):
+            self._carry_out([command])
+        self._hub.dirty(self)
 
     def _found(self, log: server.Found | None) -> None:
         self._carry_out(self.session.found(log, self._hub.clock()))

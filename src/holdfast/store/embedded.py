@@ -34,6 +34,8 @@ from holdfast.store.shelf import Shelf
 READ_BYTES: Final = 128 * 1024
 CHECKPOINT_SECONDS: Final = 120
 """How long a record is found only in memory and in its segment."""
+MEASURE_SECONDS: Final = 0.2
+"""Between two looks at how much room the disk has."""
 CHANGED_LOGS: Final = 20_000
 """More than so many of them, and a checkpoint is made earlier."""
 _FAILED: Final = (
@@ -325,7 +327,7 @@ class Embedded:
     # The commit thread.
 
     def _commit(self) -> None:
-        descriptor, current = -1, 0
+        descriptor, current, measured, room = -1, 0, 0.0, 0
         while (batch := self._writes.get()) is not None:
             if batch.parts:
                 if batch.segment != current:
@@ -337,7 +339,11 @@ class Embedded:
                 self._files.write(descriptor, [head, *batch.parts])
                 self._files.sync(descriptor)
                 self._written += len(head) + sum(map(len, batch.parts))
-            self._post(functools.partial(self._committed, batch, self._measure()))
+            if (now := time.monotonic()) >= measured + MEASURE_SECONDS:
+                measured, room = now, self._measure()
+            else:
+                room -= sum(map(len, batch.parts))
+            self._post(functools.partial(self._committed, batch, room))
         if descriptor >= 0:
             self._files.close(descriptor)
 

@@ -207,8 +207,9 @@ class Shelf:
         for number, key in enumerate(changes.next):
             log = self._logs.get(key)
             if log is not None and log.fresh and log.fresh[0][2] <= last:
-                log.older = max(place[0] & LAST_SEQ for place in log.fresh if place[2] <= last)
-                log.fresh = [place for place in log.fresh if place[2] > last]
+                cut = next((n for n, each in enumerate(log.fresh) if each[2] > last), None)
+                log.older = log.fresh[-1 if cut is None else cut - 1][0] & LAST_SEQ
+                log.fresh = [] if cut is None else log.fresh[cut:]
             if number % PRUNED == PRUNED - 1:
                 yield
         if len(self._logs) > CACHED_LOGS:

@@ -137,7 +137,7 @@ async def load(
     async with asyncio.timeout(seconds + 60):
         if rate:
             await asyncio.gather(*(pair.paced(rate / pairs) for pair in crowd))
-            while any(pair.delivered < pair.sent for pair in crowd):
+            while any(pair.delivered < pair.sent for pair in crowd):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         else:
             await asyncio.gather(*(pair.done.wait() for pair in crowd))

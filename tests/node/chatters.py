@@ -1,6 +1,7 @@
 """Nodes and relays in this process, over loopback TLS, for the tests beside this file."""
 
 import asyncio
+import io
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -117,3 +118,9 @@ async def last_file(node: Node) -> Message | None:
     contacts = await node.contacts()
     page = await node.messages(contacts[0].id)
     return next((m for m in reversed(page.messages) if m.kind == "file"), None)
+
+
+async def send_file(client: Client, data: bytes, name: str = "a.bin", **more) -> Message:
+    upload = await client.upload(io.BytesIO(data), len(data))
+    to = (await client.node.contacts())[0].id
+    return await client.node.send_file(to, upload, name, **more)

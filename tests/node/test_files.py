@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from chatters import SECRET, last_file, meet, only, person, relay, served, until
+from chatters import SECRET, last_file, meet, only, person, relay, send_file, served, until
 
 from holdfast.core.caps import Home
 from holdfast.core.seal import chunks
@@ -32,12 +32,6 @@ async def once(node: Node, state: str) -> Message:
 def file(message: Message) -> Attachment:
     assert message.file is not None
     return message.file
-
-
-async def send(client: Client, data: bytes, name: str = "a.bin", **more) -> Message:
-    upload = await client.upload(io.BytesIO(data), len(data))
-    to = (await client.node.contacts())[0].id
-    return await client.node.send_file(to, upload, name, **more)
 
 
 async def fetched(client: Client, id: str) -> bytes:
@@ -63,7 +57,7 @@ async def two(tmp_path: Path, *extra: Home) -> AsyncIterator[tuple[Node, Node, C
 async def test_a_small_file_comes_by_itself_and_leaves_the_relay(tmp_path: Path, size: int) -> None:
     data = os.urandom(size)
     async with two(tmp_path) as (anna, boris, of_anna, of_boris):
-        sent = await send(of_anna, data)
+        sent = await send_file(of_anna, data)
         assert file(sent).state == "sending"
         got = await once(boris, "whole")
         assert await fetched(of_boris, got.id) == data
@@ -86,7 +80,7 @@ async def test_a_large_file_waits_to_be_asked_for_shows_progress_and_can_be_left
     async with two(tmp_path) as (anna, boris, of_anna, of_boris):
         heard: list[object] = []
         boris.subscribe(heard.append)
-        await send(of_anna, data, "film.mkv")
+        await send_file(of_anna, data, "film.mkv")
         offer = await once(boris, "offered")
         await once(anna, "sent")
         assert file(offer).done == 0
@@ -106,7 +100,7 @@ async def test_a_large_file_waits_to_be_asked_for_shows_progress_and_can_be_left
 async def test_a_part_of_it(tmp_path: Path) -> None:
     data = os.urandom(100_000)
     async with two(tmp_path) as (_anna, boris, of_anna, _of_boris):
-        await send(of_anna, data)
+        await send_file(of_anna, data)
         got = await once(boris, "whole")
         depot = boris.depot
         assert depot is not None
@@ -142,7 +136,7 @@ async def test_it_comes_from_the_home_that_is_left(tmp_path: Path) -> None:
     said: asyncio.Future[Home] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(second())
     async with two(tmp_path, await said) as (anna, boris, of_anna, of_boris):
-        await send(of_anna, data)
+        await send_file(of_anna, data)
         offer = await once(boris, "offered")
         await once(anna, "sent")
         gone.set()
@@ -156,7 +150,7 @@ async def test_it_comes_from_the_home_that_is_left(tmp_path: Path) -> None:
 
 async def test_taking_it_back_leaves_nothing_on_either_side(tmp_path: Path) -> None:
     async with two(tmp_path) as (anna, boris, of_anna, _of_boris):
-        sent = await send(of_anna, os.urandom(50_000))
+        sent = await send_file(of_anna, os.urandom(50_000))
         await once(boris, "whole")
         await anna.cancel_file(sent.id)
         found = await until(
@@ -182,7 +176,7 @@ async def test_what_was_under_way_goes_on_after_a_restart(tmp_path: Path) -> Non
                 served(anna, tmp_path / "anna") as of_anna,
             ):
                 await meet(anna, boris)
-                await send(of_anna, data)
+                await send_file(of_anna, data)
             offer = await once(boris, "offered")
             await boris.fetch_file(offer.id)
         async with (
@@ -203,7 +197,7 @@ async def test_chunks_that_stand_twice_do_not_keep_a_receiver_from_those_behind(
     have = 100
     async with two(tmp_path) as (anna, boris, of_anna, _):
         monkeypatch.setattr(transfers, "KEEP_SECONDS", 3_600)
-        await send(of_anna, data)
+        await send_file(of_anna, data)
         assert anna._engine is not None
         sender = anna._engine.transfers
 
@@ -289,7 +283,7 @@ async def test_pictures_keep_what_was_said_of_them_and_the_same_key_is_one_messa
         import base64
 
         thumb = base64.b64encode(b"\xff\xd8\xff" + bytes(20)).decode()
-        first = await send(
+        first = await send_file(
             of_anna, png, "cat.png", kind="picture", type="image/png", thumb=thumb,
             width=640, height=480, key="one",
         )  # fmt: skip
@@ -312,7 +306,7 @@ async def test_who_answers_a_file_quotes_what_it_is(tmp_path: Path) -> None:
             ("voice", "audio/ogg", b"OggS", ""),
             ("picture", "image/png", b"\x89PNG\r\n\x1a\n", "a.bin"),
         ):
-            await send(of_anna, head + bytes(100), kind=kind, type=type)
+            await send_file(of_anna, head + bytes(100), kind=kind, type=type)
             got = await until(
                 lambda: boris.messages("Anna"),
                 lambda page, kind=kind: (

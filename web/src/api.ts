@@ -9,6 +9,8 @@ export interface Relay {
   since: number;
   /** One of this node's own homes, rather than only a contact's. */
   mine: boolean;
+  /** How it falls behind other relays: takes what others have taken long before, brings late or not at all what others bring, is full, brings what nobody wrote. It is waited for no longer, and the last choice for what is new, until it has kept up for ten minutes. */
+  trouble: "" | "slow" | "behind" | "refuses" | "strange";
 }
 
 export interface Status {

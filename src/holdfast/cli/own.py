@@ -13,7 +13,7 @@ import msgspec
 from holdfast.cli.calls import with_node
 from holdfast.cli.say import Exit, Trouble, show
 from holdfast.node.client import Client
-from holdfast.node.schema import KnownNetwork, Settings, Status
+from holdfast.node.schema import KnownNetwork, Relay, Settings, Status
 
 
 def _passphrase(file: Path | None, question: str) -> str:
@@ -28,10 +28,23 @@ def _passphrase(file: Path | None, question: str) -> str:
 
 def _status(status: Status) -> str:
     lines = [f"{status.name or 'No name yet'}: {status.phase}, {status.verdict}"]
-    lines += [f"  {r.id}  {r.label}  {r.state}  {r.why}".rstrip() for r in status.relays]
+    lines += [_relay(one) for one in status.relays]
     if status.waiting:
         lines.append(f"  {status.waiting} messages wait for a relay")
     return "\n".join(lines)
+
+
+TROUBLES = {
+    "slow": "slower than the others",
+    "behind": "brings late what others bring",
+    "refuses": "full",
+    "strange": "brings what nobody wrote",
+}
+
+
+def _relay(one: Relay) -> str:
+    trouble = TROUBLES.get(one.trouble, "")
+    return f"  {one.id}  {one.label}  {one.state}  {one.why or trouble}".rstrip()
 
 
 def status(asked: argparse.Namespace) -> int | None:
@@ -214,6 +227,6 @@ def relays(asked: argparse.Namespace) -> int | None:
         else:
             found = await client.node.status()
         for one in found.relays:
-            show(one, asked.json, f"{one.id}  {one.label}  {one.state}  {one.why}".rstrip())
+            show(one, asked.json, _relay(one).strip())
 
     return with_node(asked, work)

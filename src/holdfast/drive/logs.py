@@ -27,6 +27,7 @@ from holdfast.core.log.client import (
     Pass,
     Received,
     Refused,
+    Strange,
 )
 from holdfast.paths.base import MOVED, Unreachable
 
@@ -44,6 +45,7 @@ __all__ = [
     "Logs",
     "Received",
     "Refused",
+    "Strange",
     "Up",
 ]
 

@@ -87,6 +87,8 @@ class Desk:
         """Relays that are connected now, by address."""
         self.lost: frozenset[str] = frozenset()
         """Relays that have been away for long while others are reached."""
+        self.troubled: frozenset[str] = frozenset()
+        """Relays that fall behind the others."""
         self.alone = False
         """No relay has been reached for so long that others are tried."""
         self.denied: dict[bytes, set[str]] = {}
@@ -140,13 +142,15 @@ class Desk:
         return content.encode(content.Profile(str(self.get(work, "name"))))
 
     def homes(self, work: Work) -> tuple[Home, ...]:
-        """My relays, oldest first; further addresses of the same ones at the end."""
+        """My relays, oldest first; then further addresses of the same ones, and at the end those
+        that fall behind."""
         found = rows(
             work.db, "SELECT address FROM relay WHERE mine AND NOT off ORDER BY added, address"
         )
         homes = [Home.parse(address) for (address,) in found]
         first = {home.pin: home for home in reversed(homes)}
-        return tuple(sorted(homes, key=lambda home: first[home.pin] is not home))
+        key = lambda home: (str(home) in self.troubled, first[home.pin] is not home)  # noqa: E731
+        return tuple(sorted(homes, key=key))
 
     # Sessions.
 

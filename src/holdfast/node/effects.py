@@ -77,6 +77,13 @@ class Due:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """Something of the contact's came that another record has to come before."""
+
+    contact: str
+
+
+@dataclass(frozen=True)
 class Expire:
     """Some message disappears at this time (ms)."""
 
@@ -134,6 +141,7 @@ Effect = (
     | Trim
     | Drop
     | Due
+    | Missing
     | Expire
     | Tell
     | Relays

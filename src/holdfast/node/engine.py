@@ -29,12 +29,14 @@ from holdfast.drive.logs import (
     Logs,
     Received,
     Refused,
+    Strange,
     Up,
 )
 from holdfast.node import calls, comparing, effects, files, homes, inviting, receiving, talking
 from holdfast.node.calls import Calls
 from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, unpack_caps, unpack_inbox
+from holdfast.node.health import Health
 from holdfast.node.keeper import Keeper, StorageFailed, Work
 from holdfast.node.networks import Networks
 from holdfast.node.relays import Relays
@@ -51,6 +53,8 @@ LOOK_SECONDS: Final = 5.0
 """Between two looks at which network this machine is on, and what cannot wait."""
 TRIED: Final = 3
 """Relays that contacts told of, tried at once when no own one is reached."""
+MISSING: Final = 5_000
+"""Milliseconds that another relay has to bring what one of them left out."""
 LATER: Final = 10_000
 """Milliseconds before records that found no room in the queue to a relay are tried again."""
 TYPING_SECONDS: Final = 6.0
@@ -74,6 +78,7 @@ class Engine:
     ) -> None:
         self.desk = desk
         self.relays = Relays(clock)
+        self.health = Health(clock)
         self.hops: Callable[[list[Home]], None] = lambda homes: None
         """Told which relays are this node's own."""
         self.lend: Callable[[Home, Channel], None] = lambda home, channel: None
@@ -151,6 +156,8 @@ class Engine:
             case effects.Tell(event):
                 self._tell(event)
             case effects.Append(caps, home, rid, body, lifetime):
+                if lifetime and str(home) in self.relays.reached:
+                    self.health.sent(rid, str(home))
                 self.logs.append(caps, home, rid, body, lifetime)
             case effects.Create(caps, home, most):
                 self.logs.create(caps, home, most)
@@ -175,6 +182,13 @@ class Engine:
                     f"due {contact}",
                     at,
                     lambda work: receiving.control(self.desk, work, contact),
+                )
+            case effects.Missing(contact):
+                self._at(
+                    f"missing {contact}",
+                    self._clock() + MISSING,
+                    lambda work: missing(self.desk, work, contact),
+                    soonest=True,
                 )
             case effects.Expire(at):
                 self._at("expire", at, self._expire, soonest=True)
@@ -242,9 +256,18 @@ class Engine:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self.stand_by(self.calls.homes | self.transfers.homes)
+            self._judge()
             if self.networks is not None and self.networks.moved():
                 self._remember(self.networks.dump())
                 self.retry()
+
+    def _judge(self) -> None:
+        """See which relays fall behind."""
+        troubles = self.health.troubles()
+        if troubles != self.relays.troubles:
+            self.relays.troubles = troubles
+            self.desk.troubled = frozenset(troubles)
+            self._tell_status()
 
     def retry(self) -> None:
         """Try everything that waits for a relay now."""
@@ -271,6 +294,7 @@ class Engine:
             case Down(home, why, kind):
                 self.relays.down(home, why, kind)
                 self.desk.reached = self.relays.reached
+                self.health.left(str(home))
                 self._tell_status()
                 for fetch in self._fetches.values():
                     fetch.put_nowait(event)
@@ -282,7 +306,10 @@ class Engine:
                 self._submit(lambda work: dropped(work, locator, name))
             case Appended(_, home, rid):
                 name = str(home)
+                self.health.taken(rid, name)
                 self._submit(lambda work: receiving.appended(self.desk, work, rid, name))
+            case Strange(_, home):
+                self.health.fault(str(home), "strange")
             case Received() | CaughtUp() | Refused() | Live():
                 self._of_log(event)
 
@@ -292,7 +319,10 @@ class Engine:
             return
         kind, id = self._routes.get(event.locator, ("", ""))
         match event:
-            case Received() if kind == "inbox":
+            case Received(locator, home, _, rid) if kind == "inbox":
+                reading = self.relays.reading(locator, self._homes.get(locator, set()))
+                if str(home) in reading:
+                    self.health.came(rid, str(home), reading)
                 self._received(id, event)
             case Received(locator, home, seq, _, body) if kind == "accept":
                 self._careful(
@@ -312,6 +342,8 @@ class Engine:
                 self._answer_refused(locator, home)
             case Refused(locator, home, "attach") if kind == "inbox":
                 self._again(locator, home, make=True)
+            case Refused(_, home, "append", "full"):
+                self.health.fault(str(home), "refuses")
             case Refused(_, _, "append", "later"):
                 at = self._clock() + LATER
                 self._at("unsent", at, append_unsent, soonest=True)
@@ -469,6 +501,12 @@ def tick(desk: Desk, work: Work) -> None:
         (work.now, json.dumps(sorted(desk.reached))),
     )
     for cid in desk.with_gap():
+        receiving.caught_up(desk, work, cid)
+
+
+def missing(desk: Desk, work: Work, cid: str) -> None:
+    """What another relay may still bring has had its time: it is asked for."""
+    if cid in desk.with_gap():
         receiving.caught_up(desk, work, cid)
 
 

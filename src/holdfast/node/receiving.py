@@ -54,6 +54,8 @@ def received(
     _advance(desk, work, inbox.caps.locator, home, seq)
     if session.gap is None:
         _settle(desk, work, cid)
+    else:
+        work.after.append(effects.Missing(cid))
 
 
 def _advance(desk: Desk, work: Work, locator: bytes, home: str, seq: int) -> None:

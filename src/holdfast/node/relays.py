@@ -15,6 +15,7 @@ from holdfast.core.caps import Home
 from holdfast.core.ladder import Finding
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
+from holdfast.node.health import Trouble
 from holdfast.node.keeper import Work
 from holdfast.node.schema import Line, Relay, Status
 
@@ -45,6 +46,8 @@ class Relays:
         self._clock = clock
         self.finding: Callable[[], Finding] = lambda: Finding("unknown")
         """What is known of the network."""
+        self.troubles: dict[str, Trouble] = {}
+        """Which fall behind others, and how."""
         self.simulator = False
         """Whether a pretended censor stands before them."""
         self._known: dict[str, _Known] = {}
@@ -93,12 +96,18 @@ class Relays:
         """All that this home had kept of the log was read."""
         self._caught.add((locator, str(home)))
 
+    def reading(self, locator: bytes, homes: Iterable[str]) -> set[str]:
+        """Homes that have been read to the end, and bring what is new."""
+        return {home for home in homes if (locator, home) in self._caught}
+
     def all_caught_up(self, locator: bytes, homes: Iterable[str]) -> bool:
-        """Whether that is so at every home that can be reached."""
+        """Whether that is so at every home that can be reached, and keeps up with others."""
         return all(
             (locator, home) in self._caught
             for home in homes
-            if (known := self._known.get(home)) is not None and known.state == "connected"
+            if (known := self._known.get(home)) is not None
+            and known.state == "connected"
+            and home not in self.troubles
         )
 
     def outage(self, locator: bytes, home: Home) -> tuple[int, int] | None:
@@ -174,6 +183,7 @@ class Relays:
                     why=known.why,
                     since=known.since,
                     mine=address in self._mine,
+                    trouble=self.troubles.get(address, ""),
                 )
                 for address, known in list(self._known.items())
             ],

@@ -58,6 +58,10 @@ class Relay(Struct, frozen=True, kw_only=True):
     since: Millis
     mine: bool
     """One of this node's own homes, rather than only a contact's."""
+    trouble: Literal["", "slow", "behind", "refuses", "strange"] = ""
+    """How it falls behind other relays: takes what others have taken long before, brings late or
+    not at all what others bring, is full, brings what nobody wrote. It is waited for no longer, and
+    the last choice for what is new, until it has kept up for ten minutes."""
 
 
 class Status(Struct, frozen=True, kw_only=True):

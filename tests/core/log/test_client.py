@@ -24,6 +24,7 @@ from holdfast.core.log.client import (
     Pass,
     Received,
     Refused,
+    Strange,
 )
 from holdfast.core.log.reader import Reader
 from holdfast.core.log.server import Found, Refusal, Session
@@ -104,6 +105,7 @@ def test_records_are_opened_and_come_once() -> None:
         Received(LOG.locator, HOME, 2, rid(2), b"2"),
         Received(LOG.locator, HOME, 3, rid(3), b"3"),
         Live(LOG.locator, HOME, rid(0), b"0"),
+        Strange(LOG.locator, HOME),
     ]
     script.hear(wire.Done(1, "read"))
     assert script.happened == [CaughtUp(LOG.locator, HOME)]

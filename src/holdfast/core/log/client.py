@@ -82,6 +82,14 @@ class CaughtUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Strange:
+    """A stored record that was not made with the log's locator: the relay's own, or damaged."""
+
+    locator: bytes = field(repr=False)
+    home: Home
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The home did not do it. `rid` is set for an append.
 
@@ -104,7 +112,7 @@ class Close:
     reason: str
 
 
-Event = Created | Dropped | Appended | Received | Live | CaughtUp | Refused
+Event = Created | Dropped | Appended | Received | Live | CaughtUp | Strange | Refused
 By = Literal["datagram", "stream", "both"]
 """How a live frame leaves: a datagram if there are any, else by the stream."""
 
@@ -530,6 +538,8 @@ class Client:
         try:
             rid, body = log.envelope.open(stored)
         except BadRecord:
+            if seq:
+                self._out.append(Strange(log.caps.locator, self.home))
             return
         locator, home = log.caps.locator, self.home
         self._out.append(

@@ -58,6 +58,7 @@ def _programs(commands: Any) -> None:
     relay = _call(commands, "relay", "programs:relay", "run a relay")
     relay.add_argument("--data", type=Path, metavar="DIR", required=True)
     relay.add_argument("--listen", metavar="HOST:PORT", required=True)
+    relay.add_argument("--no-udp", action="store_true", help="by TCP alone, without HTTP/3")
     relay.add_argument("--cert", type=Path, metavar="FILE", help="PEM certificate chain")
     relay.add_argument("--key", type=Path, metavar="FILE", help="PEM key of --cert")
     relay.add_argument(

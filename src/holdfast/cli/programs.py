@@ -54,6 +54,7 @@ def relay(asked: argparse.Namespace) -> None:
                 limits=limits,
                 proxy=proxy,
                 acme=authority,
+                udp=not asked.no_udp,
                 say=lambda address: show({"address": address}, asked.json, address),
             )
         )

@@ -162,6 +162,7 @@ async def run(
     limits: RelayLimits | None = None,
     proxy: str | None = None,
     acme: certificate.Authority | None = None,
+    udp: bool = True,
     say: Callable[[str], object] = _print,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -172,7 +173,8 @@ async def run(
     strangers see, a folder of pages or another web server; without it a folder is made in the data
     directory. `proxy` is a URL, see `paths.dial`,
     through which other relays are reached for nodes that ask for it. `acme` is asked for a
-    certificate in the advertised name while the relay runs. Port 0 takes a free one.
+    certificate in the advertised name while the relay runs. With `udp` the port of that number is
+    opened too. Port 0 takes a free one.
     Raises `RelayError` with a sentence for people.
     """
     limits = limits or RelayLimits()
@@ -205,7 +207,7 @@ async def run(
     front = Front(tls, keys.paths, site, relay.accept)
     renewing: asyncio.Task[None] | None = None
     try:
-        port = await _listen(front, *listen)
+        port = await _listen(front, *listen, udp)
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
                 loop.add_signal_handler(number, stop.set)
@@ -238,13 +240,13 @@ async def _serve(hub: Hub, stop: asyncio.Event) -> None:
                 await stop.wait()
 
 
-async def _listen(front: Front, host: str, port: int) -> int:
+async def _listen(front: Front, host: str, port: int, udp: bool) -> int:
     try:
-        return await front.listen(host, port)
+        return await front.listen(host, port, udp=udp)
     except OSError as error:
         why = {
-            errno.EADDRINUSE: "another program uses it. Stop that one, or choose another port"
-            " with --listen (port 0 takes a free one)",
+            errno.EADDRINUSE: "another program uses it, for TCP or UDP. Stop that one, or choose"
+            " another port with --listen (port 0 takes a free one)",
             errno.EACCES: "this user may not. Choose a port above 1023 with --listen, or run"
             " `setcap cap_net_bind_service=+ep` on Python",
             errno.EADDRNOTAVAIL: "this machine does not have that address",

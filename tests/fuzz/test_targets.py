@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import functools
 import random
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -40,6 +42,9 @@ from holdfast.node import rpc
 from holdfast.paths.exchange import Ask, BadExchange, Incoming, Tell
 from holdfast.testing.entropy import seeded
 from holdfast.testing.pairs import NOW, Met, home, meet
+
+sys.path.insert(0, str(Path(__file__).parent))
+import udp_port
 
 HELLO = bytes.fromhex(
     "160301004c01000048030300000000000000000000000000000000000000000000000000000000000000000000"
@@ -492,6 +497,8 @@ def _targets() -> dict[str, Target]:
                 call("update_settings", theme="dark", timer=60),
             ),
         ),
+        "udp-port": Target(udp_port.port, (udp_port.first_words(), b"\0\x14\xc0" + bytes(19))),
+        "http3": Target(udp_port.visit, tuple(udp_port.visits())),
         "exchange": Target(
             exchanged,
             (

@@ -258,6 +258,7 @@ class TlsLayer(asyncio.Protocol):
         self._raw = cast("asyncio.Transport", transport)
         self._raw.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         loop = asyncio.get_running_loop()
+        self._soon = loop.call_soon
         self._timer = loop.call_later(HANDSHAKE_SECONDS, self._too_slow)
         if self._is_client:
             self._shake_hands()
@@ -305,7 +306,7 @@ class TlsLayer(asyncio.Protocol):
         if self._closing or not data:
             return
         if not self._plain:
-            asyncio.get_running_loop().call_soon(self._push)
+            self._soon(self._push)
         self._plain.append(bytes(data))
         self.unsealed += len(data)
         if self.unsealed >= FULL:

@@ -205,7 +205,8 @@ class TlsTransport(asyncio.Transport):
 class TlsLayer(asyncio.Protocol):
     """Between the socket and `inner`, whose `connection_made` follows the handshake.
 
-    `failed` is called instead if there is none: with a reason for people.
+    `failed` is called instead if there is none: with a reason for people. `held`: the end of a
+    client's handshake leaves with the first that it says, in one packet.
     """
 
     def __init__(
@@ -215,7 +216,9 @@ class TlsLayer(asyncio.Protocol):
         *,
         server_name: str | None = None,
         failed: Callable[[str], None] | None = None,
+        held: bool = False,
     ) -> None:
+        self._held = held
         self.connection = SSL.Connection(context, None)
         self._engine = Engine(self.connection)
         self._is_client = failed is not None
@@ -341,7 +344,8 @@ class TlsLayer(asyncio.Protocol):
         except SSL.WantReadError:
             self._flush()
             return False
-        self._flush()
+        if not self._held:
+            self._flush()
         self._ready = True
         if self._timer is not None:
             self._timer.cancel()

@@ -58,7 +58,7 @@ class Size:
 
     def passed(self, carried: int) -> None:
         """An exchange did, with so many bytes."""
-        self._passed = max(self._passed, carried)
+        self._passed = min(MOST, max(self._passed, carried))
         if carried * 4 < self.now * 3:
             return
         if self.now < self._top:
@@ -74,7 +74,7 @@ class Size:
         if carried <= self._passed + CLOSE:  # what did pass does not any more
             self._passed = self._passed * 2 // 3
             self.now = max(LEAST, min(self.now, carried) * 2 // 3)
-            self._top = max(self.now, self._top)
+            self._top = max(self.now, min(self._top, carried - CLOSE))
             return
         between = (self._passed + carried) // 2
         self._top = max(LEAST, between if carried - self._passed > 2 * CLOSE else self._passed)

@@ -367,11 +367,13 @@ class TlsLayer(asyncio.Protocol):
                 self.inner.data_received(bytes(data))  # type: ignore[attr-defined]
             else:
                 feed(self._buffered, data)
-        self._flush()
+        if not self._held:
+            self._flush()
 
     def _push(self) -> None:
         """Encrypt what was written."""
         plain, self._plain, self.unsealed = self._plain, [], 0
+        self._held = False
         if not plain or self._closing:
             return
         try:

@@ -218,7 +218,7 @@ class TlsLayer(asyncio.Protocol):
         failed: Callable[[str], None] | None = None,
         held: bool = False,
     ) -> None:
-        self._held = held
+        self._keeps_end = held
         self.connection = SSL.Connection(context, None)
         self._engine = Engine(self.connection)
         self._is_client = failed is not None
@@ -344,7 +344,7 @@ class TlsLayer(asyncio.Protocol):
         except SSL.WantReadError:
             self._flush()
             return False
-        if not self._held:
+        if not self._keeps_end:
             self._flush()
         self._ready = True
         if self._timer is not None:
@@ -367,13 +367,13 @@ class TlsLayer(asyncio.Protocol):
                 self.inner.data_received(bytes(data))  # type: ignore[attr-defined]
             else:
                 feed(self._buffered, data)
-        if not self._held:
+        if not self._keeps_end:
             self._flush()
 
     def _push(self) -> None:
         """Encrypt what was written."""
         plain, self._plain, self.unsealed = self._plain, [], 0
-        self._held = False
+        self._keeps_end = False
         if not plain or self._closing:
             return
         try:

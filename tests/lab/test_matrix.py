@@ -67,6 +67,21 @@ def test_peers_stand_beside_one_another() -> None:
     ]
 
 
+def test_figures_are_of_those_scenarios_in_which_one_connects() -> None:
+    rows = [
+        row(id=str(n), connect=Cell(True, n), text=Cell(n < 9, 20 if n == 9 else 0.1 * n))
+        for n in range(1, 10)
+    ]
+    rows += [row(id="no", connect=Cell(False, 30), text=Cell(False, 5))]
+    assert matrix.figures(rows).splitlines()[2:] == [
+        "| first connection in a new network | 5.0 s | 9.0 s | 0 |",
+        "| a text, once connected | 0.4 s | 0.8 s | 1 |",
+    ]
+    assert matrix.figures(rows[:4]) == ""
+    under_way = [row(connect=Cell(True, 1), in_file=Cell(True, 9, kept=n > 1)) for n in range(6)]
+    assert "nothing was lost | 4 of 6" in matrix.figures(under_way)
+
+
 def test_a_page_gets_the_matrix_between_its_marks() -> None:
     page = f"before\n{matrix.BEGIN}\nold\n{matrix.END}\nafter"
     made = matrix.into(page, r"new \1")

@@ -7,7 +7,9 @@ it was. Nothing is in the table that was not measured.
 from __future__ import annotations
 
 import json
+import math
 import re
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,14 +29,22 @@ HEADINGS: Final = {
     "in call": "call under way",
 }
 """In the order in which they are shown."""
+FIGURES: Final = {
+    "connect": "first connection in a new network",
+    "again": "connection in a network that is known",
+    "text": "a text, once connected",
+}
+FEWEST: Final = 5
+"""Scenarios of which something can be said together."""
 BEGIN: Final = "<!-- made by: holdfast lab run --all --readme -->"
 END: Final = "<!-- end -->"
 
 
 def write(path: Path, row: Row, about: dict[str, Any]) -> None:
-    """Add a row to the record."""
+    """Add a row to the record, with when that was."""
+    ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with path.open("a") as file:
-        file.write(json.dumps({**about, **asdict(row)}) + "\n")
+        file.write(json.dumps({**about, **asdict(row), "ended": ended}) + "\n")
 
 
 def read(path: Path, about: dict[str, Any]) -> list[Row]:
@@ -54,10 +64,33 @@ def read(path: Path, about: dict[str, Any]) -> list[Row]:
 
 
 def tables(rows: Sequence[Row]) -> str:
-    """In Markdown: Holdfast with seconds and its verdict, then the others with yes and no."""
+    """In Markdown: Holdfast with its verdict and some figures, then the others."""
     mine = [row for row in rows if row.peer in (MINE, BOX)]
     others = [row for row in rows if row.peer not in (MINE, BOX)]
-    return "\n\n".join(([_mine(mine)] if mine else []) + ([_others(others)] if others else []))
+    parts = [_mine(mine), figures(mine)] if mine else []
+    parts += [_others(others)] if others else []
+    return "\n\n".join(part for part in parts if part)
+
+
+def figures(rows: Sequence[Row]) -> str:
+    """Of all scenarios together in which connecting was possible, in Markdown."""
+    there = [row for row in rows if "connect" in row.cells and row.cells["connect"].came]
+    if len(there) < FEWEST:
+        return ""
+    lines = ["| over these scenarios | half | 95 % | not at all |", "|---|---|---|---|"]
+    for name, says in FIGURES.items():
+        cells = [row.cells[name] for row in there if name in row.cells]
+        times = sorted(cell.seconds for cell in cells if cell.came)
+        if times:
+            half, most = (times[math.ceil(len(times) * share) - 1] for share in (0.5, 0.95))
+            lines.append(f"| {says} | {half:.1f} s | {most:.1f} s | {len(cells) - len(times)} |")
+    under_way = [row.cells["in file"] for row in there if "in file" in row.cells]
+    kept = sum(cell.kept for cell in under_way)
+    if under_way:
+        lines.append(
+            f"| files under way of which nothing was lost | {kept} of {len(under_way)} | | |"
+        )
+    return "\n".join(lines)
 
 
 def _mine(rows: Sequence[Row]) -> str:

@@ -46,11 +46,11 @@ class Failed(Exception):
 class Patience:
     """Seconds that each thing may take before it counts as not arrived."""
 
-    connect: float = 45
-    text: float = 30
-    voice: float = 60
-    file: float = 180
-    call: float = 40
+    connect: float = 30
+    text: float = 20
+    voice: float = 30
+    file: float = 120
+    call: float = 30
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,11 @@ class Call(abc.ABC):
 class Ground(Protocol):
     """Where they are, and the censor with them."""
 
-    def begin(self, scenario: Scenario, changed: Parameters | None, seed: int) -> None:
-        """The censor acts from now on. Raises `CannotPlay` if it cannot, on this ground."""
+    def begin(
+        self, scenario: Scenario, changed: Parameters | None, seed: int, *, late: bool = False
+    ) -> None:
+        """The censor acts from now on; `late`: in the middle of something, and what it leaves alone
+        while it stands is cut. Raises `CannotPlay` if it cannot, on this ground."""
 
     def calm(self) -> None:
         """There is no censor."""
@@ -174,9 +177,10 @@ class _Play:
         """Play these columns."""
         wanted = [name for name in columns if name in self.stage.columns]
         late = [name for name in wanted if name.startswith("in ")]
+        begins = [name for name in late if name.removeprefix("in ") in self.scenario.onsets]
         if len(late) < len(wanted):
             await self._there_before([name for name in wanted if name not in late])
-        for name in late:
+        for name in begins:
             self.say(f"{self.row.peer}: {self.scenario.id}: {name}")
             self.stage.ground.calm()
             await self.stage.leave()
@@ -187,8 +191,8 @@ class _Play:
             self.row.cells[name] = await act()
         self.stage.ground.calm()
 
-    def _begin(self) -> None:
-        self.stage.ground.begin(self.scenario, self.changed, self.seed)
+    def _begin(self, *, late: bool) -> None:
+        self.stage.ground.begin(self.scenario, self.changed, self.seed, late=late)
 
     async def _there_before(self, wanted: list[str]) -> None:
         acts: dict[str, Callable[[float], Awaitable[Cell]]] = {
@@ -199,7 +203,7 @@ class _Play:
         }
         patience = {name: float(getattr(self.patience, name)) for name in acts}
         await self.stage.leave()
-        self._begin()
+        self._begin(late=False)
         began = time.monotonic()
         await self.stage.arrive()
         self.say(f"{self.row.peer}: {self.scenario.id}: connect")
@@ -240,7 +244,7 @@ class _Play:
                     raise Failed("the file was there before the censor")
                 await asyncio.sleep(GLANCE / 10)
             had, before = done[-1], len(done)
-            self._begin()
+            self._begin(late=True)
             cell = await timed(sending, self.patience.file)
         finally:
             sending.cancel()
@@ -252,7 +256,7 @@ class _Play:
         return await self._talk(seconds, lambda: None, 0)
 
     async def _in_call(self) -> Cell:
-        return await self._talk(self.patience.call, self._begin, WORDS)
+        return await self._talk(self.patience.call, lambda: self._begin(late=True), WORDS)
 
     async def _talk(self, seconds: float, begin: Callable[[], None], after: float) -> Cell:
         """Call, and listen at the end of a while. The seconds are those until both talked."""
@@ -291,7 +295,9 @@ async def play(
 ) -> Row:
     """One scenario in a world where everything worked before. Leaves the network open. Raises
     `Failed` if something does not work even there. `concluded`: see `CONCLUDED`."""
-    row = Row(stage.peer, scenario.id, scenario.usual | (changed or {}), scenario.verdict)
+    row = Row(
+        stage.peer, scenario.id, scenario.usual | (changed or {}), " ".join(scenario.verdicts)
+    )
     one = _Play(
         stage,
         scenario,

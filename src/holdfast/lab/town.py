@@ -33,9 +33,12 @@ ASKED: Final = 5.0
 
 
 class Town:
-    """`servers`: names and addresses of hosts beside those two. Use as a context."""
+    """`servers`: names and addresses of hosts beside those two. The censor lists `listed`, or all
+    of them; `allowed` are on an allowlist too. Use as a context."""
 
-    def __init__(self, servers: Mapping[str, str], listed: Sequence[str] = ()) -> None:
+    def __init__(
+        self, servers: Mapping[str, str], listed: Sequence[str] = (), allowed: Sequence[str] = ()
+    ) -> None:
         places = [
             HOME, ABROAD, NAMES, PROBER, *SITES.values(),
             *(Place(name, address) for name, address in servers.items()),
@@ -45,9 +48,8 @@ class Town:
             lambda host, port: self.lab.dial(PROBER.name, host, port, ASKED), self.lab.addresses
         )
         domestic = SITES["domestic"].name
-        self.world = World(
-            tuple(listed or servers), (domestic,), domestic, self.lab.addresses, self._prober.ask
-        )
+        names, grounds = tuple(listed or servers), (domestic, *allowed)
+        self.world = World(names, grounds, domestic, self.lab.addresses, self._prober.ask)
         self._closing = contextlib.ExitStack()
 
     @property
@@ -60,9 +62,18 @@ class Town:
         """Somewhere free."""
         return self.lab[ABROAD.name]
 
-    def begin(self, scenario: Scenario, changed: Parameters | None = None, seed: int = 0) -> None:
-        """The censor acts from now on. Raises `CannotPlay`."""
+    def begin(
+        self,
+        scenario: Scenario,
+        changed: Parameters | None = None,
+        seed: int = 0,
+        *,
+        late: bool = False,
+    ) -> None:
+        """See `play.Ground`."""
         self.lab.begin(scenario.stage(self.world, seed, **(changed or {})))
+        if late and scenario.on_handshakes:
+            self.lab.middle.cut()
 
     def calm(self) -> None:
         """There is no censor."""

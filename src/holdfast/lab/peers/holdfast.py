@@ -13,7 +13,7 @@ from typing import Final, cast
 from holdfast.lab import voice
 from holdfast.lab.box import Box
 from holdfast.lab.door import door
-from holdfast.lab.hosts import Host
+from holdfast.lab.hosts import CannotPlay, Host
 from holdfast.lab.peers import BOX, MINE
 from holdfast.lab.play import GLANCE, Call, Failed, Ground, Progress, Stage
 from holdfast.lab.scenarios import Parameters, Scenario, World
@@ -25,6 +25,8 @@ from holdfast.sound.call import talk
 from holdfast.testing.processes import NodeProgram, Processes
 
 RELAYS: Final = {"relay-one.test": "203.0.113.10", "relay-two.test": "192.0.2.10"}
+ALLOWED: Final = ("relay-two.test",)
+"""It stands on ground that is on every list."""
 PAGE: Final = 256 * 1024
 """Bytes of the page of a site that is looked at as a control."""
 PORT: Final = 443
@@ -34,17 +36,24 @@ MEETING: Final = 60.0
 class Boxed:
     """The box as a ground."""
 
-    def __init__(self, box: Box) -> None:
-        self._box = box
+    def __init__(self, box: Box, abroad: Box) -> None:
+        self._box, self._abroad = box, abroad
         self._world = World(tuple(RELAYS), (SITES["domestic"].name,))
 
-    def begin(self, scenario: Scenario, changed: Parameters | None, seed: int) -> None:
+    def begin(
+        self, scenario: Scenario, changed: Parameters | None, seed: int, *, late: bool = False
+    ) -> None:
         """See `Ground`."""
-        self._box.rules = scenario.at(self._world, seed, **(changed or {}))
+        if scenario.needs_packets:
+            raise CannotPlay("it needs a lab that sees packets")
+        made = scenario.stage(self._world, seed, **(changed or {}))
+        self._box.rules, self._abroad.rules = made.rules, made.elsewhere
+        if late and scenario.on_handshakes:
+            self._box.cut()
 
     def calm(self) -> None:
         """See `Ground`."""
-        self._box.rules = []
+        self._box.rules, self._abroad.rules = [], []
 
 
 class Person:
@@ -97,8 +106,12 @@ class Holdfast(Stage):
 
     async def leave(self, *, forget: bool = True) -> None:
         """See `Stage`."""
+        program = self._anna.program
+        if forget:
+            for _ in range(2):  # when the second is answered, the first is on the disk
+                await self._anna.client.node.forget_networks()
         await self._anna.close()
-        await asyncio.to_thread(self._anna.program.stop)
+        await asyncio.to_thread(program.kill if forget else program.stop)
 
     async def arrive(self) -> None:
         """See `Stage`."""
@@ -230,14 +243,14 @@ async def boxed(directory: Path) -> AsyncIterator[Holdfast]:
                 run.node, "Anna", *addresses, proxy=box.url, controls=_looks()
             )
             boris = await asyncio.to_thread(run.node, "Boris", *addresses, proxy=abroad.url)
-            async with _met(Boxed(box), Person(anna), Person(boris), BOX) as made:
+            async with _met(Boxed(box, abroad), Person(anna), Person(boris), BOX) as made:
                 yield made
 
 
 @contextlib.asynccontextmanager
 async def on_hosts(directory: Path) -> AsyncIterator[Holdfast]:
     """Each program on a host of its own, Anna's at home, the network open. Raises `CannotPlay`."""
-    with Town(RELAYS) as town, Processes(directory) as run:
+    with Town(RELAYS, allowed=ALLOWED) as town, Processes(directory) as run:
 
         async def serve(host: Host) -> str:
             name, listen, enter = (

@@ -140,12 +140,15 @@ def test_missing_everywhere_is_no_shutdown():
     assert not shut or all("everywhere" in {f.code for f in each.against} for each in shut)
 
 
-def test_steps_may_be_left_out_and_old_ones_are_ignored():
+def test_while_it_was_away_nothing_was_silent_and_old_steps_are_ignored():
     engine = Engine(FEW)
     engine.tick(BEGIN, [])
     engine.tick(BEGIN + 10 * STEP, [Row("c", "NOWHERE", "x", "calls", 3)])
     assert engine.now == BEGIN + 11 * STEP
     assert engine.tick(BEGIN, []) == [] and engine.now == BEGIN + 11 * STEP
+    engine = trained()
+    engine.tick(engine.now + 9 * HOUR + 5 * STEP, [])
+    assert not [each for each in engine.events if each.published]
 
 
 def test_a_sample_of_places_is_sound():

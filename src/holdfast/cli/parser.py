@@ -125,8 +125,43 @@ def _programs(commands: Any) -> None:
     play.add_argument("--peer", action="append", metavar="PEER", help="who; see docs/lab.md")
     play.add_argument("--record", type=Path, metavar="FILE", help="keep rows, and go on from them")
     play.add_argument("--readme", type=Path, metavar="FILE", help="put the matrix into that page")
+    _watch(commands)
     completion = _call(commands, "completion", "programs:completion", "a script for your shell")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+
+
+def _watch(commands: Any) -> None:
+    watch = _call(commands, "watch", "watch:run", "run an observatory, or check what one said")
+    watch.add_argument("--data", type=Path, metavar="DIR", help="its folder")
+    watch.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:0")
+    watch.add_argument("--places", type=Path, metavar="FILE", help="regions and operators, JSON")
+    watch.add_argument("--name", default="Observatory", help="what it calls itself")
+    watch.add_argument("--root", default="", metavar="URL", help="where the public finds it")
+    watch.add_argument("--cert", type=Path, metavar="FILE", help="PEM certificate chain")
+    watch.add_argument("--key", type=Path, metavar="FILE", help="PEM key of --cert")
+    watch.add_argument(
+        "--no-wait", **FLAG, help="new installations get tokens at once, not from tomorrow on"
+    )
+    watch.add_argument(
+        "--simulate", type=int, metavar="SEED", help="a made-up country's last month, and on"
+    )
+    watch.add_argument("--webhook", action="append", default=[], metavar="URL")
+    parts = watch.add_subparsers(metavar="COMMAND")
+    verify = _call(parts, "verify", "watch:verify", "check the evidence for an event, offline")
+    verify.add_argument("file", type=Path, metavar="FILE")
+    again = _call(parts, "replay", "watch:replay", "play the past again and compare the events")
+    again.add_argument("--data", type=Path, metavar="DIR", required=True)
+    again.add_argument("--simulated", **FLAG, help="there is no journal of it")
+    merge = _call(parts, "merge", "watch:merge", "events that several observatories see together")
+    merge.add_argument("folder", nargs="+", type=Path, metavar="DIR")
+    editor = _call(parts, "editor", "watch:editor", "make an editor's key, or show it")
+    editor.add_argument("file", type=Path, metavar="FILE")
+    edit = _call(parts, "edit", "watch:edit", "confirm, annotate or reject an event")
+    edit.add_argument("url", metavar="URL", help="the observatory's address")
+    edit.add_argument("event", metavar="EVENT")
+    edit.add_argument("what", choices=("confirm", "annotate", "reject"))
+    edit.add_argument("note", nargs="?", default="")
+    edit.add_argument("--editor", type=Path, metavar="FILE", required=True, help="the key")
 
 
 def _own(commands: Any) -> None:

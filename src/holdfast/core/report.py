@@ -110,8 +110,8 @@ def coarse(kbit: float) -> int:
 # Kinds of tokens, and the windows they are good for.
 
 KINDS: Final = (*FUNCTIONS, "service", "measure", "alive")
-AHEAD: Final = {"measure": 48, "alive": 2}
-"""Windows for which tokens are given out beforehand, this one included; else 7."""
+AHEAD: Final = {"measure": 24, "alive": 2}
+"""Windows for which tokens are given out beforehand, this one included; else 3."""
 
 
 def kind_of(report: Report) -> str:
@@ -159,3 +159,9 @@ def service(name: str) -> str:
     if not NAME.fullmatch(name):
         raise BadReport("a service's name is up to 31 letters, digits, dots and hyphens")
     return SERVICE + name
+
+
+def ahead(kind: str, now: int) -> range:
+    """Windows for which tokens of a kind are given out now."""
+    first = window(kind, now)
+    return range(first, first + AHEAD.get(kind, 3))

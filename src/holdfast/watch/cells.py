@@ -9,7 +9,7 @@ from typing import Final
 
 from holdfast.watch.detect.counts import FEWER, Counts
 from holdfast.watch.detect.season import HOUR, Season
-from holdfast.watch.detect.shares import HALF, Shares
+from holdfast.watch.detect.shares import HALF, LOWEST, Shares
 from holdfast.watch.journal import STEP
 from holdfast.watch.rollup import Row
 
@@ -33,7 +33,8 @@ class Cell:
     expected: float = 0.0
     """Complaints in a step of the current hour."""
     hour: float = 0.0
-    touched: bool = False
+    usual: float = LOWEST
+    """Share of measurements that fails while nothing is going on, as of the last calm hour."""
     failed: int = 0
     seen: int = 0
     """Measurements of the last hour."""
@@ -42,6 +43,8 @@ class Cell:
         """An hour begins at `at`; the one before teaches, if `learn`."""
         if learn:
             self.season.learn(at - HOUR, self.hour, holidays)
+            if not self.measured.failing:
+                self.usual = self.measured.usual
         self.hour = 0.0
         self.expected = self.season.rate(at, holidays) * STEP / HOUR
 
@@ -80,7 +83,7 @@ class Cell:
     def failing(self) -> tuple[float, int]:
         """Evidence, in nats, that at least half fails by now, and since when: from the part of
         the last hour that speaks most for it."""
-        usual = self.measured.usual
+        usual = self.usual
         bad, good = math.log(HALF / usual), math.log(HALF / (1 - usual))
         total = best = 0.0
         failed = seen = since = best_failed = best_seen = 0

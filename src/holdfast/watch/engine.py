@@ -82,7 +82,8 @@ class Place:
 
 
 class Engine:
-    """All regions. `tick` takes the rollup of one step after the other, without gaps."""
+    """All regions. `tick` takes the rollup of one step after the other, empty ones too: a step
+    that is left out is one in which the observatory itself was away."""
 
     def __init__(self, places: Places, public: float = judging.PUBLIC) -> None:
         self.places = places
@@ -93,6 +94,7 @@ class Engine:
         self.now = 0
         """Second at which the last step ended."""
         self.began = 0
+        self._hour_of = self._heard = 0
         self._holidays = frozenset(
             (datetime.date.fromisoformat(day) - datetime.date(1970, 1, 1)).days
             for day in places.holidays
@@ -102,18 +104,16 @@ class Engine:
         """The step that began at `at`; the events that changed."""
         if self.now and at < self.now:
             return []
-        while self.now and self.now < at:
-            if at - self.now > 400 * DAY:
-                self.now = at
-                break
-            self._step(self.now, ())
         return self._step(at, tuple(rows))
 
     def _step(self, at: int, rows: Sequence[Row]) -> list[Event]:
         if not self.began:
             self.began = at
-        if at % HOUR == 0 and self.now:
-            self._hour(at)
+        if at // HOUR != self._hour_of:
+            if self._hour_of:
+                self._begin_hour(at, self._heard * STEP == HOUR and at % HOUR == 0)
+            self._hour_of, self._heard = at // HOUR, 0
+        self._heard += 1
         by_region: dict[str, list[Row]] = {}
         for row in rows:
             by_region.setdefault(row.region, []).append(row)
@@ -136,9 +136,10 @@ class Engine:
                 changed.append(event)
         return changed
 
-    def _hour(self, at: int) -> None:
+    def _begin_hour(self, at: int, whole: bool) -> None:
+        """A new hour; the one before teaches if it was `whole`."""
         for place in self.regions.values():
-            hurt = place.event is not None
+            hurt = place.event is not None or not whole
             for cell in place.cells.values():
                 # What is unusual does not become usual while it goes on, nor for a month.
                 cell.begin_hour(at, not hurt and not cell.complaints.evidence > 6, self._holidays)

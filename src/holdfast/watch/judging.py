@@ -255,7 +255,8 @@ def _describe(
         for function, found in findings.items()
         if found.seen >= 3 and found.failed / found.seen < WELL and function not in now
     )
-    event.well = tuple(sorted({*measured_well} - set(event.functions)))
+    # Where hardly anything is heard, the little that is says nothing of the rest.
+    event.well = () if silent else tuple(sorted({*measured_well} - set(event.functions)))
     event.unaffected = tuple(
         operator
         for operator in sorted({o for _, o in place.cells})

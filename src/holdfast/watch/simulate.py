@@ -46,8 +46,8 @@ def usual_story(places: Places, begins: int, ends: int, draw: random.Random) -> 
     codes = [region.code for region in places.regions]
     firms = [operator.code for operator in places.operators]
     month = ends - begins
-    first = draw.sample(codes, min(5, len(codes)))
-    left = [code for code in codes if code not in first]
+    first = draw.sample(codes, min(5, max(1, len(codes) - 2)))
+    left = [code for code in codes if code not in first] or codes
     dark = draw.choice(left)
     calls = [code for code in codes if code in NEIGHBOURS] or draw.sample(left, 1)
     slow = begins + int(month * draw.uniform(0.35, 0.45))

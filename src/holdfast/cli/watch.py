@@ -1,0 +1,196 @@
+"""`holdfast watch`: run an observatory, and check, replay, merge and edit what one says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from holdfast.cli.say import Exit, Trouble, show
+
+if TYPE_CHECKING:
+    from holdfast.watch.event import Event
+    from holdfast.watch.places import Places
+
+
+def run(asked: argparse.Namespace) -> None:
+    """Run an observatory until it is stopped."""
+    import uvloop
+
+    from holdfast.watch.program import WatchError
+    from holdfast.watch.program import run as run_watch
+
+    host, colon, port = asked.listen.rpartition(":")
+    if asked.data is None:
+        raise Trouble("--data takes the folder in which it keeps everything", Exit.USAGE)
+    if not colon or not port.isdecimal() or int(port) > 65_535:
+        raise Trouble("--listen takes HOST:PORT, for example 0.0.0.0:443", Exit.USAGE)
+    if (asked.cert is None) != (asked.key is None):
+        raise Trouble("--cert and --key go together", Exit.USAGE)
+    try:
+        uvloop.run(
+            run_watch(
+                asked.data,
+                (host.strip("[]"), int(port)),
+                places=asked.places,
+                name=asked.name,
+                root=asked.root.rstrip("/"),
+                cert=asked.cert,
+                key=asked.key,
+                wait=not asked.no_wait,
+                simulated=asked.simulate,
+                webhooks=tuple(asked.webhook),
+                say=lambda address: show({"address": address}, asked.json, address),
+            )
+        )
+    except WatchError as error:
+        raise Trouble(str(error)) from None
+
+
+def verify(asked: argparse.Namespace) -> None:
+    """Check a bundle without a network."""
+    from holdfast.watch.bundle import BadBundle, verify
+
+    try:
+        found = verify(asked.file.read_bytes())
+    except OSError as error:
+        raise Trouble(f"{asked.file} cannot be read: {error.strerror}", Exit.NOT_FOUND) from None
+    except BadBundle as error:
+        raise Trouble(f"this evidence does not hold: {error}", Exit.REFUSED) from None
+    event = found.event
+    counted = f"{event.complaints} complaints and {event.failed} of {event.measured} measurements"
+    lines = [
+        found.sentence,
+        f"Said by {found.watch}, key {found.key.hex()}",
+        f"Signatures and hashes hold; {found.steps} signed steps have {counted} that failed.",
+        "Compare the key with the one that you know of this observatory.",
+    ]
+    if found.simulated:
+        lines.insert(0, "SIMULATED: this shows a made-up country.")
+    lines += [f"Editor {e.editor.hex()[:16]}: {e.what} {e.note}".rstrip() for e in found.edits]
+    about = {
+        "holds": True,
+        "sentence": found.sentence,
+        "watch": found.watch,
+        "key": found.key.hex(),
+        "event": event.id,
+        "steps": found.steps,
+        "simulated": found.simulated,
+    }
+    show(about, asked.json, "\n".join(lines))
+
+
+def replay(asked: argparse.Namespace) -> int:
+    """Play an observatory's past again."""
+    from holdfast.watch.journal import JournalError
+    from holdfast.watch.ledger import raw
+    from holdfast.watch.program import WatchError, key_of, places_of
+    from holdfast.watch.replay import replay
+    from holdfast.watch.rollup import BadRollup
+
+    if not (asked.data / "ledger").is_dir():
+        raise Trouble(f"there is no observatory in {asked.data}", Exit.NOT_FOUND)
+    try:
+        places = places_of(asked.data, None)
+        found = replay(asked.data, places, raw(key_of(asked.data)), asked.simulated)
+    except (BadRollup, JournalError, WatchError) as error:
+        raise Trouble(str(error)) from None
+    for event in found.events:
+        _show_event(event, places, asked.json)
+    good = found.same and not found.uncovered
+    text = f"{found.steps} steps, {len(found.events)} events"
+    text += ": the same as said at the time" if found.same else ": NOT what was said at the time"
+    if found.uncovered:
+        text += f"; {found.uncovered} steps are not what the journal holds"
+    about = {"steps": found.steps, "same": found.same, "uncovered": found.uncovered}
+    show(about, asked.json, text)
+    return Exit.OK if good else Exit.FAILED
+
+
+def merge(asked: argparse.Namespace) -> None:
+    """Events of several observatories together."""
+    from holdfast.watch.ledger import raw
+    from holdfast.watch.program import WatchError, key_of, places_of
+    from holdfast.watch.replay import merged
+    from holdfast.watch.rollup import BadRollup
+
+    for folder in asked.folder:
+        if not (folder / "ledger").is_dir():
+            raise Trouble(f"there is no observatory in {folder}", Exit.NOT_FOUND)
+    try:
+        places = places_of(asked.folder[0], None)
+        events = merged(places, [(folder, raw(key_of(folder))) for folder in asked.folder])
+    except (BadRollup, WatchError) as error:
+        raise Trouble(str(error)) from None
+    for event in events:
+        _show_event(event, places, asked.json)
+
+
+def editor(asked: argparse.Namespace) -> None:
+    """An editor's key: the private half stays in the file."""
+    from holdfast.watch.ledger import raw
+    from holdfast.watch.program import keep
+
+    try:
+        keep(asked.file, lambda: secrets.token_bytes(32))
+        public = raw(_editor_key(asked.file)).hex()
+    except OSError as error:
+        raise Trouble(f"{asked.file} cannot be written: {error.strerror}") from None
+    show({"key": public}, asked.json, public)
+
+
+def edit(asked: argparse.Namespace) -> None:
+    """Say something about an event."""
+    import msgspec
+
+    from holdfast.watch import edits
+
+    root = asked.url.rstrip("/")
+    head = bytes.fromhex(_http(f"{root}/about.json")["edits"])
+    made = edits.make(
+        _editor_key(asked.editor), asked.event, asked.what, asked.note, int(time.time()), head
+    )
+    _http(f"{root}/api/edits", msgspec.json.encode(made))
+    show({"event": asked.event, "what": asked.what}, asked.json, f"{asked.event}: {asked.what}")
+
+
+def _editor_key(path: Path) -> Any:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    try:
+        return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+    except FileNotFoundError:
+        raise Trouble(f"there is no {path}; make it with `holdfast watch editor`") from None
+    except ValueError:
+        raise Trouble(f"{path} is no editor's key") from None
+
+
+def _show_event(event: Event, places: Places, as_json: bool) -> None:
+    import msgspec
+
+    from holdfast.watch.words import Words
+
+    mark = "" if event.published else "  (suspected, not public)"
+    words = Words("en", places)
+    line = f"{event.id}  {words.title(event, event.ended or event.detected)}{mark}"
+    show(msgspec.to_builtins(event), as_json, line)
+
+
+def _http(url: str, body: bytes | None = None) -> dict[str, Any]:
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            found = json.loads(response.read(1_000_000))
+    except urllib.error.HTTPError as error:
+        why = json.loads(error.read(10_000) or b"{}").get("error", f"status {error.code}")
+        raise Trouble(f"the observatory refused: {why}", Exit.REFUSED) from None
+    except (OSError, ValueError) as error:
+        raise Trouble(f"{url} cannot be reached: {error}", Exit.NETWORK) from None
+    if not isinstance(found, dict):
+        raise Trouble(f"{url} is no observatory", Exit.NETWORK)
+    return found

@@ -1,0 +1,141 @@
+"""Takes reports in: checks the token, remembers that it is spent, and hands it to the journal.
+
+One credential has one complaint a function and day because it has one token for it. Complaints
+from the plain form have none; of one address one a function and day is counted, by a keyed
+hash that lives in memory, with a key that lives as long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Callable
+from typing import Final
+
+from holdfast.core import report
+from holdfast.core.report import Alive, Complaint, Measurement, Report
+from holdfast.core.tokens import INPUT, TOKEN, BadToken
+from holdfast.watch.issuer import Issuer
+from holdfast.watch.journal import STEP, Entry
+from holdfast.watch.places import Places
+
+GRACE: Final = 120
+"""Seconds for which the tokens of the window before are still good."""
+FORMS: Final = 12
+"""Complaints a day that one address has in all."""
+ADDRESSES: Final = 200_000
+
+
+class NotCounted(Exception):
+    """A report that does not count; the sentence says why."""
+
+
+class Desk:
+    """`spent` starts from the journal. Not durable by itself: entries go to the journal."""
+
+    def __init__(
+        self, issuer: Issuer, places: Places, entropy: Callable[[int], bytes], spent: set[bytes]
+    ) -> None:
+        self._issuer = issuer
+        self._places = places
+        self._regions = {region.code for region in places.regions}
+        self._operators = {operator.code for operator in places.operators} | {"other"}
+        self._spent = spent
+        self._entropy = entropy
+        self._key = entropy(32)
+        self._day = -1
+        self._forms: dict[bytes, set[str]] = {}
+
+    def admit(self, token: bytes, one: Report, now: int) -> tuple[Entry, ...]:
+        """The entries of a report whose token is good and unspent. Raises `NotCounted`."""
+        self._check_place(one)
+        kind = report.kind_of(one)
+        window = report.window(kind, now)
+        if len(token) != TOKEN:
+            raise NotCounted("no token of this observatory")
+        windows = [window]
+        if report.window(kind, now - GRACE) != window:
+            windows.append(report.window(kind, now - GRACE))
+        for number in windows:
+            verifier = self._issuer.verifier(kind, number, now)
+            if verifier is None or token[INPUT - 32 : INPUT] != verifier.key_id:
+                continue
+            digest = report.challenge(self._issuer.watch, kind, number).digest
+            try:
+                nonce = verifier.verify(token, digest)
+            except BadToken as error:
+                raise NotCounted(str(error)) from None
+            spent = hashlib.sha256(nonce + verifier.key_id).digest()[:16]
+            if spent in self._spent:
+                raise NotCounted("this token was spent before")
+            self._spent.add(spent)
+            return _entries(one, now, "c", spent, kind, number)
+        raise NotCounted("this token is for another kind of report or another time")
+
+    def admit_form(self, address: str, one: Complaint, now: int) -> tuple[Entry, ...]:
+        """The entry of a complaint from the form. Raises `NotCounted`."""
+        self._check_place(one)
+        if self._day != now // report.DAY:
+            self._day, self._forms, self._key = now // report.DAY, {}, self._entropy(32)
+        who = hmac.digest(self._key, network(address), "sha256")[:12]
+        said = self._forms.setdefault(who, set())
+        if one.function in said:
+            raise NotCounted("this was counted today already")
+        if len(said) >= FORMS or len(self._forms) > ADDRESSES:
+            raise NotCounted("too many reports from this network today")
+        said.add(one.function)
+        return _entries(one, now, "f", b"", "", 0)
+
+    def give_back(self, entries: tuple[Entry, ...]) -> None:
+        """What could not be written was not spent."""
+        for entry in entries:
+            self._spent.discard(entry.spent)
+
+    def _check_place(self, one: Report) -> None:
+        if one.region not in self._regions:
+            raise NotCounted("this observatory does not know that region")
+        if not isinstance(one, Alive) and one.operator not in self._operators:
+            raise NotCounted("this observatory does not know that operator")
+        functions: tuple[str, ...] = ()
+        if isinstance(one, Complaint):
+            functions = (one.function,)
+        elif isinstance(one, Measurement):
+            functions = tuple(result.function for result in one.results)
+        if len(set(functions)) != len(functions):
+            raise NotCounted("a measurement has one result a function")
+        for function in functions:
+            name = function.removeprefix(report.SERVICE)
+            if name != function and name not in self._places.services:
+                raise NotCounted("this observatory does not watch that service")
+
+
+def network(address: str) -> bytes:
+    """The network of an address: an IPv4 address itself, an IPv6 one's first 56 bits."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return b"?"
+    return parsed.packed if parsed.version == 4 else parsed.packed[:7]
+
+
+def _entries(
+    one: Report, now: int, source: str, spent: bytes, kind: str, window: int
+) -> tuple[Entry, ...]:
+    at = now // STEP * STEP
+    match one:
+        case Complaint(region, operator, function):
+            return (
+                Entry(at, source, region, operator, function, False, "", 0, 0, spent, kind, window),
+            )
+        case Alive(region):
+            return (Entry(at, "a", region, "", "", True, "", 0, 0, spent, kind, window),)
+        case Measurement(region, operator, results):
+            return tuple(
+                Entry(
+                    at, "m", region, operator, result.function, result.ok, result.verdict,
+                    result.rate, result.control,
+                    *((spent, kind, window) if number == 0 else (b"", "", 0)),
+                )
+                for number, result in enumerate(results)
+            )  # fmt: skip

@@ -1,0 +1,218 @@
+"""Events and counts for programs: Atom, GeoJSON, CSV, OpenMetrics, OONI's format, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+from xml.sax.saxutils import escape, quoteattr
+
+from holdfast import __version__
+from holdfast.watch.event import Event
+from holdfast.watch.rollup import Row
+from holdfast.watch.station import Station
+from holdfast.watch.words import Words
+
+ATOM_ENTRIES: Final = 50
+COLUMNS: Final = (
+    "hour", "region", "function", "complaints", "expected_complaints", "failed", "measured",
+)  # fmt: skip
+
+
+def iso(at: int) -> str:
+    """RFC 3339, in UTC."""
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def atom(station: Station, root: str, now: int) -> bytes:
+    """RFC 4287. `root` is where the page is, as in https://watch.example."""
+    words = Words("en", station.places)
+    entries = []
+    for event in station.public_events()[:ATOM_ENTRIES]:
+        link = f"{root}/event/{event.id}"
+        updated = event.ended or event.published or event.detected
+        reasons = "; ".join(words.fact(fact) for fact in event.reasons)
+        entries.append(
+            f"<entry><id>{escape(link)}</id><title>{escape(words.title(event, now))}</title>"
+            f"<updated>{iso(updated)}</updated><published>{iso(event.started)}</published>"
+            f"<link href={quoteattr(link)}/><category term={quoteattr(event.kind)}/>"
+            f"<summary>{escape(words.headline(event, now) + ' ' + reasons)}</summary></entry>"
+        )
+    return (
+        '<?xml version="1.0" encoding="utf-8"?><feed xmlns="http://www.w3.org/2005/Atom">'
+        f"<id>{escape(root)}/</id><title>{escape(station.name)}</title>"
+        f"<author><name>{escape(station.name)}</name></author><updated>{iso(now)}</updated>"
+        f'<link rel="self" href={quoteattr(root + "/events.atom")}/>{"".join(entries)}</feed>'
+    ).encode()
+
+
+def as_dict(station: Station, event: Event, now: int) -> dict[str, Any]:
+    """An event for JSON, with its sentence and what editors said."""
+    words = Words("en", station.places)
+    return {
+        "id": event.id,
+        "title": words.title(event, now),
+        "sentence": words.headline(event, now),
+        "kind": event.kind,
+        "country": station.places.country,
+        "region": event.region,
+        "operators": list(event.operators),
+        "unaffected": list(event.unaffected),
+        "functions": [
+            {"name": h.function, "since": iso(h.since), "until": iso(h.until) if h.until else None}
+            for h in event.hurt
+        ],
+        "well": list(event.well),
+        "started": iso(event.started),
+        "published": iso(event.published) if event.published else None,
+        "ended": iso(event.ended) if event.ended else None,
+        "confidence": event.confidence,
+        "complaints": event.complaints,
+        "expected_complaints": event.expected,
+        "failed": event.failed,
+        "measured": event.measured,
+        "reasons": [words.fact(fact) for fact in event.reasons],
+        "against": [words.fact(fact) for fact in event.against],
+        "edits": [
+            {"what": e.what, "note": e.note, "at": iso(e.at), "editor": e.editor.hex()}
+            for e in station.edits.of(event.id)
+        ],
+        "simulated": station.simulated,
+    }
+
+
+def events_json(station: Station, now: int) -> bytes:
+    """All public events."""
+    events = [as_dict(station, event, now) for event in station.public_events()]
+    return json.dumps({"watch": station.name, "events": events}, ensure_ascii=False).encode()
+
+
+def geojson(station: Station, now: int) -> bytes:
+    """RFC 7946: a point for each region that has coordinates, with what goes on there."""
+    features = []
+    going = {event.region: event for event in station.public_events()[::-1] if not event.ended}
+    for region in station.places.regions:
+        if region.lat is None or region.lon is None:
+            continue
+        event = going.get(region.code)
+        features.append(
+            {
+                "type": "Feature",
+                "geometry": {"type": "Point", "coordinates": [region.lon, region.lat]},
+                "properties": {
+                    "region": region.code,
+                    "name": region.en,
+                    "event": as_dict(station, event, now) if event else None,
+                },
+            }
+        )
+    return json.dumps({"type": "FeatureCollection", "features": features}).encode()
+
+
+def table(station: Station) -> Iterator[tuple[str, str, str, int, float, int, int]]:
+    """Hours by region and function: `COLUMNS`."""
+    for code, place in station.engine.regions.items():
+        for function, moments in sorted(place.hours.items()):
+            for m in moments:
+                yield (
+                    iso(m.at), code, function, m.complaints, round(m.expected, 2), m.failed, m.seen,
+                )  # fmt: skip
+
+
+def csv_table(station: Station) -> bytes:
+    """`table` as CSV (RFC 4180)."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    writer.writerows(table(station))
+    return out.getvalue().encode()
+
+
+def parquet(station: Station) -> bytes | None:
+    """`table` as Parquet, if the extra `watch` is installed."""
+    try:
+        import pyarrow  # type: ignore[import-not-found, import-untyped, unused-ignore]
+        import pyarrow.parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        return None
+    columns = list(zip(*table(station), strict=True)) or [()] * len(COLUMNS)
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(dict(zip(COLUMNS, columns, strict=True))), sink)
+    return sink.getvalue()
+
+
+def metrics(station: Station) -> bytes:
+    """OpenMetrics 1.0: what goes on, and counts of the last hour."""
+    lines = [
+        "# TYPE holdfast_event gauge",
+        "# HELP holdfast_event Public events that go on.",
+    ]
+    for event in station.public_events():
+        if not event.ended:
+            label = f'region="{event.region}",kind="{event.kind}",confidence="{event.confidence}"'
+            lines.append(f"holdfast_event{{{label}}} 1")
+    for name, told in (
+        ("complaints", "Complaints of the last hour."),
+        ("failed", "Failed measurements of the last hour."),
+        ("measured", "Measurements of the last hour."),
+    ):
+        lines += [f"# TYPE holdfast_{name} gauge", f"# HELP holdfast_{name} {told}"]
+        for code, place in station.engine.regions.items():
+            for function, moments in sorted(place.recent.items()):
+                last = list(moments)[-12:]
+                field = {"complaints": "complaints", "failed": "failed", "measured": "seen"}[name]
+                value = sum(getattr(moment, field) for moment in last)
+                lines.append(f'holdfast_{name}{{region="{code}",function="{function}"}} {value}')
+    return ("\n".join([*lines, "# EOF"]) + "\n").encode()
+
+
+def ooni(station: Station, at: int, row: Row) -> dict[str, Any]:
+    """One row of measurements as a measurement in OONI's data format (version 0.2.0).
+
+    Counts stand for single measurements, which are not kept; no address, no probe.
+    """
+    operator = station.places.operator(row.operator)
+    when = datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
+    name = f"{at}/{row.region}/{row.operator}/{row.function}"
+    return {
+        "annotations": {"region": row.region, "simulated": str(station.simulated).lower()},
+        "data_format_version": "0.2.0",
+        "extensions": {},
+        "id": hashlib.sha256(name.encode()).hexdigest()[:32],
+        "input": row.function,
+        "measurement_start_time": when,
+        "test_start_time": when,
+        "probe_asn": f"AS{operator.asn if operator else 0}",
+        "probe_cc": station.places.country,
+        "probe_ip": "127.0.0.1",
+        "report_id": hashlib.sha256(name.encode()).hexdigest(),
+        "resolver_asn": "AS0",
+        "resolver_ip": "127.0.0.2",
+        "resolver_network_name": "",
+        "probe_network_name": operator.name if operator else "",
+        "software_name": "holdfast",
+        "software_version": __version__,
+        "test_name": "holdfast_reachability",
+        "test_version": "0.1.0",
+        "test_runtime": 0.0,
+        "test_helpers": {},
+        "test_keys": {
+            "seen": row.seen,
+            "failed": row.failed,
+            "verdicts": row.verdicts,
+            "mean_kbits": round(row.rate / row.rated) if row.rated else None,
+            "control_mean_kbits": round(row.control / row.rated) if row.rated else None,
+        },
+    }
+
+
+def ooni_lines(station: Station, since: int) -> bytes:
+    """JSON lines of all steps from `since` on."""
+    out = []
+    for one in station.ledger.read(since):
+        out += [json.dumps(ooni(station, one.at, row)) for row in one.rows if row.source == "m"]
+    return ("\n".join(out) + "\n").encode() if out else b""

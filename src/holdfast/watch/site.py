@@ -1,0 +1,401 @@
+"""What the observatory answers over HTTP: pages, feeds, tokens, reports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from holdfast.core import issuance, report
+from holdfast.core.issuance import BadIssuance
+from holdfast.core.report import BadReport, Complaint
+from holdfast.drive.http import MAX_BODY, Request, Response
+from holdfast.watch import bundle, edits, feeds, judging, page, reach
+from holdfast.watch.desk import Desk, NotCounted, network
+from holdfast.watch.edits import BadEdit
+from holdfast.watch.issuer import Issuer
+from holdfast.watch.journal import Entry
+from holdfast.watch.station import Station
+from holdfast.watch.words import Words
+
+HTML: Final = "text/html; charset=utf-8"
+JSON: Final = "application/json"
+MAX_REPORTS: Final = 200
+NEWCOMERS: Final = 8
+"""Requests for tokens from one network an hour."""
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
+)
+OPEN: Final = ("access-control-allow-origin", "*")
+
+
+class Sent(Struct, frozen=True, forbid_unknown_fields=True):
+    """One report with its token."""
+
+    report: msgspec.Raw
+    token: Annotated[bytes, Meta(max_length=512)]
+
+
+class Batch(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is sent to /api/reports."""
+
+    reports: Annotated[tuple[Sent, ...], Meta(min_length=1, max_length=MAX_REPORTS)]
+
+
+_batch: msgspec.json.Decoder[Batch] = msgspec.json.Decoder(Batch)
+
+
+def decode_batch(data: bytes) -> Batch:
+    """Parse reports. Raises `BadReport`."""
+    try:
+        return _batch.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadReport(f"not reports: {type(error).__name__}") from None
+
+
+@dataclass(frozen=True)
+class Query:
+    """A target, taken apart."""
+
+    path: str
+    language: str
+    values: dict[str, list[str]]
+
+    def one(self, name: str) -> str:
+        """The first value of a name; empty if there is none."""
+        return self.values.get(name, [""])[0][:200]
+
+
+def parse_query(text: str) -> dict[str, list[str]]:
+    """Names and values of a query or a form; nothing if there are too many."""
+    try:
+        return parse_qs(text, max_num_fields=60, keep_blank_values=False)
+    except ValueError:
+        return {}
+
+
+class Site:
+    """A `drive.http.Site`. `root` is where the public finds it, as in https://watch.example."""
+
+    def __init__(
+        self,
+        station: Station,
+        issuer: Issuer,
+        desk: Desk,
+        secret: bytes,
+        clock: Callable[[], int],
+        root: str,
+    ) -> None:
+        self._station = station
+        self._issuer = issuer
+        self._desk = desk
+        self._secret = secret
+        self._clock = clock
+        self._root = root
+        self._style = page.style(station.places).encode()
+        self._asked: dict[bytes, int] = {}
+        self._asked_hour = 0
+        self._cache: dict[str, tuple[int, Response]] = {}
+
+    # A drive.http.Site.
+
+    def respond(self, request: Request) -> Response | Awaitable[Response]:
+        """Answer a request."""
+        query = self._parse(request)
+        if request.method in ("GET", "HEAD"):
+            return self._get(query)
+        if request.method == "POST":
+            return self._post(request, query)
+        return answer(405, b"This takes GET and POST.\n")
+
+    def take(self, request: Request) -> None:
+        """Long bodies are refused."""
+
+    def error(self, status: int) -> Response:
+        """What was no request at all."""
+        return answer(status, HTTPStatus(status).phrase.encode() + b"\n")
+
+    def upgrade(self, request: Request, transport: asyncio.Transport, rest: bytes) -> None:
+        """There is no WebSocket here."""
+
+    # Reading.
+
+    def _parse(self, request: Request) -> Query:
+        try:
+            parts = urlsplit(request.target)
+        except ValueError:
+            return Query("/?", "en", {})
+        path, language = parts.path, "en"
+        if path == "/ru" or path.startswith("/ru/"):
+            path, language = path[3:] or "/", "ru"
+        return Query(path, language, parse_query(parts.query))
+
+    def _get(self, query: Query) -> Response | Awaitable[Response]:
+        now = self._clock()
+        made = self._fixed(query.path, now)
+        if made is not None:
+            return made
+        if query.path == "/api/keys":
+            return self._keys(now)
+        if query.path == "/rollups":
+            return self._rollups(query)
+        shown = page.Page(self._station, query.language, now)
+        head, _, rest = query.path[1:].partition("/")
+        if query.path == "/":
+            return html(shown.front(query.one("region"), query.one("operator")))
+        if query.path == "/events":
+            return html(shown.events())
+        if query.path == "/report":
+            return html(shown.form(region=query.one("region"), operator=query.one("operator")))
+        if query.path == "/data":
+            return html(shown.data())
+        if head == "event" and (one := self._station.event(rest)) is not None:
+            return html(shown.event(one))
+        if head in ("region", "card") and self._station.places.region(rest) is not None:
+            if head == "card":
+                return html(shown.card(rest), embed=True)
+            return html(shown.region(rest))
+        if head == "bundle" and (one := self._station.event(rest.removesuffix(".zip"))) is not None:
+            data = bundle.make(self._station, one, now)
+            disposition = ("content-disposition", f'attachment; filename="{one.id}.zip"')
+            return answer(200, data, "application/zip", (disposition, OPEN))
+        missing = shown.say("There is no such page.", "Такой страницы нет.")
+        text = shown.whole(missing, f'<div class="lead top"><h1>{missing}</h1></div>', "/")
+        return html(text, 404)
+
+    def _fixed(self, path: str, now: int) -> Response | None:
+        """What is the same for everybody for a while; made once a minute at most."""
+        makers: dict[str, tuple[str, Callable[[], bytes | None]]] = {
+            "/style.css": ("text/css; charset=utf-8", lambda: self._style),
+            "/icon.svg": ("image/svg+xml", lambda: ICON),
+            "/events.atom": (
+                "application/atom+xml",
+                lambda: feeds.atom(self._station, self._root, now),
+            ),
+            "/events.json": (JSON, lambda: feeds.events_json(self._station, now)),
+            "/events.geojson": (
+                "application/geo+json",
+                lambda: feeds.geojson(self._station, now),
+            ),
+            "/data.csv": ("text/csv; charset=utf-8", lambda: feeds.csv_table(self._station)),
+            "/data.parquet": (
+                "application/vnd.apache.parquet",
+                lambda: feeds.parquet(self._station),
+            ),
+            "/metrics": (
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                lambda: feeds.metrics(self._station),
+            ),
+            "/ooni.jsonl": (
+                "application/jsonl",
+                lambda: feeds.ooni_lines(self._station, now - 86_400),
+            ),
+            "/reach.json": (JSON, lambda: self._reach(now)),
+            "/edits.jsonl": ("application/jsonl", self._edits),
+            "/about.json": (JSON, self._about),
+            "/places.json": (JSON, lambda: msgspec.json.encode(self._station.places)),
+            "/robots.txt": ("text/plain", lambda: b"User-agent: *\nAllow: /\n"),
+        }
+        if path not in makers:
+            return None
+        kept = self._cache.get(path)
+        if kept is not None and kept[0] == now // 60:
+            return kept[1]
+        kind, make = makers[path]
+        body = make()
+        if body is None:
+            return answer(404, b"This observatory does not make this format.\n")
+        seconds = 86_400 if path in ("/style.css", "/icon.svg") else 60
+        made = answer(200, body, kind, (("cache-control", f"max-age={seconds}"), OPEN))
+        self._cache[path] = (now // 60, made)
+        return made
+
+    def _reach(self, now: int) -> bytes:
+        month = judging.month(now) - 1
+        told = {
+            code: number
+            for code, place in self._station.engine.regions.items()
+            if (number := reach.told(self._secret, code, month, place.alive.get(month, 0)))
+        }
+        return json.dumps({"month": f"{1970 + month // 12}-{month % 12 + 1:02}", "active": told}
+                          ).encode()  # fmt: skip
+
+    def _edits(self) -> bytes:
+        return b"".join(msgspec.json.encode(each) + b"\n" for each in self._station.edits.all)
+
+    def _about(self) -> bytes:
+        return json.dumps(
+            {
+                "watch": self._station.name,
+                "key": self._station.public.hex(),
+                "edits": self._station.edits.head.hex(),
+                "simulated": self._station.simulated,
+                "country": self._station.places.country,
+            }
+        ).encode()
+
+    async def _keys(self, now: int) -> Response:
+        keys = await asyncio.to_thread(self._issuer.keys, now)
+        return answer(200, issuance.encode(keys), JSON, (("cache-control", "max-age=600"), OPEN))
+
+    def _rollups(self, query: Query) -> Response:
+        """A day's signed lines, for other watches."""
+        day = query.one("day")
+        if not day.isdecimal() or len(day) > 6:
+            return answer(400, b"This takes day=DAYS SINCE 1970.\n")
+        lines = self._station.ledger.lines(int(day))
+        return answer(200, b"".join(line + b"\n" for line in lines), "application/jsonl", (OPEN,))
+
+    # Writing.
+
+    def _post(self, request: Request, query: Query) -> Response | Awaitable[Response]:
+        if len(request.body) > MAX_BODY:
+            return answer(413, b"This is too long.\n")
+        if query.path == "/report":
+            return self._form(request, query)
+        if query.path == "/api/reports":
+            return self._reports(request)
+        if query.path == "/api/tokens":
+            return self._tokens(request)
+        if query.path == "/api/edits":
+            return self._edit(request)
+        return answer(404, b"There is nothing here that takes this.\n")
+
+    async def _form(self, request: Request, query: Query) -> Response:
+        now = self._clock()
+        values = parse_query(request.body.decode("ascii", errors="replace"))
+        region, operator = (values.get(name, [""])[0] for name in ("region", "operator"))
+        shown = page.Page(self._station, query.language, now)
+        good, told = 0, ""
+        for function in values.get("function", [])[:12]:
+            try:
+                one = report.decode(report.encode(Complaint(region, operator, function)))
+                assert isinstance(one, Complaint)
+                entries = self._desk.admit_form(request.peer, one, now)
+            except (BadReport, NotCounted) as error:
+                told = str(error)
+                continue
+            why = await self._durable(entries)
+            good += not why
+            told = why or told
+        if good:
+            told = shown.say(
+                "Thank you, it counts. You need do nothing more.",
+                "Спасибо, учтено. Больше ничего делать не нужно.",
+            ) + self._company(shown, region)
+        elif not told:
+            told = shown.say("Tick what does not work.", "Отметьте, что не работает.")
+        else:
+            told = shown.say("Not counted: ", "Не учтено: ") + told + "."
+        return html(shown.form(told, good > 0, region, operator), 200 if good else 400)
+
+    def _company(self, shown: page.Page, region: str) -> str:
+        event = self._station.engine.regions[region].event
+        if event is None or not self._station.visible(event):
+            return ""
+        since = Words(shown.words.language, self._station.places).since(event.started, shown.now)
+        return shown.say(
+            f" You are not alone: {event.complaints} others said the same since {since}.",
+            f" Вы не одни: с {since} об этом сообщили ещё {event.complaints}.",
+        )
+
+    async def _reports(self, request: Request) -> Response:
+        now = self._clock()
+        try:
+            batch = decode_batch(request.body)
+        except BadReport as error:
+            return said(400, {"error": str(error)})
+        waits: list[Awaitable[str]] = []
+        places: list[int] = []
+        refused: dict[int, str] = {}
+        for number, one in enumerate(batch.reports):
+            try:
+                entries = self._desk.admit(one.token, report.decode(bytes(one.report)), now)
+            except (BadReport, NotCounted) as error:
+                refused[number] = str(error)
+                continue
+            waits.append(self._durable(entries))
+            places.append(number)
+        done = zip(places, await asyncio.gather(*waits), strict=True)
+        refused.update({number: why for number, why in done if why})
+        counted = len(batch.reports) - len(refused)
+        listed = [{"index": number, "why": why} for number, why in sorted(refused.items())]
+        return said(200, {"counted": counted, "refused": listed})
+
+    async def _durable(self, entries: tuple[Entry, ...]) -> str:
+        """Empty once the entries are on the disk, else why they are not."""
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def settled(why: str) -> None:
+            if why:
+                self._desk.give_back(entries)
+            if not done.cancelled():
+                done.set_result(why)
+
+        self._station.submit(entries, settled)
+        return await asyncio.shield(done)
+
+    async def _tokens(self, request: Request) -> Response:
+        now = self._clock()
+        hour, who = now // 3600, network(request.peer)
+        if hour != self._asked_hour:
+            self._asked_hour, self._asked = hour, {}
+        self._asked[who] = self._asked.get(who, 0) + 1
+        if self._asked[who] > NEWCOMERS and not request.peer.startswith("127."):
+            return said(429, {"error": "too many requests from this network. Try in an hour"})
+        try:
+            ask = issuance.decode_ask(request.body)
+            ask.check(self._issuer.watch)
+        except BadIssuance as error:
+            return said(400, {"error": str(error)})
+        given = await asyncio.to_thread(self._issuer.give, ask, now)
+        return answer(200, issuance.encode(given), JSON)
+
+    def _edit(self, request: Request) -> Response:
+        try:
+            edit = edits.decode(request.body)
+            if not any(event.id == edit.event for event in self._station.engine.events):
+                raise BadEdit("there is no such event")
+            self._station.edits.add(edit)
+        except (BadEdit, OSError) as error:
+            return said(409, {"error": str(error)})
+        self._cache.clear()
+        return said(200, {"head": self._station.edits.head.hex()})
+
+
+ICON: Final = page.LOGO.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).encode()
+
+
+def answer(
+    status: int,
+    body: bytes,
+    kind: str = "text/plain; charset=utf-8",
+    more: tuple[tuple[str, str], ...] = (),
+) -> Response:
+    """A whole answer."""
+    headers = (
+        ("content-type", kind),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        *more,
+    )
+    return Response(status, headers, body)
+
+
+def html(text: str, status: int = 200, embed: bool = False) -> Response:
+    """A page."""
+    frames = "*" if embed else "'none'"
+    policy = ("content-security-policy", f"{POLICY}; frame-ancestors {frames}")
+    return answer(status, text.encode(), HTML, (policy, ("cache-control", "no-cache")))
+
+
+def said(status: int, data: dict[str, Any]) -> Response:
+    """JSON."""
+    return answer(status, json.dumps(data, ensure_ascii=False).encode(), JSON, (OPEN,))

@@ -1,0 +1,236 @@
+"""The observatory over its port: tokens, reports, the form, restarts, full disks, pages."""
+
+import asyncio
+import json
+import os
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from watches import Clock, Person, get, watching
+
+from holdfast.core.report import Alive, Complaint, Measurement, Result
+from holdfast.watch import bundle, edits, replay
+from holdfast.watch.journal import STEP, Journal
+from holdfast.watch.ledger import raw
+from holdfast.watch.places import parse
+from holdfast.watch.program import SAMPLE, WatchError, key_of
+
+NOW = 1_790_000_000 // 86_400 * 86_400 + 13 * 3600
+PLACES = parse(SAMPLE.read_bytes())
+CALLS = Complaint("VEL", "veltel", "calls")
+
+
+def entries(data):
+    journal = Journal(data / "journal", lambda call: call())
+    found = [entry for day in journal.days() for entry in journal.read(day)]
+    journal.close()
+    return found
+
+
+def failing(operator="veltel"):
+    return Measurement("VEL", operator, (Result("text", True), Result("calls", False, "udp")))
+
+
+async def test_a_report_costs_a_token_and_each_is_spent_once(tmp_path):
+    clock = Clock(NOW)
+    async with watching(tmp_path, clock) as root:
+        person = Person(root, clock)
+        calls, measure, alive = await person.tokens("calls", "measure", "alive")
+        pairs = [(CALLS, calls), (failing(), measure), (Alive("VEL"), alive)]
+        assert await person.send(*pairs) == (200, {"counted": 3, "refused": []})
+        _, again = await person.send(*pairs)
+        assert again["counted"] == 0 and "spent" in again["refused"][0]["why"]
+        assert await person.tokens("calls") == [None]
+        (other,) = await Person(root, clock).tokens("text")
+        _, wrong = await person.send((CALLS, other), (CALLS, b"x" * 354), (CALLS, b""))
+        assert wrong["counted"] == 0
+    kept = entries(tmp_path)
+    assert [entry.source for entry in kept] == ["c", "m", "m", "a"]
+    assert {entry.at for entry in kept} == {NOW}
+
+
+async def test_what_was_acknowledged_survives_a_restart_and_stays_spent(tmp_path):
+    clock = Clock(NOW)
+    async with watching(tmp_path, clock) as root:
+        person = Person(root, clock)
+        (token,) = await person.tokens("calls")
+        assert (await person.send((CALLS, token)))[1]["counted"] == 1
+    clock.now += 3 * STEP
+    async with watching(tmp_path, clock) as root:
+        person = Person(root, clock)
+        assert (await person.send((CALLS, token)))[1]["counted"] == 0
+        await asyncio.sleep(0)
+    found = replay.replay(tmp_path, PLACES, raw(key_of(tmp_path)))
+    assert found.same and not found.uncovered and found.steps
+
+
+async def test_new_credentials_wait_a_day(tmp_path):
+    clock = Clock(NOW)
+    async with watching(tmp_path, clock, wait=True) as root:
+        person = Person(root, clock)
+        assert await person.tokens("calls") == [None]
+        clock.now += 86_400
+        assert (await person.tokens("calls"))[0] is not None
+
+
+async def test_the_form_counts_one_a_function_and_day(tmp_path):
+    clock = Clock(NOW)
+    async with watching(tmp_path, clock) as root:
+        form = "application/x-www-form-urlencoded"
+        body = b"function=calls&function=media&region=VEL&operator=veltel"
+        status, page = await get(root + "/report", body, form)
+        assert status == 200 and b"it counts" in page
+        status, page = await get(root + "/ru/report", body, form)
+        assert status == 400 and "Не учтено".encode() in page
+        status, _ = await get(root + "/report", b"function=calls&region=Nowhere&operator=x", form)
+        assert status == 400
+        assert (await get(root + "/report", b"%ff&&&=", form))[0] == 400
+    kept = entries(tmp_path)
+    assert [(entry.source, entry.function) for entry in kept] == [("f", "calls"), ("f", "media")]
+    assert not any(b"127.0.0.1" in path.read_bytes() for path in tmp_path.rglob("*.journal"))
+
+
+async def test_calls_blocked_for_one_region_end_to_end(tmp_path):
+    """Ten nodes and fifty complaints; the page says so, and the evidence holds."""
+    clock = Clock(NOW)
+    async with watching(tmp_path, clock, name="Test") as root:
+        people = [Person(root, clock) for _ in range(50)]
+        spent = [await person.tokens("calls", "measure") for person in people]
+        nodes = list(zip(people, spent, strict=True))[:10]
+        for person, (_, measure) in nodes:
+            assert (await person.send((failing(), measure)))[1]["counted"] == 1
+        for person, (calls, _) in zip(people, spent, strict=True):
+            assert (await person.send((CALLS, calls)))[1]["counted"] == 1
+        clock.now += STEP
+        for _ in range(100):
+            await asyncio.sleep(0.1)
+            events = json.loads((await get(root + "/events.json"))[1])["events"]
+            if events:
+                break
+            clock.now += 60
+        assert events[0]["title"] == (
+            "Calls blocked in Velin on Veltel since 13:00, text unaffected"
+        )
+        page = (await get(f"{root}/event/{events[0]['id']}"))[1].decode()
+        assert events[0]["title"] in page
+        status, data = await get(f"{root}/bundle/{events[0]['id']}.zip")
+        assert status == 200
+        found = bundle.verify(data)
+        assert found.sentence.startswith("Calls are blocked in Velin on Veltel since 13:00.")
+        for place in range(0, len(data), len(data) // 40):
+            damaged = bytearray(data)
+            damaged[place] ^= 0x55
+            try:
+                again = bundle.verify(bytes(damaged))
+            except bundle.BadBundle:
+                continue
+            assert again.event == found.event  # a byte of the archive that means nothing
+
+
+async def test_editors_sign_what_they_say(tmp_path):
+    clock = Clock(NOW)
+    key, stranger = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    tmp_path.joinpath("editors").write_text(raw(key).hex() + "\n")
+    async with watching(tmp_path, clock, simulated=3, days=6, places=few(tmp_path)) as root:
+        for _ in range(600):
+            events = json.loads((await get(root + "/events.json"))[1])["events"]
+            if events and not events[0]["ended"]:
+                break
+            clock.now += 60
+            await asyncio.sleep(0.05)
+        name = events[0]["id"]
+        head = bytes.fromhex(json.loads((await get(root + "/about.json"))[1])["edits"])
+        bad = edits.make(stranger, name, "reject", "", NOW, head)
+        status, body = await get(root + "/api/edits", msgspec.json.encode(bad))
+        assert status == 409 and b"no editor" in body
+        good = edits.make(key, name, "annotate", "<b>seen</b>", NOW, head)
+        assert (await get(root + "/api/edits", msgspec.json.encode(good)))[0] == 200
+        assert (await get(root + "/api/edits", msgspec.json.encode(good)))[0] == 409
+        page = (await get(f"{root}/event/{name}"))[1]
+        assert b"&lt;b&gt;seen" in page and b"<b>seen" not in page
+        found = bundle.verify((await get(f"{root}/bundle/{name}.zip"))[1])
+        assert found.simulated and found.edits == (good,)
+        await pages(root, name)
+
+
+async def pages(root, name):
+    """Every page and feed of an observatory with an event answers, and small ones are small."""
+    for path in ("/", "/ru/", "/events", "/data", "/report", "/region/VEL", f"/ru/event/{name}"):
+        status, body = await get(root + path)
+        assert (status == 200 and b"Simulated" in body) or "Имитация".encode() in body
+        assert len(body) < 40_000 and b"<script" not in body
+    ElementTree.fromstring((await get(root + "/events.atom"))[1])
+    for path in ("/events.geojson", "/reach.json", "/places.json"):
+        json.loads((await get(root + path))[1])
+    assert (await get(root + "/metrics"))[1].endswith(b"# EOF\n")
+    assert (await get(root + "/data.csv"))[1].startswith(b"hour,region")
+    assert (await get(root + "/card/VEL"))[0] == 200
+    assert (await get(root + "/?region=VEL&operator=veltel"))[1].count(b'role="status"') == 1
+    for path in ("/nowhere", "/event/x", "/region/../x", "/card/", "/bundle/%00.zip", "/ru"):
+        assert (await get(root + path))[0] in (200, 404)
+    line = (await get(root + "/ooni.jsonl"))[1].split(b"\n")[0]
+    assert json.loads(line)["data_format_version"] == "0.2.0"
+
+
+def few(tmp_path):
+    """Two regions, so that a month is quickly played."""
+    regions = tuple(region for region in PLACES.regions if region.code in ("VEL", "NOR"))
+    path = tmp_path / "few.json"
+    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(PLACES, regions=regions)))
+    return path
+
+
+async def test_a_full_disk_refuses_and_goes_on(tmp_path, monkeypatch):
+    clock = Clock(NOW)
+    real = os.fdatasync
+    async with watching(tmp_path, clock) as root:
+        person = Person(root, clock)
+        calls, text = await person.tokens("calls", "text")
+
+        def full(_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "fdatasync", full)
+        _, answer = await person.send((CALLS, calls))
+        assert answer["counted"] == 0 and "disk" in answer["refused"][0]["why"]
+        monkeypatch.setattr(os, "fdatasync", real)
+        pairs = [(CALLS, calls), (Complaint("VEL", "veltel", "text"), text)]
+        assert (await person.send(*pairs))[1]["counted"] == 2
+    assert [entry.function for entry in entries(tmp_path)] == ["calls", "text"]
+
+
+async def test_a_killed_observatory_has_what_it_acknowledged(tmp_path):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "holdfast.cli", "watch", "--data", str(tmp_path), "--no-wait",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    root = (await process.stdout.readline()).decode().strip().rstrip("/")
+    import time
+
+    clock = Clock(int(time.time()))
+    counted = 0
+    for _ in range(4):
+        person = Person(root, clock)
+        made = await person.tokens("calls", "text", "media")
+        names = ("calls", "text", "media")
+        pairs = [(Complaint("VEL", "orbis", n), t) for n, t in zip(names, made, strict=True)]
+        counted += (await person.send(*pairs))[1]["counted"]
+    process.kill()
+    await process.wait()
+    assert counted == 12 and len(entries(tmp_path)) == 12
+
+
+async def test_it_says_why_it_cannot_start(tmp_path):
+    (tmp_path / "places.json").write_text("{}")
+    with pytest.raises(WatchError, match="places"):
+        async with watching(tmp_path, Clock(NOW)):
+            pass
+    (tmp_path / "places.json").unlink()
+    async with watching(tmp_path, Clock(NOW)):
+        with pytest.raises(WatchError, match="another observatory"):
+            async with watching(tmp_path, Clock(NOW)):
+                pass

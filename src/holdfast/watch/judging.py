@@ -146,6 +146,9 @@ def judge(engine: Engine, code: str, place: Place) -> Event | None:
             return None
         event = place.event = _open(engine, code, place, suspects, silent)
         engine.events.append(event)
+        for function, cells in place.by_function.items():
+            if function not in findings:
+                findings[function] = find(place.pooled[function], cells, place.voices)
         changed = True
     changed |= _spread(place, event, findings, silent, engine.now)
     _describe(engine, place, event, findings, silent)

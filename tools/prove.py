@@ -44,6 +44,13 @@ class Proof:
 
 
 PROOFS = {
+    "survival": Proof(
+        "tests/lab/test_survival.py",
+        60,
+        10,
+        "networks",
+        "text, voice notes and calls pass in documented ways of blocking, parameters drawn afresh",
+    ),
     "store-crashes": Proof(
         "tests/faults/test_store_crashes.py",
         20_000,

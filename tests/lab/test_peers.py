@@ -9,18 +9,31 @@ import pytest
 from holdfast.lab import peers, play, scenarios
 from holdfast.lab.hosts import CannotPlay
 from holdfast.lab.peers import base
+from holdfast.lab.play import Patience
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("peer", ["holdfast", "xmpp"])
-async def test_text_voice_and_file_arrive_where_nobody_hinders_them(
-    peer: str, tmp_path: Path
-) -> None:
-    columns = ("connect", "text", "voice", "file")
-    async with peers.make(peer)(tmp_path) as stage:
+async def test_everything_arrives_without_udp_also_what_was_under_way(tmp_path: Path) -> None:
+    columns = ("connect", "text", "voice", "file", "in file")
+    async with peers.make("holdfast")(tmp_path) as stage:
         row = await play.play(
-            stage, scenarios.find("open"), size=300_000, columns=columns, concluded=0
+            stage, scenarios.find("udp-sweep"), size=3_000_000, columns=columns, concluded=0
         )
+    assert tuple(row.cells) == columns
+    assert all(cell.came and cell.kept for cell in row.cells.values()), row
+
+
+@pytest.mark.timeout(120)
+async def test_a_peers_things_arrive_where_nobody_hinders_them_only(tmp_path: Path) -> None:
+    columns = ("connect", "text", "voice", "file")
+    passes = scenarios.find("open")
+    async with peers.make("xmpp")(tmp_path) as stage:
+        blocked = await play.play(
+            stage, scenarios.find("shutdown"), columns=columns[:2], concluded=0,
+            patience=Patience(connect=2),
+        )  # fmt: skip
+        row = await play.play(stage, passes, size=300_000, columns=columns, concluded=0)
+    assert not any(cell.came for cell in blocked.cells.values()), blocked
     assert tuple(row.cells) == columns
     assert all(cell.came for cell in row.cells.values()), row
 

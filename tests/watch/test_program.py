@@ -111,6 +111,7 @@ async def test_calls_blocked_for_one_region_end_to_end(tmp_path):
         assert events[0]["title"] == (
             "Calls blocked in Velin on Veltel since 13:00, text unaffected"
         )
+        assert events[0]["measured"] == 10 and events[0]["complaints"] == 50
         page = (await get(f"{root}/event/{events[0]['id']}"))[1].decode()
         assert events[0]["title"] in page
         status, data = await get(f"{root}/bundle/{events[0]['id']}.zip")

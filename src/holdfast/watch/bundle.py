@@ -1,6 +1,6 @@
 """The evidence for an event in one file that anybody can check without a network.
 
-A ZIP archive: the event, its region's signed rollups from a day before to an hour after, the
+A ZIP archive: the event, its region's signed rollups from a day before to hours after, the
 chart, the method, editors' words, and a manifest with the SHA-256 of each, signed by the
 observatory. `verify` checks the signatures and the hashes, and counts again.
 """
@@ -28,7 +28,7 @@ from holdfast.watch.words import Words
 
 VERSION: Final = 1
 BEFORE: Final = 86_400
-AFTER: Final = 3_600
+AFTER: Final = 3 * 3_600
 MAX_FILES: Final = 12
 MAX_SIZE: Final = 64 * 1024 * 1024
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -162,13 +162,11 @@ def verify(data: bytes) -> Verified:
 
 
 def _count(one: Event, steps: list[Rollup]) -> None:
-    """The event's numbers have to be in its rollups."""
+    """The event's numbers have to be in its rollups; it may leave out what ebbed away."""
     complaints = failed = measured = 0
-    hurt = {each.function: each for each in one.hurt}
     for step in steps:
         for row in step.rows:
-            each = hurt.get(row.function)
-            if each is None or step.at < one.started or (each.until and step.at >= each.until):
+            if row.function not in one.functions or step.at < one.started:
                 continue
             if row.source in "cf":
                 complaints += row.seen

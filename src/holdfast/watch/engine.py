@@ -130,8 +130,8 @@ class Engine:
         for code, place in self.regions.items():
             heard = by_region.get(code, ())
             self._listen(place, at, heard, max(common, 0.25))
-            event = judging.judge(self, code, place)
             self._remember(place, at, heard)
+            event = judging.judge(self, code, place)
             if event is not None:
                 changed.append(event)
         return changed

@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV = .venv/bin/python
 
-.PHONY: setup run test prove bench lint fuzz vectors generate pictures clean
+.PHONY: setup run demo-watch test prove bench lint fuzz vectors generate pictures clean
 
 setup: ; @$(PYTHON) tools/setup.py
 run: ; @$(PYTHON) tools/run.py
+demo-watch: setup ; @$(VENV) tools/demo_watch.py --seed $(or $(SEED),7)
 test: ; @$(PYTHON) tools/check.py
 lint: ; @$(PYTHON) tools/check.py --lint
 prove: setup ; @$(VENV) tools/prove.py

@@ -44,6 +44,7 @@ from holdfast.testing.entropy import seeded
 from holdfast.testing.pairs import NOW, Met, home, meet
 
 sys.path.insert(0, str(Path(__file__).parent))
+import observatory
 import udp_port
 
 HELLO = bytes.fromhex(
@@ -516,6 +517,7 @@ def _targets() -> dict[str, Target]:
             ),
         ),
         "http": Target(http_request, (GET, GET + POST, CHUNKED + GET, UPGRADE)),
+        **{name: Target(*both) for name, both in observatory.targets().items()},
     }
 
 

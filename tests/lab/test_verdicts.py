@@ -22,7 +22,7 @@ from random import Random
 import pytest
 
 from holdfast.core.caps import Caps, Home
-from holdfast.core.ladder import Verdict
+from holdfast.core.ladder import Fact, Verdict
 from holdfast.drive.logs import Appended, CaughtUp, LogEvent, Logs
 from holdfast.lab import rules, scenarios
 from holdfast.lab.box import Box
@@ -68,7 +68,7 @@ class Found:
     expected: frozenset[str]
     said: list[tuple[float, str]] = field(default_factory=list)
     """Seconds since it began, and each verdict that was new."""
-    evidence: tuple[str, ...] = ()
+    evidence: tuple[Fact, ...] = ()
 
     @property
     def right(self) -> bool:
@@ -84,7 +84,7 @@ class Found:
         said = ", ".join(f"{at:.0f} s {verdict}" for at, verdict in self.said)
         when = "late" if self.late else "at once"
         values = " ".join(f"{name}={value:.3g}" for name, value in self.parameters.items())
-        facts = "; ".join(self.evidence)
+        facts = "; ".join(map(str, self.evidence))
         return f"{self.id} ({self.seed}, {when}, {values}): {said} | {facts}"
 
 

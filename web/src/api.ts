@@ -3,12 +3,17 @@
 export interface Relay {
   id: string;
   label: string;
-  state: "connecting" | "connected" | "waiting";
+  /** idle: kept in reserve, or turned off. */
+  state: "connecting" | "connected" | "waiting" | "idle";
   /** The last failure in plain words, empty while connected. */
   why: string;
   since: number;
   /** One of this node's own homes, rather than only a contact's. */
   mine: boolean;
+  /** Names of contacts who use it, or told of it. */
+  contacts: string[];
+  /** Turned off: nothing of this node's is made there; only what a contact reads there is written there. */
+  off: boolean;
   /** How it falls behind other relays: takes what others have taken long before, brings late or not at all what others bring, is full, brings what nobody wrote. It is waited for no longer, and the last choice for what is new, until it has kept up for ten minutes. */
   trouble: "" | "slow" | "behind" | "refuses" | "strange";
 }
@@ -29,9 +34,21 @@ export interface Status {
   simulator: boolean;
 }
 
+export interface Fact {
+  /** A relay's host and port; domestic or foreign for places that nobody blocks. */
+  place: string;
+  /** By which path, if by one. */
+  path: string;
+  /** works. crawls: at `kbits`. unreached: another relay does not reach it either. over: not reached any more. answers, silent: of places that nobody blocks. Else how it failed. */
+  what: "works" | "crawls" | "unreached" | "over" | "answers" | "silent" | "proxy" | "dns" | "connect" | "refused" | "mute" | "tls" | "pin" | "upgrade" | "closed" | "timeout" | "frozen" | "slow" | "lost";
+  kbits: number;
+}
+
 export interface Diagnosis {
   network: "clear" | "freeze" | "fingerprint" | "name-block" | "dns-block" | "address-block" | "allowlist" | "throttled" | "udp-block" | "away" | "impostor" | "portal" | "learned" | "offline" | "unknown";
+  /** The facts as sentences. */
   evidence: string[];
+  facts: Fact[];
 }
 
 export interface KnownPath {
@@ -314,10 +331,12 @@ export interface Calls {
   set_passphrase: { params: { new: string | null; current?: string | null }; result: Settings };
   /** Change one's own name; contacts are told. */
   rename_me: { params: { name: string }; result: Status };
-  /** Make a relay one of this node's homes, for logs made from now on. */
+  /** Make a relay one of this node's homes; conversations that there are use it too. */
   add_relay: { params: { address: string }; result: Status };
-  /** Make no more logs there; those that exist stay. */
+  /** Make no more logs there; what is read there moves to other relays, if there are any. A relay that only a contact told of is forgotten. */
   remove_relay: { params: { id: string }; result: Status };
+  /** Make a contact's relay one of one's own, or no longer; turn it off or on again. */
+  set_relay: { params: { id: string; mine?: boolean | null; off?: boolean | null }; result: Status };
   /** A new link. Answers at once; `state` says whether a relay has it yet. */
   create_invitation: { params: { many?: boolean; hours?: number; label?: string }; result: Invitation };
   /** All that are open, and those that ended in the last days. */

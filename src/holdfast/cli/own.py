@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from holdfast.cli.calls import with_node
-from holdfast.cli.say import Exit, Trouble, show
+from holdfast.cli.say import Exit, Trouble, safe, show
 from holdfast.node.client import Client
 from holdfast.node.schema import KnownNetwork, Relay, Settings, Status
 
@@ -43,8 +43,11 @@ TROUBLES = {
 
 
 def _relay(one: Relay) -> str:
-    trouble = TROUBLES.get(one.trouble, "")
-    return f"  {one.id}  {one.label}  {one.state}  {one.why or trouble}".rstrip()
+    said = [f"  {one.id}  {one.label}  {'off' if one.off else one.state}"]
+    if not one.mine and one.contacts:
+        said.append(f"({safe(', '.join(one.contacts))})")
+    said.append(one.why or TROUBLES.get(one.trouble, ""))
+    return "  ".join(filter(None, said))
 
 
 def status(asked: argparse.Namespace) -> int | None:
@@ -215,7 +218,7 @@ def settings(asked: argparse.Namespace) -> int | None:
 
 
 def relays(asked: argparse.Namespace) -> int | None:
-    """List, add or remove relays."""
+    """List, add or remove relays, and choose among those of contacts."""
     if asked.what != "list" and not asked.relay:
         raise Trouble(f"say which relay to {asked.what}", Exit.USAGE)
 
@@ -224,6 +227,10 @@ def relays(asked: argparse.Namespace) -> int | None:
             found = await client.node.add_relay(asked.relay)
         elif asked.what == "remove":
             found = await client.node.remove_relay(asked.relay)
+        elif asked.what == "use":
+            found = await client.node.set_relay(asked.relay, mine=True, off=False)
+        elif asked.what in ("off", "on"):
+            found = await client.node.set_relay(asked.relay, off=asked.what == "off")
         else:
             found = await client.node.status()
         for one in found.relays:

@@ -185,7 +185,8 @@ def _own(commands: Any) -> None:
     settings = _call(commands, "settings", "own:settings", "show or change settings")
     settings.add_argument("change", nargs="*", metavar="NAME=VALUE")
     relays = _call(commands, "relays", "own:relays", "list, add or remove relays")
-    relays.add_argument("what", nargs="?", choices=("list", "add", "remove"), default="list")
+    choices = ("list", "add", "remove", "use", "off", "on")
+    relays.add_argument("what", nargs="?", choices=choices, default="list")
     relays.add_argument("relay", nargs="?", metavar="ADDRESS|ID")
 
 

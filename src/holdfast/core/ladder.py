@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -118,12 +118,34 @@ class PlaceMemory(Struct, array_like=True, frozen=True):
     paths: dict[str, PathMemory]
 
 
+class Fact(NamedTuple):
+    """One thing that was seen: of a place by a path how it failed (see `SAYS`) or that it works;
+    of a place that it crawls, that another relay does not reach it either, or that it is not
+    reached any more; of a kind of places that nobody blocks, whether they answer."""
+
+    place: str
+    what: str
+    """A kind of failure, or works, crawls, unreached, over, answers, silent."""
+    path: str = ""
+    kbits: int = 0
+
+    def __str__(self) -> str:
+        match self.what:
+            case "crawls":
+                return f"{self.place}: {self.kbits} kbit/s"
+            case "answers" | "silent":
+                said = "answers" if self.what == "answers" else "does not answer"
+                return f"a {self.place} place that nobody blocks: {said}"
+        by = f" by {self.path}" if self.path else ""
+        return f"{self.place}{by}: {SAYS.get(self.what, self.what)}"
+
+
 @dataclass(frozen=True)
 class Finding:
-    """What is going on, and what it was concluded from, a fact a line."""
+    """What is going on, and what it was concluded from."""
 
     verdict: Verdict
-    evidence: tuple[str, ...] = ()
+    evidence: tuple[Fact, ...] = ()
 
 
 class Ladder:
@@ -356,7 +378,7 @@ class Ladder:
             not seen or not seen <= {"upgrade", "pin"} for seen in kinds.values()
         ):
             return None
-        return Finding("portal", tuple(f"{name}: {SAYS['upgrade']}" for name in kinds))
+        return Finding("portal", tuple(Fact(name, "upgrade") for name in kinds))
 
     def _place(self, name: str, place: _Place, now: int) -> Finding:
         kinds = {
@@ -364,7 +386,7 @@ class Ladder:
             for path, one in place.paths.items()
             if one.kind and path != HOP and now - one.failed < LONGEST_REST
         }
-        facts = tuple(f"{name} by {path}: {SAYS.get(kind, kind)}" for path, kind in kinds.items())
+        facts = tuple(Fact(name, kind, path) for path, kind in kinds.items())
         working = [path for path, one in place.paths.items() if one.up]
         working.sort(key=self._rank)
         if working:
@@ -379,12 +401,12 @@ class Ladder:
         between = place.paths.get(HOP)
         if between is not None and now - between.failed < REMEMBERED:
             if between.kind in ("connect", "refused", "dns", "timeout", "tls", "mute"):
-                return Finding("away", (f"{name}: another relay does not reach it either",))
+                return Finding("away", (Fact(name, "unreached"),))
             if between.kind != "proxy":
                 return Finding("clear")  # not known yet
         tried = {one.kind for path, one in place.paths.items() if path != HOP and one.fails}
         if place.carried and tried and tried <= SILENT | {"tls", "frozen"}:
-            return Finding("learned", (f"{name}: worked, and is not reached any more",))
+            return Finding("learned", (Fact(name, "over"),))
         return Finding("clear")
 
     def _working(
@@ -393,7 +415,7 @@ class Ladder:
         place: _Place,
         working: list[str],
         kinds: dict[str, str],
-        facts: tuple[str, ...],
+        facts: tuple[Fact, ...],
         now: int,
     ) -> Finding:
         if "frozen" in kinds.values():
@@ -401,7 +423,7 @@ class Ladder:
         if slow := self._throttled(name, now):
             return Finding("throttled", (*slow, *self._said(now)))
         direct = next((path for path in working if path != HOP), HOP)
-        works = (*facts, f"{name} by {direct}: works")
+        works = (*facts, Fact(name, "works", direct))
         if direct == HOP:
             seen = {kinds.get(path, "") for path in STREAMS}
             if seen <= SILENT | {"tls", "frozen"}:
@@ -420,9 +442,9 @@ class Ladder:
             return Finding("fingerprint", works)
         if direct in STREAMS and kinds.get(QUIC, "") in SILENT | {"lost"}:
             return Finding("udp-block", works)
-        return Finding("clear", (f"{name} by {working[0]}: works",))
+        return Finding("clear", (Fact(name, "works", working[0]),))
 
-    def _throttled(self, name: str, now: int) -> tuple[str, ...]:
+    def _throttled(self, name: str, now: int) -> tuple[Fact, ...]:
         """That a relay is slow by itself, while others and what nobody blocks are not."""
         rate = self._rate(name, STREAMS, now)
         fast = max((c[1] for c in self._controls.values()), default=0)
@@ -434,7 +456,7 @@ class Ladder:
             by_hop and by_hop > FASTER * rate
         ):
             return ()  # another relay is fast, and not in reaching this one: it is slow itself
-        return (f"{name}: {rate / 1000:.0f} kbit/s",)
+        return (Fact(name, "crawls", kbits=round(rate / 1000)),)
 
     def _blocked(self, kinds: set[str], now: int) -> Verdict:
         domestic, foreign = self._ok("domestic", now), self._ok("foreign", now)
@@ -460,9 +482,9 @@ class Ladder:
         found = self._controls.get(kind)
         return None if found is None or now - found[2] > REMEMBERED else found[0]
 
-    def _said(self, now: int) -> tuple[str, ...]:
+    def _said(self, now: int) -> tuple[Fact, ...]:
         return tuple(
-            f"a {kind} place that nobody blocks: {'answers' if ok else 'does not answer'}"
+            Fact(kind, "answers" if ok else "silent")
             for kind in ("domestic", "foreign")
             if (ok := self._ok(kind, now)) is not None
         )
@@ -487,5 +509,7 @@ SAYS: Final = {
     "frozen": "went silent after some kilobytes",
     "slow": "crawled",
     "lost": "worked, and then its packets were lost",
+    "unreached": "another relay does not reach it either",
+    "over": "worked, and is not reached any more",
 }
 """How it failed, for people."""

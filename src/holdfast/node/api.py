@@ -16,7 +16,7 @@ from holdfast.core.ladder import SAYS, Finding
 from holdfast.core.seal import rest
 from holdfast.core.seal.link import BadLink, Link
 from holdfast.drive.logs import CaughtUp, Connect, Down, Received, Refused
-from holdfast.node import comparing, effects, files, inviting, messages, talking, views
+from holdfast.node import comparing, effects, files, homes, inviting, messages, talking, views
 from holdfast.node.calls import Calls
 from holdfast.node.database import (
     TooNew,
@@ -37,6 +37,7 @@ from holdfast.node.schema import (
     Contact,
     Diagnosis,
     Event,
+    Fact,
     FileKind,
     Hit,
     Invitation,
@@ -159,7 +160,7 @@ class Node:
                     return False
                 desk.make_identity(work, name)
             for home in self._given:
-                add_home(work, home)
+                homes.add(work, home)
             return True
 
         self._key = key
@@ -243,7 +244,11 @@ class Node:
     async def diagnose(self) -> Diagnosis:
         """What the network does, and why one thinks so."""
         found = self.finding()
-        return Diagnosis(network=found.verdict, evidence=list(found.evidence))
+        return Diagnosis(
+            network=found.verdict,
+            evidence=[str(fact) for fact in found.evidence],
+            facts=[msgspec.convert(fact._asdict(), Fact) for fact in found.evidence],
+        )
 
     async def known_networks(self) -> list[KnownNetwork]:
         """What was learnt of networks."""
@@ -407,23 +412,17 @@ class Node:
             home = Home.parse(address.strip())
         except BadAddress as error:
             raise ApiError("bad-params", str(error)) from None
-        await self._do(lambda desk, work: add_home(work, home))
+        await self._do(lambda desk, work: homes.add(work, home))
         return await self._changed()
 
     async def remove_relay(self, id: str) -> Status:
-        """Make no more logs there."""
+        """Make no more logs there, or forget that it was told of."""
+        await self._do(lambda desk, work: homes.remove(desk, work, id))
+        return await self._changed()
 
-        def job(desk: Desk, work: Work) -> None:
-            for home in desk.homes(work):
-                if home.id == id:
-                    work.db.execute(
-                        "UPDATE relay SET mine = 0, off = 1 WHERE address = ?", (str(home),)
-                    )
-                    work.after.append(effects.Relays())
-                    return
-            raise ApiError("not-found", "this is none of your relays")
-
-        await self._do(job)
+    async def set_relay(self, id: str, mine: bool | None = None, off: bool | None = None) -> Status:
+        """Make a contact's relay one's own, or turn it off."""
+        await self._do(lambda desk, work: homes.change(desk, work, id, mine, off))
         return await self._changed()
 
     # Invitations.
@@ -718,13 +717,3 @@ class Node:
         return await self._of(
             contact, lambda desk, work, cid: comparing.confirm(desk, work, cid, match)
         )
-
-
-def add_home(work: Work, home: Home) -> None:
-    """Remember a relay as one of this node's own."""
-    work.db.execute(
-        "INSERT INTO relay (address, mine, added) VALUES (?, 1, ?)"
-        " ON CONFLICT(address) DO UPDATE SET mine = 1, off = 0",
-        (str(home), work.now),
-    )
-    work.after.append(effects.Relays())

@@ -21,6 +21,7 @@ from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, pack_caps, pack_inbox, unpack_caps, unpack_inbox
 from holdfast.node.effects import Follow
 from holdfast.node.keeper import Work
+from holdfast.node.rpc import ApiError
 
 DAY: Final = 86_400_000
 GONE: Final = 7 * DAY
@@ -35,6 +36,76 @@ LEARNT_OF_ONE: Final = 3
 """Relays that one contact may tell of."""
 LEARNT: Final = 30
 """Relays that all contacts together may tell of."""
+
+
+# The person's choice.
+
+
+def add(work: Work, home: Home) -> None:
+    """Make a relay one of this node's own."""
+    work.db.execute(
+        "INSERT INTO relay (address, mine, added) VALUES (?, 1, ?)"
+        " ON CONFLICT(address) DO UPDATE SET mine = 1, off = 0",
+        (str(home), work.now),
+    )
+    work.after.append(effects.Relays())
+
+
+def remove(desk: Desk, work: Work, id: str) -> None:
+    """Use a relay no longer, or forget it if nothing is there. Raises `ApiError`."""
+    home = _find(desk, work, id)
+    if home in _used_by_contacts(work):
+        change(desk, work, id, False, True)
+    else:
+        work.db.execute("DELETE FROM relay WHERE address = ?", (str(home),))
+        work.after.append(effects.Relays())
+
+
+def change(desk: Desk, work: Work, id: str, mine: bool | None, off: bool | None) -> None:
+    """Make a relay one of this node's own or not, turn it off or on. Raises `ApiError`."""
+    address = str(_find(desk, work, id))
+    work.db.execute(
+        "INSERT OR IGNORE INTO relay (address, mine, added) VALUES (?, 0, ?)", (address, work.now)
+    )
+    for column, value in (("mine", mine), ("off", off)):
+        if value is not None:
+            work.db.execute(f"UPDATE relay SET {column} = ? WHERE address = ?", (value, address))
+    work.after.append(effects.Relays())
+
+
+def _find(desk: Desk, work: Work, id: str) -> Home:
+    known = [Home.parse(address) for (address,) in rows(work.db, "SELECT address FROM relay")]
+    for home in (*known, *_used_by_contacts(work)):
+        if home.id == id:
+            return home
+    raise ApiError("not-found", "there is no such relay")
+
+
+def _used_by_contacts(work: Work) -> list[Home]:
+    stored = rows(work.db, "SELECT outbox FROM contact ORDER BY id")
+    return [home for (outbox,) in stored for home in unpack_inbox(outbox).homes]
+
+
+def listed(work: Work) -> dict[str, tuple[Home, bool, list[str]]]:
+    """Every relay that there is a choice about, by address: whether it is turned off, and the names
+    of contacts who use it or told of it."""
+    found: dict[str, tuple[Home, bool, list[str]]] = {}
+    names = {}
+    used = []
+    for cid, name, own_name, stored in rows(
+        work.db, "SELECT id, name, own_name, outbox FROM contact ORDER BY added"
+    ):
+        names[cid] = name or own_name
+        used += [(str(home), names[cid]) for home in unpack_inbox(stored).homes]
+    for address, origin, off in rows(work.db, "SELECT address, origin, off FROM relay"):
+        found[address] = Home.parse(address), bool(off), []
+        if origin in names:
+            found[address][2].append(names[origin])
+    for address, name in used:
+        known = found.setdefault(address, (Home.parse(address), False, []))
+        if name not in known[2]:
+            known[2].append(name)
+    return found
 
 
 # My inbox.

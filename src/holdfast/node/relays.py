@@ -13,6 +13,7 @@ from typing import Final, Literal
 from holdfast import __version__
 from holdfast.core.caps import Home
 from holdfast.core.ladder import Finding
+from holdfast.node import homes
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
 from holdfast.node.health import Trouble
@@ -175,18 +176,40 @@ class Relays:
             verdict=verdict,
             network=network,
             simulator=self.simulator,
-            relays=[
-                Relay(
-                    id=known.home.id,
-                    label=known.home.label,
-                    state=known.state,
-                    why=known.why,
-                    since=known.since,
-                    mine=address in self._mine,
-                    trouble=self.troubles.get(address, ""),
-                )
-                for address, known in list(self._known.items())
-            ],
+            relays=[*self._used(work), *self._idle(work)],
             waiting=waiting,
             echo=desk.echo and row(work.db, "SELECT 1 FROM contact WHERE echo = 1") is None,
         )
+
+    def _used(self, work: Work) -> list[Relay]:
+        listed = homes.listed(work)
+        return [
+            Relay(
+                id=known.home.id,
+                label=known.home.label,
+                state=known.state,
+                why=known.why,
+                since=known.since,
+                mine=address in self._mine,
+                contacts=listed[address][2] if address in listed else [],
+                off=address in listed and listed[address][1],
+                trouble=self.troubles.get(address, ""),
+            )
+            for address, known in list(self._known.items())
+        ]
+
+    def _idle(self, work: Work) -> list[Relay]:
+        """Those that nothing is on."""
+        return [
+            Relay(
+                id=home.id,
+                label=home.label,
+                state="idle",
+                since=0,
+                mine=False,
+                contacts=names,
+                off=off,
+            )
+            for address, (home, off, names) in homes.listed(work).items()
+            if address not in self._known
+        ]

@@ -52,12 +52,18 @@ class Relay(Struct, frozen=True, kw_only=True):
 
     id: Id
     label: str
-    state: Literal["connecting", "connected", "waiting"]
+    state: Literal["connecting", "connected", "waiting", "idle"]
+    """idle: kept in reserve, or turned off."""
     why: str = ""
     """The last failure in plain words, empty while connected."""
     since: Millis
     mine: bool
     """One of this node's own homes, rather than only a contact's."""
+    contacts: list[str] = []
+    """Names of contacts who use it, or told of it."""
+    off: bool = False
+    """Turned off: nothing of this node's is made there; only what a contact reads there is written
+    there."""
     trouble: Literal["", "slow", "behind", "refuses", "strange"] = ""
     """How it falls behind other relays: takes what others have taken long before, brings late or
     not at all what others bring, is full, brings what nobody wrote. It is waited for no longer, and
@@ -83,11 +89,30 @@ class Status(Struct, frozen=True, kw_only=True):
     simulator: bool = False
 
 
+class Fact(Struct, frozen=True, kw_only=True):
+    """One thing that connections met."""
+
+    place: str
+    """A relay's host and port; domestic or foreign for places that nobody blocks."""
+    path: str = ""
+    """By which path, if by one."""
+    what: Literal[
+        "works", "crawls", "unreached", "over", "answers", "silent",
+        "proxy", "dns", "connect", "refused", "mute", "tls", "pin", "upgrade", "closed", "timeout",
+        "frozen", "slow", "lost",
+    ]  # fmt: skip
+    """works. crawls: at `kbits`. unreached: another relay does not reach it either. over: not
+    reached any more. answers, silent: of places that nobody blocks. Else how it failed."""
+    kbits: int = 0
+
+
 class Diagnosis(Struct, frozen=True, kw_only=True):
     """What the network does, and the facts that say so, for people to read and to keep."""
 
     network: Network
     evidence: list[str]
+    """The facts as sentences."""
+    facts: list[Fact] = []
 
 
 class KnownPath(Struct, frozen=True, kw_only=True):
@@ -462,10 +487,14 @@ class NodeApi(Protocol):
         """Change one's own name; contacts are told."""
 
     async def add_relay(self, address: str) -> Status:
-        """Make a relay one of this node's homes, for logs made from now on."""
+        """Make a relay one of this node's homes; conversations that there are use it too."""
 
     async def remove_relay(self, id: Id) -> Status:
-        """Make no more logs there; those that exist stay."""
+        """Make no more logs there; what is read there moves to other relays, if there are any. A
+        relay that only a contact told of is forgotten."""
+
+    async def set_relay(self, id: Id, mine: bool | None = None, off: bool | None = None) -> Status:
+        """Make a contact's relay one of one's own, or no longer; turn it off or on again."""
 
     # Invitations.
     async def create_invitation(

@@ -5,6 +5,7 @@ import type {
 } from "./api";
 import { fill, languages, pick, plural, type Filling } from "./lang";
 import type { Plural, Words } from "./lang/en";
+import { VERDICTS } from "./network";
 import { ApiError, Rpc, socket, startSession } from "./rpc";
 import { said, Times } from "./text";
 
@@ -119,23 +120,8 @@ class Model {
 
   /** What is done to connections, in one sentence; empty if nothing is, or nobody knows. */
   network(what: Status["network"]): string {
-    switch (what) {
-      case "freeze": return this.t("netFreeze");
-      case "throttled": return this.t("netThrottled");
-      case "udp-block": return this.t("netUdp");
-      case "fingerprint": return this.t("netFingerprint");
-      case "name-block": return this.t("netName");
-      case "dns-block": return this.t("netDns");
-      case "address-block": return this.t("netAddress");
-      case "allowlist": return this.t("netListed");
-      case "impostor": return this.t("netImpostor");
-      case "portal": return this.t("netPortal");
-      case "learned": return this.t("netLearned");
-      case "offline": return this.t("statusOffline");
-      case "away": return this.t("statusRelayAway");
-      case "clear":
-      case "unknown": return "";
-    }
+    const key = VERDICTS[what];
+    return key && this.t(key);
   }
 
   speak(language: string): void {

@@ -14,11 +14,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "node"))
 
 from chatters import meet, person, relay, until
 
+from holdfast.core.call import bursts
+from holdfast.core.call.bursts import Spoken
 from holdfast.core.call.frames import Frame, encode
-from holdfast.core.call.machine import Attach, Machine, Send
+from holdfast.core.call.machine import Attach, Burst, Keep, Machine, Send
+from holdfast.core.call.routes import Route
+from holdfast.core.call.rungs import RUNGS
 
 STEPS = ("ringing", "accept", "decline", "busy", "end", "answer", "")
-ACTS = st.lists(st.sampled_from([*STEPS, "frame", "speak", "tick", "mute"]), max_size=60)
+ACTS = st.lists(
+    st.sampled_from([*STEPS, "frame", "burst", "ways", "speak", "tick", "mute"]), max_size=60
+)
+SAID = bursts.encode([Spoken(0, RUNGS[0], bytes(40))])
 
 
 def play(machine: Machine, acts: list[str]) -> list[object]:
@@ -27,9 +34,13 @@ def play(machine: Machine, acts: list[str]) -> list[object]:
     for now, act in enumerate(acts):
         match act:
             case "frame":
-                out += machine.frame(now, encode(Frame(bytes(40))), now * 20)
+                out += machine.frame(now, encode(Frame(RUNGS[0], packet=bytes(40))), now * 20)
             case "speak":
-                out += machine.microphone(bytes(40), now * 20)
+                out += machine.microphone(0, bytes(40), now * 20)
+            case "burst":
+                out += machine.burst(SAID, 0, now * 20)
+            case "ways":
+                out += machine.routes((Route(0), Route(1)), now * 20)
             case "tick":
                 out += machine.tick(now * 20)
             case "mute":
@@ -41,7 +52,9 @@ def play(machine: Machine, acts: list[str]) -> list[object]:
 
 def leaks(acts: list[str]) -> bool:
     """Whether something left, or was made ready to leave, from who was called."""
-    return any(isinstance(one, Send | Attach) for one in play(Machine(False, 0), acts))
+    return any(
+        isinstance(one, Send | Attach | Burst | Keep) for one in play(Machine(False, 0), acts)
+    )
 
 
 @given(ACTS)
@@ -53,13 +66,14 @@ def test_nothing_makes_the_called_one_speak_but_their_person(acts: list[str]) ->
 def test_the_caller_speaks_only_once_it_was_accepted(acts: list[str]) -> None:
     before = acts[: acts.index("accept")] if "accept" in acts else acts
     done = play(Machine(True, 0), before)
-    assert not any(isinstance(one, Send | Attach) for one in done)
+    assert not any(isinstance(one, Send | Attach | Burst | Keep) for one in done)
 
 
 def test_once_accepted_it_does_leave() -> None:
     machine = Machine(False, 0)
     assert any(isinstance(one, Attach) for one in machine.accept(0))
-    assert any(isinstance(one, Send) for one in machine.microphone(bytes(40), 20))
+    machine.routes((Route(0),), 0)
+    assert any(isinstance(one, Send) for one in machine.microphone(0, bytes(40), 20))
 
 
 def test_twin_that_takes_the_callers_accept_for_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +85,7 @@ def test_twin_that_takes_the_callers_accept_for_its_own(monkeypatch: pytest.Monk
         return list(heard(self, step, now))
 
     monkeypatch.setattr(Machine, "heard", careless)
-    assert leaks(["accept", "speak"])
+    assert leaks(["accept", "ways", "speak"])
 
 
 async def test_the_node_gives_no_sound_away_while_it_rings(tmp_path: Path) -> None:
@@ -87,13 +101,13 @@ async def test_the_node_gives_no_sound_away_while_it_rings(tmp_path: Path) -> No
         assert engine is not None
         calls = engine.calls
         passed: list[bytes] = []
-        calls._logs.pass_on = lambda caps, home, frame, unsent: passed.append(frame) or True  # type: ignore[method-assign,func-returns-value]
+        calls._logs.pass_on = lambda caps, home, frame, unsent, by: passed.append(frame) or True  # type: ignore[method-assign,func-returns-value]
         assert boris.join_sound(ringing.id) is None
-        calls.microphone(bytes(40))
+        calls.microphone(0, bytes(40))
         assert not passed
         assert calls._logs._lines == {}  # not even a connection because of the call
         await boris.accept_call(ringing.id)
-        calls.microphone(bytes(40))
+        calls.microphone(0, bytes(40))
 
         async def left() -> int:
             return len(passed)

@@ -28,7 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 
 import people
 
-from holdfast.core.call.frames import FRAME_MS, RATE
+from holdfast.core.call.frames import FRAME_MS
+from holdfast.core.call.rungs import RUNGS
 from holdfast.core.caps import Home
 from holdfast.node.client import Client
 from holdfast.node.schema import CallChanged
@@ -191,7 +192,7 @@ def vbr(capture: Capture) -> Capture:
     """The same call as it would be if each frame were as long as its packet (Opus, VBR)."""
     encoder = av.CodecContext.create("libopus", "w")
     encoder.sample_rate, encoder.layout, encoder.format = SAMPLES, "mono", "s16"
-    encoder.bit_rate, encoder.time_base = RATE, Fraction(1, SAMPLES)
+    encoder.bit_rate, encoder.time_base = RUNGS[0].rate, Fraction(1, SAMPLES)
     encoder.options = {"vbr": "on", "application": "voip", "frame_duration": str(FRAME_MS)}
     sizes = []
     for piece in pieces(capture.spoken):

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from holdfast.core import caps, wire
 from holdfast.core.call import frames
 from holdfast.core.call.machine import Machine
+from holdfast.core.call.rungs import RUNGS
 from holdfast.core.chat import content, names
 from holdfast.core.log import client, server
 from holdfast.core.log.limits import Limits
@@ -305,10 +306,12 @@ def call_said(data: bytes) -> None:
         for now, part in enumerate(frames_of(data)):
             one.heard(part[:16].decode("latin-1"), now)
             one.frame(len(part), part, now)
+            with contextlib.suppress(frames.BadFrame):
+                one.burst(part, len(part), now)
             one.tick(now * 20)
             one.pull()
             if not one.open:
-                assert one.microphone(bytes(40), now) == []
+                assert one.microphone(0, bytes(40), now) == []
 
 
 def file_name(data: bytes) -> None:
@@ -484,7 +487,10 @@ def _targets() -> dict[str, Target]:
         ),
         "call-frame": Target(
             call_frame,
-            (sframe.Sealer(bytes(32), 9).seal(b"x"), frames.encode(frames.Frame(bytes(40)))),
+            (
+                sframe.Sealer(bytes(32), 9).seal(b"x"),
+                frames.encode(frames.Frame(RUNGS[0], packet=bytes(40))),
+            ),
         ),
         "call-said": Target(call_said, (b"\0\6accept\0\3end", b"\0\7ringing\0\7decline")),
         "file-name": Target(file_name, (b"../x\\con.txt", "a\u202egpj.exe".encode())),

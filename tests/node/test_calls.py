@@ -69,7 +69,7 @@ async def test_a_call_is_rung_answered_heard_and_entered(tmp_path: Path) -> None
         assert other is not None
         heard = []
         for number in range(60):
-            engine.calls.microphone(bytes((number,)) * 40)
+            engine.calls.microphone(0, bytes((number,)) * 40)
             await asyncio.sleep(0.02)
             pulled = other.calls.pull()
             if isinstance(pulled, Packet) and pulled.data:

@@ -140,8 +140,8 @@ export interface Message {
   mine: boolean;
   /** A note is what the node has to say: see `note`. */
   kind: "text" | "file" | "call" | "note";
-  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. */
-  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed";
+  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. */
+  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "from-call";
   text: string;
   /** When it was written, by its author's clock, never later than when it came. */
   at: number;
@@ -231,6 +231,29 @@ export interface Call {
   away: number;
   /** It is this side that has no network. */
   offline: boolean;
+}
+
+export interface CallSample {
+  /** Of the call. */
+  at: number;
+  /** How what they said was coded; "bursts" where it came in bursts. */
+  rung: string;
+  /** How what was said here left. */
+  way: "live" | "bursts" | "none";
+  delay: number;
+  lost: number;
+}
+
+export interface CallMoment {
+  at: number;
+  what: string;
+  why: string;
+}
+
+export interface CallStory {
+  /** About one a second; of long calls, fewer. */
+  samples: CallSample[];
+  moments: CallMoment[];
 }
 
 export interface Page {
@@ -401,6 +424,8 @@ export interface Calls {
   hang_up: { params: { id: string }; result: Call };
   /** Send silence, or sound again. */
   mute_call: { params: { id: string; muted: boolean }; result: Call };
+  /** How the call went of which this is the entry. Nothing is known of some: they were not talked in, or lie a week back. */
+  call_story: { params: { message: string }; result: CallStory };
   /** Ask to compare emoji, or join the other's asking. */
   start_verification: { params: { contact: string }; result: Verification };
   /** The comparison in progress. */

@@ -166,6 +166,11 @@ class Logs:
             room = line.has_room(unsent) or (by == "datagram" and line.link is not None)
             return client.pass_on(caps, frame, room=room, by=by)
 
+    def path(self, home: Home) -> str:
+        """The name of the path in use; empty if there is none, or it has none."""
+        line = self._lines.get(home)
+        return "" if line is None else line.path
+
     def link(self, home: Home) -> Link | None:
         """How datagrams fare to and from this relay; None: there are none now."""
         line = self._lines.get(home)
@@ -236,6 +241,11 @@ class _Line:
     def has_room(self, unsent: int = LIVE_UNSENT) -> bool:
         """Whether a live frame would leave soon."""
         return self._channel is not None and self._channel.buffered < unsent
+
+    @property
+    def path(self) -> str:
+        """The name of the path in use, if it has one."""
+        return str(getattr(self._channel, "path", ""))
 
     @property
     def link(self) -> Link | None:

@@ -18,6 +18,7 @@ from holdfast.core.seal.link import BadLink, Link
 from holdfast.drive.logs import CaughtUp, Connect, Down, Received, Refused
 from holdfast.node import comparing, effects, files, homes, inviting, messages, talking, views
 from holdfast.node.calls import Calls
+from holdfast.node.calls import story as call_story
 from holdfast.node.database import (
     TooNew,
     WrongKey,
@@ -34,6 +35,7 @@ from holdfast.node.networks import Networks
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import (
     Call,
+    CallStory,
     Contact,
     Diagnosis,
     Event,
@@ -692,6 +694,10 @@ class Node:
     async def hang_up(self, id: str) -> Call:
         """End it."""
         return self._calls().hang_up(id)
+
+    async def call_story(self, message: str) -> CallStory:
+        """How a call went."""
+        return await self._do(lambda desk, work: call_story(work, message))
 
     async def mute_call(self, id: str, muted: bool) -> Call:
         """Send silence, or sound again."""

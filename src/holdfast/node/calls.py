@@ -8,27 +8,37 @@ before both sides have accepted. Source: spec/call.md.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from holdfast.core.call import machine
-from holdfast.core.call.frames import FRAME_MS
+from holdfast.core.call.frames import FRAME_MS, BadFrame
 from holdfast.core.call.jitter import Nothing, Pulled
 from holdfast.core.call.machine import Machine
 from holdfast.core.call.pace import Pace
+from holdfast.core.call.routes import Route
+from holdfast.core.call.rungs import CODINGS
+from holdfast.core.call.story import Story
 from holdfast.core.caps import Caps, Home, hkdf
 from holdfast.core.chat import content
+from holdfast.core.ladder import SMALL
+from holdfast.core.log.client import By
 from holdfast.core.seal.frame import FrameError, Opener, Sealer, call_keys, sender_key
 from holdfast.drive.logs import Down, Live, LogEvent, Logs, Refused, Up
 from holdfast.node import messages
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
+from holdfast.node.late import Late
 from holdfast.node.rpc import ApiError
-from holdfast.node.schema import Call, CallChanged, Event
+from holdfast.node.schema import Call, CallChanged, CallMoment, CallSample, CallStory, Event
 from holdfast.node.sound import SoundSession
+from holdfast.node.thin import Thin
 
 TICK: Final = FRAME_MS / 1000
 RING_TICK: Final = 0.5
@@ -39,7 +49,9 @@ AGAIN: Final = 1.0
 KEPT: Final = 7 * 86_400_000
 """How long a call is remembered, so that its ring is not taken for a new one."""
 UNSENT: Final = 4096
-"""Bytes that may wait in a connection before frames go another way: older ones are stale."""
+"""Bytes that may wait in a connection: what comes after them would be stale."""
+MUTE: Final = 0.18
+"""Seconds without an answer after which datagrams are taken for dead."""
 ONE_RECORD: Final = 1
 """The logs take live frames; a log that takes no records at all cannot be made."""
 
@@ -119,6 +131,8 @@ class Calls:
         self._clock = clock
         self._call: Current | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self._thin = Thin()
+        self._late = Late(desk, submit, self._thin)
         self._sending: Caps | None = None
 
     async def stop(self) -> None:
@@ -127,6 +141,8 @@ class Calls:
             self._do(self._call.machine.hang_up(_now()))
         if self._ticking is not None:
             self._ticking.cancel()
+        self._late.stop()
+        await self._thin.stop()
         await self._logs.stop()
 
     @property
@@ -200,19 +216,20 @@ class Calls:
             return None
         if self._call.sound is not None:
             self._call.sound.close("another window has the sound of this call now")
-        self._call.sound = SoundSession(self)
+        self._call.sound = SoundSession(self, self._call.machine.rung, self._thin)
         return self._call.sound
 
-    def microphone(self, packet: bytes) -> None:
+    def microphone(self, number: int, packet: bytes) -> None:
         """A packet from the sound card: it leaves in an even rhythm."""
-        if self._call is not None:
+        rung = CODINGS.get(number)
+        if self._call is not None and rung is not None:
             loop = asyncio.get_running_loop()
-            leaves = self._call.pace.leaves(loop.time() * 1000) / 1000
-            loop.call_at(leaves, self._speak, self._call, packet)
+            leaves = self._call.pace.leaves(loop.time() * 1000, rung.ms) / 1000
+            loop.call_at(leaves, self._speak, self._call, number, packet)
 
-    def _speak(self, call: Current, packet: bytes) -> None:
+    def _speak(self, call: Current, number: int, packet: bytes) -> None:
         if self._call is call:
-            self._do(call.machine.microphone(packet, _now()))
+            self._do(call.machine.microphone(number, packet, _now()))
 
     def pull(self) -> Pulled:
         """What is to be played next."""
@@ -227,12 +244,19 @@ class Calls:
 
     # What the contact says.
 
-    def heard(self, contact: str, said: content.Ring | content.Answer) -> None:
+    def heard(self, contact: str, said: content.Ring | content.Answer | content.Burst) -> None:
         """Something about a call came, and was committed."""
         if isinstance(said, content.Ring):
             self._rung(contact, said)
             return
         call = self._call
+        if isinstance(said, content.Burst):
+            if call is not None and (call.contact, call.terms.id) == (contact, said.call):
+                with contextlib.suppress(BadFrame):
+                    self._do(call.machine.burst(said.data, said.upto, _now()))
+            else:
+                self._late.came(contact, said.call, said.data)
+            return
         if call is None or call.contact != contact or call.terms.id != said.call:
             return
         if said.step == "accept":
@@ -287,8 +311,15 @@ class Calls:
         changed = False
         for command in commands:
             match command:
-                case machine.Send(plain):
-                    self._send(call, plain)
+                case machine.Send(plain, routes):
+                    self._send(call, plain, routes)
+                case machine.Burst(data, upto):
+                    self._burst(call, content.Burst(call.terms.id, data, upto))
+                case machine.Code(rung):
+                    if call.sound is not None:
+                        call.sound.code(rung)
+                case machine.Keep(_, packets):
+                    self._late.keep(call.contact, call.terms.id, packets)
                 case machine.Say(step):
                     self._answer(call.contact, call.terms, step, call.random, call.nonce)
                 case machine.Attach():
@@ -309,19 +340,37 @@ class Calls:
         self._sending = terms.caps(call.side).only("append")
         for home in terms.homes:
             self._follow(call, home)
+            self._logs.pass_on(self._sending, home, b"", 0, "stream")
         self._tick_from_now()
 
     def _follow(self, call: Current, home: Home) -> None:
         if self._call is call:
             self._logs.follow(call.terms.caps(call.other).only("read"), home, 0, bare=True)
 
-    def _send(self, call: Current, plain: bytes) -> None:
+    def _send(self, call: Current, plain: bytes, routes: tuple[int, ...]) -> None:
         if call.sealer is None or self._sending is None:
             return
         frame = call.sealer.seal(plain)
-        for home in call.terms.homes:
-            if self._logs.pass_on(self._sending, home, frame, UNSENT):
-                return
+        for number in routes:
+            home = call.terms.homes[number // 2]
+            by: By = "stream" if number % 2 else "datagram"
+            self._logs.pass_on(self._sending, home, frame, UNSENT, by)
+
+    def _burst(self, call: Current, burst: content.Burst) -> None:
+        self._submit(lambda work: say(self._desk, work, call.contact, burst))
+
+    def _routes(self, call: Current) -> tuple[Route, ...]:
+        """The live ways there are: each home's datagrams, its stream behind them. Small exchanges
+        are none: they bring what is said in bursts."""
+        found = []
+        for place, home in enumerate(call.terms.homes):
+            if not self._logs.is_up(home) or self._logs.path(home) == SMALL:
+                continue
+            link = self._logs.link(home)
+            if link is not None and link.silent < MUTE + link.rtt:
+                found.append(Route(2 * place, datagrams=True))
+            found.append(Route(2 * place + 1))
+        return tuple(sorted(found, key=lambda route: (not route.datagrams, route.number)))
 
     def _on_event(self, event: LogEvent) -> None:
         call = self._call
@@ -336,9 +385,13 @@ class Calls:
                 except FrameError:
                     return
                 self._do(call.machine.frame(counter, plain, _now()))
-            case Up() | Down():
-                up = any(self._logs.is_up(home) for home in call.terms.homes)
-                self._do(call.machine.line(up, _now()))
+            case Up(home):
+                if call.machine.open and self._sending is not None:
+                    # Ready for frames before there are any.
+                    self._logs.pass_on(self._sending, home, b"", 0, "stream")
+                self._do(call.machine.routes(self._routes(call), _now()))
+            case Down():
+                self._do(call.machine.routes(self._routes(call), _now()))
             case Refused(_, home, "attach") if call.machine.open:
                 loop = asyncio.get_running_loop()
                 loop.call_later(AGAIN, self._follow, call, home)
@@ -351,8 +404,11 @@ class Calls:
     async def _tick(self) -> None:
         while self._call is not None:
             await asyncio.sleep(TICK if self._call.machine.open else RING_TICK)
-            if self._call is not None:
-                self._do(self._call.machine.tick(_now()))
+            call = self._call
+            if call is not None:
+                if call.machine.open:
+                    self._do(call.machine.routes(self._routes(call), _now()))
+                self._do(call.machine.tick(_now()))
 
     def _answer(
         self, contact: str, terms: Terms, step: str, random: bytes = b"", nonce: bytes = b""
@@ -368,7 +424,7 @@ class Calls:
         if outcome == "hung-up":
             outcome = "failed"
         duration = call.machine.until - call.machine.since if call.machine.since else 0
-        self._note(call.contact, call.terms.id, outcome, duration)
+        self._note(call.contact, call.terms.id, outcome, duration, told(call.machine.story))
         self._close(call)
 
     def _close(self, call: Current) -> None:
@@ -378,8 +434,8 @@ class Calls:
         for home in call.terms.homes:
             self._logs.close(home)
 
-    def _note(self, contact: str, id: bytes, outcome: str, duration: int) -> None:
-        self._submit(lambda work: over(self._desk, work, contact, id, outcome, duration))
+    def _note(self, contact: str, id: bytes, outcome: str, duration: int, story: str = "") -> None:
+        self._submit(lambda work: over(self._desk, work, contact, id, outcome, duration, story))
 
     def _view(self, call: Current) -> Call:
         one = call.machine
@@ -394,7 +450,7 @@ class Calls:
             since=one.since + wall if one.since else 0,
             muted=one.muted,
             their_muted=one.their_muted,
-            line="broken" if one.away or one.offline else "whole",
+            line=one.line,
             delay=one.delay,
             lost=one.lost,
             away=one.away + wall if one.away else 0,
@@ -469,14 +525,43 @@ def rung(desk: Desk, work: Work, cid: str, said: content.Ring) -> Terms | None:
     )
 
 
-def say(desk: Desk, work: Work, cid: str, said: content.Answer) -> None:
+def say(desk: Desk, work: Work, cid: str, said: content.Answer | content.Burst) -> None:
     """A step of a call, to a contact that can still be written to."""
     found = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
     if found is not None and found[0] == "active":
         desk.say(work, cid, said)
 
 
-def over(desk: Desk, work: Work, cid: str, id: bytes, outcome: str, duration: int) -> None:
+def told(story: Story) -> str:
+    """How a call went, to be kept."""
+    if not story.samples:
+        return ""
+    kept = CallStory(
+        samples=[
+            CallSample(at=one.at, rung=one.rung, way=one.way, delay=one.delay, lost=one.lost)
+            for one in story.samples
+        ],
+        moments=[CallMoment(at=one.at, what=one.what, why=one.why) for one in story.entries],
+    )
+    return msgspec.json.encode(kept).decode()
+
+
+def story(work: Work, message: str) -> CallStory:
+    """How the call went of which this is the entry. Raises `ApiError`."""
+    found = row(
+        work.db,
+        "SELECT c.story FROM message m LEFT JOIN call c ON c.id = m.mid AND c.contact = m.contact"
+        " WHERE m.id = ? AND m.kind = 'call'",
+        messages.number(message),
+    )
+    if found is None:
+        raise ApiError("not-found", "there is no such call")
+    return msgspec.json.decode(found[0], type=CallStory) if found[0] else CallStory()
+
+
+def over(
+    desk: Desk, work: Work, cid: str, id: bytes, outcome: str, duration: int, story: str = ""
+) -> None:
     """A call has ended: an entry in the conversation; its logs go."""
     found = row(
         work.db, "SELECT mine, at, secret, homes FROM call WHERE id = ? AND outcome = ''", id
@@ -484,7 +569,9 @@ def over(desk: Desk, work: Work, cid: str, id: bytes, outcome: str, duration: in
     if found is None or row(work.db, "SELECT 1 FROM contact WHERE id = ?", cid) is None:
         return
     mine, at, secret, homes = found
-    work.db.execute("UPDATE call SET outcome = ?, secret = x'' WHERE id = ?", (outcome, id))
+    work.db.execute(
+        "UPDATE call SET outcome = ?, secret = x'', story = ? WHERE id = ?", (outcome, story, id)
+    )
     if mine:
         for address in homes.split():
             for side in (b"caller", b"callee"):

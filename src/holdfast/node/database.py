@@ -197,6 +197,10 @@ SCHEMA: Final = (
         PRIMARY KEY (locator, home)
     ) WITHOUT ROWID;
     """,
+    """
+    -- How a call went, as JSON.
+    ALTER TABLE call ADD COLUMN story TEXT NOT NULL DEFAULT '';
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

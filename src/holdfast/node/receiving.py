@@ -235,7 +235,7 @@ def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) 
             homes.moved(desk, work, cid, said)
         case content.Spare():
             homes.learnt(desk, work, cid, said)
-        case content.Ring() | content.Answer():
+        case content.Ring() | content.Answer() | content.Burst():
             work.after.append(effects.Heard(cid, said))
         case content.Verify():
             comparing.step(desk, work, cid, said.step)

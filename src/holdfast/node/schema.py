@@ -236,10 +236,11 @@ class Message(Struct, frozen=True, kw_only=True):
         "gap",
         "lost",
         "key-changed",
+        "from-call",
     ] = ""
     """gap: the internet was off from `at` to `until`, `count` messages came after it.
     lost: `count` messages could not be recovered. timer: `count` seconds. renamed:
-    `text` is the new name."""
+    `text` is the new name. from-call: a voice note of what came too late for a call."""
     text: str = ""
     at: Millis
     """When it was written, by its author's clock, never later than when it came."""
@@ -342,6 +343,35 @@ class Call(Struct, frozen=True, kw_only=True):
     """Since when nothing comes from them, 0 while it does."""
     offline: bool = False
     """It is this side that has no network."""
+
+
+class CallSample(Struct, frozen=True, kw_only=True):
+    """How a call was at a moment, as this side heard it."""
+
+    at: Millis
+    """Of the call."""
+    rung: str
+    """How what they said was coded; "bursts" where it came in bursts."""
+    way: Literal["live", "bursts", "none"]
+    """How what was said here left."""
+    delay: Millis
+    lost: int
+
+
+class CallMoment(Struct, frozen=True, kw_only=True):
+    """Something that was decided in a call, and why."""
+
+    at: Millis
+    what: str
+    why: str
+
+
+class CallStory(Struct, frozen=True, kw_only=True):
+    """How a call went."""
+
+    samples: list[CallSample] = []
+    """About one a second; of long calls, fewer."""
+    moments: list[CallMoment] = []
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -620,6 +650,10 @@ class NodeApi(Protocol):
 
     async def mute_call(self, id: Id, muted: bool) -> Call:
         """Send silence, or sound again."""
+
+    async def call_story(self, message: Id) -> CallStory:
+        """How the call went of which this is the entry. Nothing is known of some: they were not
+        talked in, or lie a week back."""
 
     # Verification.
     async def start_verification(self, contact: str) -> Verification:

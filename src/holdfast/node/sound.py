@@ -1,18 +1,20 @@
 """The sound of a call between this node and its interface, see spec/node-api.md.
 
 One WebSocket: packets of the microphone in, packets to play out, each when the listener's
-sound card asks for it.
+sound card asks for it. Where Codec2 is spoken the interface gives and takes samples.
 """
 
 from __future__ import annotations
 
 import json
+from collections import deque
 from typing import Final, Protocol
 
 from picows import WSTransport
 
-from holdfast.core.call.frames import FRAME_MS, PACKET, RATE
 from holdfast.core.call.jitter import Conceal, Packet, Pulled
+from holdfast.core.call.rungs import CODEC2_FRAME, CODEC2_MS, CODINGS, UNIT_MS, Rung
+from holdfast.node.thin import DECODE, ENCODE, Thin
 from holdfast.paths.websocket import Socket
 
 CONFIG: Final = b"\0"
@@ -21,14 +23,18 @@ WANTED: Final = 2
 PLAY: Final = b"\3"
 CONCEAL: Final = b"\4"
 NOTHING: Final = b"\5"
+RAW: Final = b"\6"
 MOST_WANTED: Final = 16
+THIN_RATE: Final = 8_000
+THIN_BYTES: Final = THIN_RATE * CODEC2_MS // 1000 * 2
+THIN_UNITS: Final = CODEC2_MS // UNIT_MS
 
 
 class Listener(Protocol):
     """Whose sound it is."""
 
-    def microphone(self, packet: bytes) -> None:
-        """A packet from the sound card."""
+    def microphone(self, number: int, packet: bytes) -> None:
+        """A packet from the sound card, coded on the rung of this number."""
 
     def pull(self) -> Pulled:
         """What is to be played next."""
@@ -42,33 +48,98 @@ class SoundSession(Socket):
 
     largest = 1024
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, rung: Rung, thin: Thin) -> None:
         super().__init__()
         self._listener = listener
+        self._rung = rung
+        self._thin = thin
+        self._spoken = b""
+        """Of a Codec2 packet that is being made."""
+        self._ready: deque[bytes] = deque()
+        """Decoded, to be sent when it is wanted."""
+        self._owed = 0
+        """Units wanted."""
+        self._decoding = False
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Say how to code."""
         super().on_ws_connected(transport)
-        how = {"rung": 0, "codec": "opus", "rate": RATE, "frame": FRAME_MS, "bytes": PACKET}
+        self.code(self._rung)
+
+    def code(self, rung: Rung) -> None:
+        """From now on so."""
+        self._rung = rung
+        how = {"rung": rung.number, "codec": "opus", "rate": rung.rate, "frame": rung.ms}
+        how["bytes"] = rung.size
+        if rung.codec == "codec2":
+            how |= {"codec": "pcm", "rate": THIN_RATE, "frame": CODEC2_MS, "bytes": THIN_BYTES}
         self.send(CONFIG + json.dumps(how).encode())
 
     def got(self, message: bytes) -> None:
         """A packet, or a wish for some; anything else ends it."""
         if len(message) > 2 and message[0] == MICROPHONE:
-            self._listener.microphone(message[2:])
+            self._say(message[1], message[2:])
         elif len(message) == 2 and message[0] == WANTED and 0 < message[1] <= MOST_WANTED:
-            for _ in range(message[1]):
-                self.send(self._next())
+            self._owed = min(MOST_WANTED, self._owed + message[1])
+            self._serve()
         else:
             self.close("this is not what the sound of a call looks like")
 
-    def _next(self) -> bytes:
-        pulled = self._listener.pull()
-        if isinstance(pulled, Packet) and pulled.data:
-            return PLAY + bytes((pulled.speed, pulled.units)) + pulled.data
-        if isinstance(pulled, Conceal):
-            return CONCEAL
-        return NOTHING + bytes((pulled.units if isinstance(pulled, Packet) else 1,))
+    # From the microphone.
+
+    def _say(self, number: int, packet: bytes) -> None:
+        rung = CODINGS.get(number)
+        if rung is None or rung.codec == "opus":
+            self._listener.microphone(number, packet)
+        elif len(packet) == THIN_BYTES:
+            self._thin.ask(ENCODE, packet, lambda coded: self._coded(rung, coded))
+
+    def _coded(self, rung: Rung, coded: bytes) -> None:
+        if len(coded) != CODEC2_FRAME:
+            return
+        self._spoken += coded
+        if len(self._spoken) >= rung.size:
+            packet, self._spoken = self._spoken[: rung.size], b""
+            self._listener.microphone(rung.number, packet)
+
+    # To the loudspeaker.
+
+    def _serve(self) -> None:
+        """Answer what is wanted, in order."""
+        while self._owed and not self._decoding:
+            if self._ready:
+                self._give(self._ready.popleft(), THIN_UNITS)
+                continue
+            pulled = self._listener.pull()
+            if not isinstance(pulled, Packet):
+                self._give(CONCEAL if isinstance(pulled, Conceal) else NOTHING + b"\1", 1)
+                continue
+            rung = CODINGS.get(pulled.kind)
+            head = bytes((pulled.speed, pulled.units))
+            if not pulled.data or rung is None:
+                self._give(NOTHING + bytes((pulled.units,)), pulled.units)
+            elif rung.codec == "opus":
+                self._give(PLAY + head + pulled.data, pulled.units)
+            else:
+                self._decode(pulled)
+
+    def _give(self, message: bytes, units: int) -> None:
+        self._owed = max(0, self._owed - units)
+        self.send(message)
+
+    def _decode(self, packet: Packet) -> None:
+        self._decoding = True
+        head = RAW + bytes((packet.speed, THIN_UNITS))
+
+        def decoded(pcm: bytes) -> None:
+            self._decoding = False
+            pieces = [pcm[at : at + THIN_BYTES] for at in range(0, len(pcm), THIN_BYTES)]
+            self._ready.extend(head + piece for piece in pieces)
+            if not pieces:
+                self._give(NOTHING + bytes((packet.units,)), packet.units)
+            self._serve()
+
+        self._thin.ask(DECODE, packet.data, decoded)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The interface is gone."""

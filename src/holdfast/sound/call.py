@@ -33,6 +33,8 @@ AHEAD: Final = 1
 """Frames asked for before they are played."""
 AFTER: Final = 1.0
 """Seconds that are still listened to when everything was said."""
+SKIPPED: Final = 2
+"""Frames that may be late and are left out then; what is later is played, and all after it."""
 STALL: Final = 50
 """Ticks made up for in a row before anything else has its turn."""
 
@@ -82,6 +84,8 @@ class Talk:
         self._owed = 0
         self._pcm = b""
         """Decoded and not played."""
+        self._missed = self._skip = 0
+        """Frames in a row that were late; frames that are left out because of it."""
         self._over = False
         self._mouth = Mouth()
         self._ear = Ear()
@@ -136,17 +140,24 @@ class Talk:
         for what it needs next."""
         while len(self._pcm) < FRAME_BYTES and self._answers and self._answers[0][0] <= deadline:
             self._pcm += self._ear.hear(self._answers.popleft()[1])
+        while self._skip and len(self._pcm) >= FRAME_BYTES:
+            self._pcm = self._pcm[FRAME_BYTES:]  # its time has passed; what follows keeps its place
+            self._skip -= 1
         pcm = None
         if len(self._pcm) >= FRAME_BYTES:
             pcm, self._pcm = self._pcm[:FRAME_BYTES], self._pcm[FRAME_BYTES:]
         # What was made shorter is no whole frame: then one more is needed.
-        needed = AHEAD * FRAME_BYTES + (FRAME_BYTES if len(self._pcm) % FRAME_BYTES else 0)
+        needed = (AHEAD + self._skip) * FRAME_BYTES
+        needed += FRAME_BYTES if len(self._pcm) % FRAME_BYTES else 0
         while len(self._pcm) + (self._owed + len(self._answers)) * FRAME_BYTES < needed:
             self._owed += 1
             self._sound.want()
         return pcm
 
     def _write(self, pcm: bytes | None) -> None:
+        self._missed = self._missed + 1 if pcm is None else 0
+        if self._missed:
+            self._skip = self._missed if self._missed <= SKIPPED else 0
         self._sink(pcm or bytes(FRAME_BYTES))
         self.heard.late += pcm is None
         self.heard.frames += 1

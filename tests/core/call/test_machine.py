@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.core.call import machine
-from holdfast.core.call.frames import SIZE
+from holdfast.core.call.frames import HEAD, size
 from holdfast.core.call.machine import Machine
-from holdfast.testing.calling import CallWorld
+from holdfast.core.call.rungs import ALL, LOSSY, RUNGS
+from holdfast.testing.calling import CallWorld, talking
+
+BEST = size(RUNGS[0])
+SIZES = {HEAD, *(size(rung) for rung in ALL)}
 
 
-def talking(**how) -> CallWorld:
-    world = CallWorld(**how)
-    world.run(500)
-    world.callee.accept()
-    world.run(1_000)
-    assert world.caller.machine.state == world.callee.machine.state == "talking"
-    return world
+def unheard(world: CallWorld, since: int, last: int = 100) -> list[int]:
+    """Units that the caller said, from one on, and the callee never heard; the last ones do not
+    count."""
+    return [
+        unit for unit in range(since, world.caller.said - last) if unit not in world.callee.units
+    ]
 
 
 def test_it_rings_is_accepted_and_ends() -> None:
@@ -73,7 +78,7 @@ def test_frames_have_one_size_and_one_rhythm_whoever_speaks() -> None:
     for world in (speaking, muted):
         world.run(20_000)
     sizes = [{size for _, size in world.caller.sent} for world in (speaking, muted)]
-    assert sizes == [{SIZE}, {SIZE}]
+    assert sizes == [{BEST}, {BEST}]
     assert [at for at, _ in speaking.caller.sent] == [at for at, _ in muted.caller.sent]
     assert muted.callee.machine.their_muted
     assert muted.callee.heard[-1][0] < muted.now - 15_000
@@ -91,7 +96,7 @@ def test_a_sound_card_that_stops_leaves_no_hole_in_the_rhythm() -> None:
     assert max(gaps) <= 160
 
 
-def test_the_other_network_dies_and_comes_back() -> None:
+def test_the_network_dies_and_comes_back_and_nothing_is_lost() -> None:
     world = talking()
     world.run(5_000)
     world.cut = True
@@ -99,11 +104,14 @@ def test_the_other_network_dies_and_comes_back() -> None:
     for side in (world.caller, world.callee):
         assert side.machine.state == "talking"
         assert 9_000 <= world.now - side.machine.away <= 11_000
+        assert side.machine.line == "broken"
     world.cut = False
-    world.run(1_000)
-    said = world.caller.said
-    assert world.callee.machine.away == 0
-    assert world.callee.heard[-1][1] > said - 20  # what is said now, not what was said before
+    world.run(40_000)
+    for side in (world.caller, world.callee):
+        assert side.machine.away == 0
+        assert not side.machine.bursts
+    assert len(unheard(world, 0)) <= 5
+    assert max(world.callee.delays(world.now - 2_000)) < 250
 
 
 def test_it_ends_by_itself_when_nothing_comes_for_long() -> None:
@@ -117,7 +125,7 @@ def test_it_ends_by_itself_when_nothing_comes_for_long() -> None:
 def test_nothing_was_ever_heard() -> None:
     world = CallWorld()
     world.run(500)
-    world.loss = 1.0
+    world.block(0)
     world.callee.accept()
     world.run(machine.CONNECT_MS + 2_000)
     reasons = {world.caller.machine.reason, world.callee.machine.reason}
@@ -149,14 +157,14 @@ def test_whatever_the_network_does(seed, delay, jitter, loss, drift, acts) -> No
                 world.stall = world.caller if act == "stall" else None
     world.cut, world.stall = False, None
     world.caller.mute(False)
-    world.run(20_000)
+    world.run(40_000)
     if world.caller.machine.state == "talking":
         for side in (world.caller, world.callee):
             played = [number for _, number in side.heard]
             assert played == sorted(set(played))
-            assert {size for _, size in side.sent} == {SIZE}
-            recent = [number for at, number in side.heard if at > world.now - 2_000]
-            assert len(recent) >= 0.5 * (1 - loss) * 100
+            assert {size for _, size in side.sent} <= SIZES
+            recent = [at for at in side.units if at > world.other(side).said - 500]
+            assert len(recent) >= 80
     world.callee.hang_up()
     world.run(2_000)
     assert world.caller.over
@@ -168,5 +176,181 @@ def test_steps_that_have_no_place_change_nothing() -> None:
     for step in ("accept", "ringing", "decline", "busy", "what"):
         assert one.heard(step, 1) == []
     assert one.state == "ringing"
-    assert one.frame(0, bytes(SIZE), 1) == []
-    assert one.microphone(bytes(40), 1) == []
+    assert one.frame(0, bytes(BEST), 1) == []
+    assert one.microphone(0, bytes(40), 1) == []
+
+
+def test_a_blocked_way_costs_a_quarter_of_a_second_and_no_word() -> None:
+    gaps = []
+    for seed in range(40):
+        world = talking(seed=seed, delay=30, jitter=6, ways=("datagrams", "stream"))
+        world.run(4_000 + seed * 7)
+        blocked = world.now
+        world.block(0)
+        world.run(8_000)
+        gaps.append(world.callee.gap(blocked - 100, blocked + 4_000))
+        assert not unheard(world, 100)
+        assert not world.callee.machine.bursts
+    assert sorted(gaps)[37] <= 250
+
+
+def test_the_better_way_is_used_again_when_it_has_been_well() -> None:
+    world = talking(delay=30, ways=("datagrams", "stream"))
+    world.block(0)
+    world.run(10_000)
+    assert world.caller.machine.story.entries[-1].what != "now by way 0"
+    world.block(0, False)
+    world.run(30_000)
+    assert world.caller.machine.story.entries[-1].what == "now by way 0"
+    assert world.callee.delays(world.now - 3_000)
+    assert max(world.callee.delays(world.now - 3_000)) < 120
+
+
+def test_a_way_that_is_gone_is_left_at_once() -> None:
+    world = talking(delay=20, ways=("datagrams", "stream"))
+    world.run(3_000)
+    gone = world.now
+    world.raise_up(0, False)
+    world.run(5_000)
+    assert world.callee.gap(gone - 100, world.now) <= 100
+    assert len(unheard(world, 60)) <= 3
+
+
+def test_frames_carry_copies_where_datagrams_are_lost() -> None:
+    world = talking(seed=3, delay=30, jitter=5, loss=0.3, ways=("datagrams",))
+    world.run(5_000)
+    assert world.callee.machine.rung is LOSSY
+    silent, pulled = world.callee.silent, world.callee.pulled
+    world.run(30_000)
+    assert (world.callee.silent - silent) / (world.callee.pulled - pulled) < 0.05
+    world.loss = 0
+    world.run(40_000)
+    assert world.callee.machine.rung is RUNGS[0]
+
+
+@pytest.mark.parametrize(
+    ("rate", "delay"), [(64_000, 500), (24_000, 700), (12_000, 1_300), (8_000, 2_000)]
+)
+@pytest.mark.parametrize("kind", ["stream", "datagrams"])
+def test_a_thin_line_is_spoken_on_thinner(kind: str, rate: int, delay: int) -> None:
+    world = talking(seed=1, delay=30, jitter=5, ways=(kind,))
+    world.run(5_000)
+    world.rate = rate
+    world.run(60_000)
+    said, carried = world.callee.silent, world.carried
+    world.run(30_000)
+    assert world.callee.silent - said < 0.12 * 1_500
+    assert world.carried - carried <= rate * 2 / 8 * 30
+    played = sorted(world.callee.delays(world.now - 20_000))
+    assert played[len(played) // 2] < delay
+    world.rate = 0
+    world.run(120_000)
+    assert world.callee.machine.rung is RUNGS[0]
+
+
+def test_where_live_ways_are_blocked_it_is_spoken_in_bursts() -> None:
+    world = talking(delay=30, jitter=5)
+    world.run(5_000)
+    world.block(0)
+    world.run(60_000)
+    for side in (world.caller, world.callee):
+        assert side.machine.bursts
+        assert side.machine.line == "pieces"
+        assert side.machine.away == 0
+        assert not side.kept
+    assert not unheard(world, 0, 350)
+    played = sorted(world.callee.delays(world.now - 20_000))
+    assert played[len(played) // 2] < 4_000
+    gaps = [b - a for (a, _), (b, _) in itertools.pairwise(world.caller.bursts[-20:])]
+    assert max(gaps) - min(gaps) <= 60
+    assert len({size for _, size in world.caller.bursts[-20:]}) == 1
+    world.block(0, False)
+    world.run(40_000)
+    assert not world.caller.machine.bursts
+    assert not unheard(world, 0)
+
+
+def test_small_exchanges_carry_bursts() -> None:
+    world = talking(delay=30)
+    world.text_every = 5_000
+    world.block(0)
+    world.run(60_000)
+    assert world.callee.machine.their_bursts
+    assert not unheard(world, 0, 800)
+
+
+def test_what_comes_too_late_is_kept_beside_the_talk() -> None:
+    world = talking(delay=30)
+    world.run(3_000)
+    world.block(0)
+    world.text_cut = True
+    world.run(6_000)
+    world.block(0, False)  # live again, and what was said in bursts is still on its way
+    world.run(30_000)
+    assert not world.callee.machine.bursts
+    world.text_cut = False
+    world.run(5_000)
+    kept = {unit for one in world.callee.kept for unit in range(one.at, one.end)}
+    heard = world.callee.units | kept
+    assert kept
+    assert not [unit for unit in range(60, world.caller.said - 100) if unit not in heard]
+
+
+def test_at_the_end_nothing_waits_to_be_said() -> None:
+    world = talking(delay=30)
+    world.block(0)
+    world.run(10_700)
+    said = world.caller.said
+    world.caller.hang_up()
+    world.run(9_000)
+    heard = world.callee.units | {at for one in world.callee.kept for at in range(one.at, one.end)}
+    assert max(heard) >= said - 4
+
+
+@pytest.mark.parametrize("quality", [{}, {"loss": 0.2, "jitter": 60}, {"rate": 20_000}])
+def test_on_every_network_speech_and_silence_look_alike(quality) -> None:
+    sent = []
+    for muted in (False, True):
+        world = talking(seed=5, delay=20, ways=("datagrams", "stream"), **quality)
+        world.caller.mute(muted)
+        world.run(30_000)
+        sent.append(world.caller.sent + world.caller.bursts)
+    assert sent[0] == sent[1]
+
+
+def test_every_decision_has_a_reason() -> None:
+    world = talking(seed=2, delay=30, ways=("datagrams", "stream"))
+    for blocked, rate in ((0, 0), (0, 9_000), (1, 9_000)):
+        world.block(blocked)
+        world.rate = rate
+        world.run(20_000)
+    story = world.callee.machine.story
+    assert story.entries
+    assert all(one.why for one in story.entries)
+    assert [one.at for one in story.entries] == sorted(one.at for one in story.entries)
+    assert 55 <= len(story.samples) <= 65
+    assert {"live", "bursts"} <= {one.way for one in story.samples}
+
+
+def test_hours_with_a_change_of_world_every_ten_seconds() -> None:
+    world = talking(seed=9, delay=30, jitter=10, ways=("datagrams", "stream"), drift=100)
+    random = world.random
+    for _ in range(720):
+        world.rate = random.choice([0, 0, 0, 64_000, 24_000, 8_000])
+        world.loss = random.choice([0, 0, 0.1, 0.3])
+        world.cut = random.random() < 0.1
+        for way in (0, 1):
+            world.block(way, random.random() < 0.3)
+        world.text_cut = random.random() < 0.1
+        world.run(10_000)
+    world.rate, world.loss, world.cut, world.text_cut = 0, 0, False, False
+    for way in (0, 1):
+        world.block(way, False)
+    world.run(120_000)
+    for side in (world.caller, world.callee):
+        one = side.machine
+        assert (one.state, one.bursts, one.line, one.rung) == ("talking", False, "whole", RUNGS[0])
+        assert max(side.delays(world.now - 5_000)) < 400
+        assert len(one._jitter._packets) < 30
+        assert len(one._sender._flying) < 60
+        assert len(one.story.samples) <= 1_200

@@ -48,20 +48,27 @@ export class Ear {
   private asked = 0;
   private playing = false;
   private dry = false;
+  /** Samples of silence since it ran dry. */
+  private missed = 0;
 
   constructor(private readonly frame: number) {}
 
   /** What was asked for: samples that answer for so many frames, however many they are. */
   give(samples: Float32Array, frames = 1): void {
     this.asked = Math.max(0, this.asked - frames);
-    this.ring.push(samples);
+    // What came a moment too late is left out, but for the step by which it waits longer now.
+    const late = this.missed > STEP && this.missed <= this.frame + STEP ? this.missed - STEP : 0;
+    this.missed = 0;
+    this.ring.push(samples.subarray(Math.min(late, samples.length)));
     if (this.ring.length >= this.ahead) this.playing = true;
   }
 
   /** Fill one quantum; answers how many frames to ask for now. */
   play(out: Float32Array): number {
+    let got = 0;
     if (!this.playing) out.fill(0);
-    else if (this.ring.pull(out) < out.length) {
+    else if ((got = this.ring.pull(out)) < out.length) {
+      this.missed += out.length - got;
       if (!this.dry) {
         this.underruns += 1;
         this.ahead = Math.min(MOST, this.ahead + STEP);

@@ -1,22 +1,27 @@
-"""What one frame of a call carries inside its seal: always the same number of bytes.
+"""What one frame of a call carries inside its seal: on each rung always the same number of bytes.
 
-A byte of flags, the packet's length, a report to the other side (8 bytes in all), then the
-packet, filled up. Speech, silence and a muted microphone look alike. Source: spec/call.md.
+A head (17 bytes) with a report to the other side, a packet, and copies of earlier ones. Speech,
+silence and a muted microphone look alike. Source: spec/call.md, "Frames".
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-HEAD: Final = 8
-PACKET: Final = 40
-"""Bytes of an Opus packet of 20 ms at 16 kbit/s, constant bit rate."""
-SIZE: Final = HEAD + PACKET
+from holdfast.core.call.rungs import ALL, Rung
+
+HEAD: Final = 17
+REPORT: Final = 15
+"""In the place of a rung: a head alone."""
 FRAME_MS: Final = 20
-RATE: Final = 16_000
-_MUTED: Final = 1
+"""Of the microphone's and the loudspeaker's rhythm."""
+_MUTED, _PACKET = 1, 2
 NOTHING: Final = 0xFFFF_FFFF
+MASK: Final = 16
+"""Counters below the highest of which a report says whether they came."""
+HELD_STEP: Final = 4
+QUEUE_STEP: Final = 10
 
 
 class BadFrame(ValueError):
@@ -24,40 +29,97 @@ class BadFrame(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame. `seen`: the highest counter that came from the receiver of this, and `held`
-    how many milliseconds ago; `lost`: of a hundred of the receiver's frames."""
+class Report:
+    """What came from the receiver of this. `seen`: the highest counter; `mask`: bit i set, if the
+    one i + 1 below came too; `held`: milliseconds since; `queue`: milliseconds that frames take
+    longer than the quickest lately; `lost`: of a hundred."""
 
-    packet: bytes = b""
-    muted: bool = False
     seen: int | None = None
+    mask: int = 0
     held: int = 0
+    queue: int = 0
     lost: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame. `rung` None: a report alone. `at`: the unit at which the packet begins; an empty
+    packet is silence that was not coded. `clock`: the sender's, in milliseconds, 16 bits of it."""
+
+    rung: Rung | None
+    at: int = 0
+    packet: bytes = b""
+    copies: tuple[bytes, ...] = ()
+    muted: bool = False
+    clock: int = 0
+    report: Report = field(default_factory=Report)
+
+
+def size(rung: Rung | None) -> int:
+    """Bytes of a frame."""
+    return HEAD if rung is None else HEAD + rung.size * (1 + len(rung.copies))
+
+
 def encode(frame: Frame) -> bytes:
-    """A frame in its slot. An oversize packet raises `BadFrame`: it is not to be sent."""
-    if len(frame.packet) > PACKET:
-        raise BadFrame("the packet is larger than its slot")
-    return b"".join(
-        (
-            bytes((_MUTED if frame.muted else 0, len(frame.packet))),
-            (NOTHING if frame.seen is None else frame.seen & NOTHING).to_bytes(4, "big"),
-            bytes((min(255, max(0, frame.held)), min(100, max(0, frame.lost)))),
-            frame.packet.ljust(PACKET, b"\0"),
-        )
+    """A frame in its slot. A packet of another size than the rung's raises `BadFrame`: it is not
+    to be sent."""
+    rung, report = frame.rung, frame.report
+    parts = (frame.packet, *frame.copies) if rung else ()
+    flags = _MUTED if frame.muted else 0
+    for place, part in enumerate(parts):
+        if part:
+            flags |= _PACKET << place
+        if part and rung and len(part) != rung.size:
+            raise BadFrame("the packet has not the size of its rung")
+    if rung and len(frame.copies) != len(rung.copies):
+        raise BadFrame("not as many copies as its rung has")
+    head = (
+        bytes((flags, REPORT if rung is None else rung.number)),
+        (frame.at & NOTHING).to_bytes(4, "big"),
+        (NOTHING if report.seen is None else report.seen & NOTHING).to_bytes(4, "big"),
+        (report.mask & 0xFFFF).to_bytes(2, "big"),
+        bytes(
+            (
+                min(255, max(0, report.held) // HELD_STEP),
+                min(255, max(0, report.queue) // QUEUE_STEP),
+                min(100, max(0, report.lost)),
+            )
+        ),
+        (frame.clock & 0xFFFF).to_bytes(2, "big"),
     )
+    return b"".join((*head, *(part.ljust(rung.size, b"\0") for part in parts if rung)))
 
 
 def decode(data: bytes) -> Frame:
-    """Inverse of `encode`. Raises `BadFrame`."""
-    if len(data) != SIZE or data[1] > PACKET or data[7] > 100:
+    """Inverse of `encode`, with held and queue in steps. Raises `BadFrame`."""
+    if len(data) < HEAD or data[14] > 100:
         raise BadFrame("not a frame of a call")
-    seen = int.from_bytes(data[2:6], "big")
-    return Frame(
-        data[HEAD : HEAD + data[1]],
-        bool(data[0] & _MUTED),
+    number = data[1]
+    rung = ALL[number] if number < len(ALL) else None
+    if (rung is None and number != REPORT) or len(data) != size(rung):
+        raise BadFrame("not a frame of a call")
+    parts: tuple[bytes, ...] = ()
+    if rung is not None:
+        parts = tuple(
+            data[HEAD + place * rung.size : HEAD + (place + 1) * rung.size]
+            if data[0] & _PACKET << place
+            else b""
+            for place in range(1 + len(rung.copies))
+        )
+    seen = int.from_bytes(data[6:10], "big")
+    report = Report(
         None if seen == NOTHING else seen,
-        data[6],
-        data[7],
+        int.from_bytes(data[10:12], "big"),
+        data[12] * HELD_STEP,
+        data[13] * QUEUE_STEP,
+        data[14],
+    )
+    return Frame(
+        rung,
+        int.from_bytes(data[2:6], "big"),
+        parts[0] if parts else b"",
+        parts[1:],
+        bool(data[0] & _MUTED),
+        int.from_bytes(data[15:17], "big"),
+        report,
     )

@@ -36,6 +36,8 @@ FORGIVEN: Final = 2
 the buffer becomes deeper."""
 REMEMBERED: Final = 250
 """Units over which losses are counted."""
+PLAYED: Final = 6_000
+"""Packets of which is remembered that they were played."""
 PLAIN: Final = 100
 """Speed, in percent."""
 GENTLE: Final = 10
@@ -76,7 +78,10 @@ class Jitter:
     def __init__(self) -> None:
         self.floor = 0
         """Units that are to wait behind what is played, because copies come so late."""
+        self.lump = 0
+        """Units that come at once, beyond one."""
         self._packets: dict[int, Packet] = {}
+        self._played_at: dict[int, None] = {}
         self._end = 0
         """Behind the last unit that came."""
         self._next: int | None = None
@@ -116,6 +121,21 @@ class Jitter:
         return 100 * sum(self._recent) // len(self._recent) if self._recent else 0
 
     @property
+    def end(self) -> int:
+        """The unit behind the last that came."""
+        return self._end
+
+    def take(self) -> list[tuple[int, Packet]]:
+        """What waits to be played, with the units at which it begins: it will not be."""
+        out = sorted(self._packets.items(), key=lambda one: one[0])
+        self._packets.clear()
+        return out
+
+    def was_played(self, at: int) -> bool:
+        """Whether the packet that begins at this unit was played, or waits to be."""
+        return at in self._packets or at in self._played_at
+
+    @property
     def _settling(self) -> bool:
         return self._played < SETTLING
 
@@ -142,6 +162,9 @@ class Jitter:
         if found is None:
             return self._bridge()
         self._bridged = 0
+        self._played_at[self._next] = None
+        if len(self._played_at) > PLAYED:
+            del self._played_at[next(iter(self._played_at))]
         self._next += found.units
         self._recent.extend([False] * found.units)
         return self._paced(found)
@@ -208,12 +231,12 @@ class Jitter:
             self._waiting.popleft()
         wanted = self.floor + 1
         speed = PLAIN
-        if self._settling:
+        if self._settling and not self.lump:
             if self._least(SETTLED) > wanted:
                 self._skip_to(self._next + self._least(SETTLED) - wanted)
                 self._forget()
-        elif self._least(SHORTLY) > wanted + HURRY:
-            speed = min(FASTEST, FAST + (ahead - wanted - HURRY) // 4)
+        elif self._least(SHORTLY) > wanted + HURRY + self.lump:
+            speed = min(FASTEST, FAST + (ahead - wanted - HURRY - self.lump) // 4)
         elif self._least(self._calm) > wanted:
             speed = QUIET_FASTER
             self._calm = max(CALM, self._calm - found.units)

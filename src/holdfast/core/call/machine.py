@@ -7,12 +7,19 @@ side's has: until then there is no state in which a frame is sent. Source: spec/
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from holdfast.core.call.frames import FRAME_MS, PACKET, BadFrame, Frame, decode, encode
+from holdfast.core.call import bursts
+from holdfast.core.call.bursts import Spoken
+from holdfast.core.call.choice import Choice
+from holdfast.core.call.frames import FRAME_MS, BadFrame, Frame, decode
 from holdfast.core.call.jitter import Jitter, Pulled
+from holdfast.core.call.receipts import Receipts
+from holdfast.core.call.routes import SILENT, SUSPECT, Route, Routes
+from holdfast.core.call.rungs import BURST, BURST_THIN, CODINGS, RUNGS, Rung
+from holdfast.core.call.sender import Sender
+from holdfast.core.call.story import Story, Way
 
 RING_MS: Final = 60_000
 """How long it rings."""
@@ -22,15 +29,36 @@ LOST_MS: Final = 120_000
 """Nothing came for so long: it is over."""
 AWAY_MS: Final = 2_000
 """Nothing came for so long: say so."""
+AWAY_BURSTS_MS: Final = 9_000
 LATE_MS: Final = 100
-"""The sound card's rhythm may be so uneven before a frame of silence takes a place."""
+"""The sound card's rhythm may be so uneven before silence takes a place."""
 EARLY_MS: Final = 120
-SENT: Final = 256
-"""Frames whose time of sending is remembered, to measure the way there and back."""
+STALE_MS: Final = 500
+"""What waited longer is not sent any more when the line turns out to be thin."""
+PROBE_MS: Final = 100
+"""Between two frames on a way that is silent."""
+ALONE_MS: Final = 60
+"""Between two frames by the way in use alone, while everything goes by two."""
+REPORT_MS: Final = 500
+"""Between two reports on live ways while it is spoken in bursts."""
+BURSTS_MS: Final = 1_500
+"""After so long without a live way it is spoken in bursts."""
+EXHAUSTED_MS: Final = 10_000
+"""After so long with a queue on the lowest rung."""
+LIVE_MS: Final = 1_000
+"""A live way must have been well for so long to be used again; twice that after each failure."""
+MOST_LIVE_MS: Final = 60_000
+THIN: Final = 5
+"""The rung from which on text is taken to be slow as well."""
+SOON_MS: Final = 20_000
+"""A live way that fails so soon again was spoken on too high."""
+BEHIND: Final = 400
+"""Units that the other side may lack before bursts become thinner."""
 
 State = Literal["calling", "ringing", "connecting", "talking", "ended"]
 Step = Literal["ringing", "accept", "decline", "busy", "end"]
 Reason = Literal["", "hung-up", "declined", "busy", "missed", "unanswered", "lost", "failed"]
+Line = Literal["whole", "thin", "dotted", "pieces", "double", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +75,35 @@ class Attach:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Seal this frame and pass it on, now or never."""
+    """Seal this frame and pass it on by these routes, now or never."""
 
     plain: bytes
+    routes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Pass this on durably, over the messages' way. `upto`: the unit of theirs until which all
+    has come, or is given up."""
+
+    data: bytes
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """From now on the microphone is coded so."""
+
+    rung: Rung
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """This came too late to be part of the talk: it is kept beside it, as a note of `at`
+    milliseconds of the call."""
+
+    at: int
+    packets: tuple[Spoken, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +116,7 @@ class Over:
     """The call has ended: let go of everything."""
 
 
-Command = Say | Attach | Send | Changed | Over
+Command = Say | Attach | Send | Burst | Code | Keep | Changed | Over
 
 
 class Machine:
@@ -80,15 +134,38 @@ class Machine:
         self.away = 0
         self.offline = False
         self.delay = 0
+        self.bursts = False
+        """What this side says goes in bursts."""
+        self.their_bursts = False
+        self.story = Story()
+        self.rung = RUNGS[0]
+        """On which the microphone is coded."""
         self._began = now
         self._accepted = 0
         self._due = 0
-        self._sent: OrderedDict[int, int] = OrderedDict()
-        self._count = 0
+        self._sender = Sender()
+        self._choice = Choice()
+        self._routes = Routes()
+        self._receipts = Receipts()
         self._jitter = Jitter()
-        self._seen: int | None = None
-        self._seen_at = 0
-        self._round = 0.0
+        self._their_rung = RUNGS[0]
+        self._their_ms = FRAME_MS
+        self._their_frame = 0
+        self._heard_at = 0
+        self._doubling = False
+        self._silent_since = 0
+        self._probed = 0
+        self._spoken: list[Spoken] = []
+        """For the next burst."""
+        self._live_since = 0
+        self._live_again = 0
+        self._back_at = 0
+        self._live_ms = LIVE_MS
+        self._reported = 0
+        self._burst_rung = BURST
+        self._double_until = 0
+        self._upto = 0
+        """Until which unit the other side has what this one said, as far as bursts tell."""
         self._shown: tuple[object, ...] = ()
 
     @property
@@ -100,6 +177,24 @@ class Machine:
     def lost(self) -> int:
         """Of a hundred frames, how many were missing lately."""
         return self._jitter.lost
+
+    @property
+    def line(self) -> Line:
+        """What is between the two, the worse of both ways."""
+        if self.away or self.offline:
+            return "broken"
+        if self.bursts or self.their_bursts:
+            return "pieces"
+        worse = max(self._level(self.rung), self._level(self._their_rung))
+        if worse < 2 and self._doubling:
+            return "double"
+        return ("whole", "whole", "thin", "dotted")[worse]
+
+    @staticmethod
+    def _level(rung: Rung) -> int:
+        if rung.codec == "codec2":
+            return 3
+        return 2 if rung.rate < 8_000 else 1
 
     # What people do.
 
@@ -156,29 +251,103 @@ class Machine:
 
     def _connect(self, now: int) -> list[Command]:
         self.state = "connecting"
-        self._accepted = self._seen_at = self._due = now
+        self._accepted = self._heard_at = self._due = now
         return [Attach(), Changed()]
 
     def _end(self, reason: Reason, now: int, *first: Command) -> list[Command]:
+        if self.bursts:
+            first = (*self._flush(now), *first)  # nothing that was said is lost
+        if self.their_bursts:
+            first = (*first, *self._unheard())
         self.state, self.reason, self.until = "ended", reason, now
         return [*first, Changed(), Over()]
 
-    # Sound.
+    # Sound, from here.
 
-    def microphone(self, packet: bytes, now: int) -> list[Command]:
-        """A packet of the sound card. Without a place in the rhythm it is dropped."""
-        if not self.open or now < self._due - EARLY_MS or len(packet) > PACKET:
+    def microphone(self, number: int, packet: bytes, now: int) -> list[Command]:
+        """A packet of the encoder, coded on the rung of this number. Without a place in the rhythm
+        it is dropped."""
+        rung = CODINGS.get(number)
+        if rung is None or not self.open or len(packet) not in (0, rung.size):
             return []
-        self._due = max(self._due, now - 5 * FRAME_MS) + FRAME_MS
-        return [self._frame(b"" if self.muted else packet, now)]
+        if now < self._due - EARLY_MS - rung.ms:
+            return []
+        self._due = max(self._due, now - LATE_MS - rung.ms) + rung.ms
+        return self._speak(rung, b"" if self.muted else packet, now)
 
-    def _frame(self, packet: bytes, now: int) -> Send:
-        held = 0 if self._seen is None else now - self._seen_at
-        self._sent[self._count] = now
-        self._count += 1
-        if len(self._sent) > SENT:
-            self._sent.popitem(last=False)
-        return Send(encode(Frame(packet, self.muted, self._seen, held, self.lost)))
+    def _speak(self, rung: Rung, packet: bytes, now: int) -> list[Command]:
+        self._sender.speak(rung, packet, now)
+        return self._pump(now)
+
+    def routes(self, up: tuple[Route, ...], now: int) -> list[Command]:
+        """These live ways there are now, the best first."""
+        had = self._routes.up
+        if up == had:
+            return []
+        self.offline = self.open and not up
+        before = self._routes.current
+        if self._routes.set(up, now) and self.open:
+            self._moved(before, "it is gone" if before else "it is there", now)
+        return self._show()
+
+    def _moved(self, before: Route | None, why: str, now: int) -> None:
+        """Another way is in use: what the last one swallowed is sent again."""
+        again = self._sender.send_again() if self._sender.heard_of else 0
+        after = self._routes.current
+        name = "no live way" if after is None else f"way {after.number}"
+        if before is not None or after is not None:
+            more = f"; {again} frames are sent again" if again else ""
+            self.story.note(f"now by {name}", why + more, now)
+
+    def _pump(self, now: int) -> list[Command]:
+        """Send what may leave."""
+        if self.bursts:
+            return self._gather(now)
+        route = self._routes.current
+        if route is None:
+            return []
+        out: list[Command] = []
+        held = self._silent(now)
+        if held and now - self._probed >= PROBE_MS:
+            self._probed, held = now, False
+        while len(out) < 3:
+            spoken = self._sender.next(self._their_ms, now, held)
+            if spoken is None:
+                break
+            out.append(self._send(spoken, route, now))
+            if self._silent_since:
+                break
+        return out
+
+    def _send(self, spoken: Spoken | None, route: Route, now: int) -> Send:
+        routes: tuple[Route, ...] = (route,)
+        if self._doubling and spoken is not None:
+            beside = self._routes.beside(now)
+            routes = routes if beside is None else (route, beside)
+        report = self._receipts.report(now)
+        self._reported = now
+        plain = self._sender.frame(spoken, self.muted, report, routes, now)
+        for one in routes:
+            self._routes.sent(one, now)
+        return Send(plain, tuple(one.number for one in routes))
+
+    def _patience(self, base: int) -> int:
+        return base + int(self._sender.trip * 1.25) + self._their_ms
+
+    @property
+    def _slowest(self) -> int:
+        """Milliseconds of the longer rhythm of the two, beyond that of a line that is not thin."""
+        return max(0, max(self.rung.ms, self._their_ms) - RUNGS[1].ms)
+
+    def _silent(self, now: int) -> bool:
+        """The way in use is silent: nothing more is thrown into it."""
+        return (
+            self.state == "talking"
+            and self._sender.heard_of
+            and self._routes.silence(now) > self._patience(SILENT)
+        )
+
+    # Sound, from there.
 
     def frame(self, counter: int, plain: bytes, now: int) -> list[Command]:
         """A frame of theirs that was opened; `counter` is its place in the order."""
@@ -188,35 +357,201 @@ class Machine:
             frame = decode(plain)
         except BadFrame:
             return []
-        out: list[Command] = []
-        if self._seen is None or counter > self._seen:
-            self._seen = counter
-            self._seen_at = now
+        newer = self._receipts.frame(counter, frame.clock, now)
+        if newer:
             self.their_muted = frame.muted
-            if frame.seen is not None and frame.held < 255:
-                self._measure(frame.seen, frame.held, now)
+            if self._their_frame and frame.rung is not None:
+                self._their_ms = frame.rung.ms
+            elif frame.rung is None and self.their_bursts:
+                self._their_ms = REPORT_MS
+            self._their_frame = now
+        out = self._report(frame, now)
         if self.state == "connecting":
-            self.state, self.since = "talking", now
-        self.away = 0
-        self._jitter.put(counter, frame.packet)
+            self._talk(now)
+        self._heard(now)
+        if frame.rung is not None:
+            if newer:
+                self._their_rung = frame.rung
+                self.their_bursts = False
+                self._depth(frame.rung)
+            self._put(frame)
         return out + self._show()
 
-    def _measure(self, seen: int, held: int, now: int) -> None:
-        sent = self._sent.get(seen)
-        if sent is not None:
-            trip = max(0, now - sent - held)
-            self._round = trip if not self._round else self._round + (trip - self._round) / 16
+    def _talk(self, now: int) -> None:
+        self.state, self.since = "talking", now
+        self.story.begin(now)
+
+    def _heard(self, now: int) -> None:
+        self._heard_at = now
+        self.away = 0
+
+    def _depth(self, rung: Rung) -> None:
+        self._jitter.floor = max(rung.copies, default=0) * rung.units
+        self._jitter.lump = rung.units - 1
+
+    def _put(self, frame: Frame) -> None:
+        rung = frame.rung
+        assert rung is not None
+        self._jitter.put(frame.at, frame.packet, rung.units, rung.number)
+        for copy, back in zip(frame.copies, rung.copies, strict=True):
+            if copy and frame.at >= back * rung.units:
+                self._jitter.put(frame.at - back * rung.units, copy, rung.units, rung.number)
+
+    def _report(self, frame: Frame, now: int) -> list[Command]:
+        report = frame.report
+        arrived, lost = self._sender.reported(report, now)
+        if self._doubling and not self.bursts:
+            self._sender.put_back(lost)  # they went into the silence
+        for sent, size, numbers in arrived:
+            self._choice.through(size, now)
+            if len(numbers) == 1:
+                oldest = self._sender.oldest(numbers[0], sent)
+                self._routes.arrived(numbers[0], sent, oldest, now)
+        if report.seen is None or self.bursts or not self._sender.heard_of:
+            return []
+        if self._silent_since and not self._silent(now):
+            self._recovered(now)
+        route = self._routes.current
+        waiting = self._sender.waiting(now)
+        if route is None:
+            return []
+        trip = int(self._sender.trip)
+        index = self._choice.index
+        changed = self._choice.consider(
+            report.queue, waiting, report.lost, trip, route.datagrams, now
+        )
+        if self._choice.index > index:
+            self._sender.give_up(STALE_MS, now)  # the line is thin: it would never catch up
+        return self._code(now) if changed else []
+
+    def _code(self, now: int) -> list[Command]:
+        rung = self._choice.rung
+        if self.bursts:
+            rung = self._burst_rung
+        if rung is self.rung:
+            return []
+        self.rung = rung
+        self.story.note(f"speaking as {rung.name}", self._choice.why, now)
+        return [Code(rung)]
 
     def pull(self) -> Pulled:
         """What the sound card is to play next."""
         return self._jitter.pull()
 
-    # Time.
+    # When no live way holds.
 
-    def line(self, up: bool, now: int) -> list[Command]:
-        """This side's way to the relay is there, or not."""
-        self.offline = self.open and not up
-        return self._show()
+    def _recovered(self, now: int) -> None:
+        """The silent way answers."""
+        silent = now - self._silent_since
+        self._silent_since = 0
+        again = 0
+        current = self._routes.current
+        if current is not None and current.datagrams:
+            again = self._sender.send_again()
+        self.story.note("it goes on", f"silent for {silent} ms; {again} frames sent again", now)
+
+    def _burst(self, now: int, why: str) -> list[Command]:
+        """Speak in bursts, beginning with all of which nothing is known."""
+        self.bursts = True
+        if self._live_again and now - self._live_again < MOST_LIVE_MS:
+            self._live_ms = min(MOST_LIVE_MS, self._live_ms * 2)
+        soon = self._live_again and now - self._live_again < SOON_MS
+        self._back_at = min(len(RUNGS) - 1, max(self._choice.index, self._back_at) + 2 * bool(soon))
+        self._live_since = 0
+        self._doubling, self._silent_since = False, 0
+        self._spoken = self._sender.take()
+        self._burst_rung = BURST if self._choice.index < THIN else BURST_THIN
+        self._upto = max(self._upto, self._spoken[0].at if self._spoken else self._sender.at)
+        self.story.note("speaking in bursts", why, now)
+        self._choice.why = "bursts"
+        return [*self._code(now), *self._gather(now), Changed()]
+
+    def _gather(self, now: int) -> list[Command]:
+        self._spoken += self._sender.take_waiting()
+        out: list[Command] = []
+        units = bursts.UNITS if self._burst_rung is BURST else bursts.UNITS_THIN
+        if self._spoken and self._spoken[-1].end - self._spoken[0].at >= units:
+            out = self._flush(now)
+        return out
+
+    def _flush(self, now: int) -> list[Command]:
+        """What was gathered leaves, in as many bursts as it takes."""
+        out: list[Command] = []
+        while self._spoken:
+            part, units = [], 0
+            while self._spoken and units + self._spoken[0].rung.units <= 3 * bursts.UNITS:
+                one = self._spoken.pop(0)
+                units += one.rung.units
+                part.append(one)
+            out.append(Burst(bursts.encode(part), self._jitter.end))
+        behind = self._sender.at - self._upto
+        if self._burst_rung is BURST and behind > BEHIND:
+            self._burst_rung = BURST_THIN
+            self._choice.why = f"{behind * FRAME_MS} ms of it have not arrived"
+            out += self._code(now)
+        return out
+
+    def burst(self, data: bytes, upto: int, now: int) -> list[Command]:
+        """A burst of theirs. Raises `BadFrame`."""
+        packets = bursts.decode(data)
+        self._upto = max(self._upto, min(upto, self._sender.at))
+        if not self.open:
+            return self._late(packets) if self.state == "ended" and self.since else []
+        if self.state == "connecting":
+            self._talk(now)
+        self._heard(now)
+        if packets and packets[-1].end > self._jitter.end:
+            self.their_bursts = True
+            self._their_rung = packets[-1].rung
+            self._jitter.floor, self._jitter.lump = 0, bursts.UNITS
+        late = [
+            one
+            for one in packets
+            if not self._jitter.put(one.at, one.packet, one.rung.units, one.rung.number)
+            and not self._jitter.was_played(one.at)
+        ]
+        return self._late(late) + self._show()
+
+    def _late(self, packets: list[Spoken]) -> list[Command]:
+        said = tuple(one for one in packets if one.packet)
+        if not said:
+            return []
+        return [Keep(said[0].at * FRAME_MS, said)]
+
+    def _unheard(self) -> list[Command]:
+        """What came in bursts and is not played any more."""
+        waits = [
+            Spoken(at, CODINGS[packet.kind], packet.data) for at, packet in self._jitter.take()
+        ]
+        return self._late(waits)
+
+    def _alive(self, now: int) -> list[Command]:
+        """While it is spoken in bursts: is there a live way that holds?"""
+        out: list[Command] = []
+        route = self._routes.current
+        if route is not None and now - self._reported >= REPORT_MS:
+            out.append(self._send(None, route, now))
+        well = (
+            route is not None
+            and self._sender.heard_of
+            and self._routes.silence(now) < 2 * REPORT_MS + int(self._sender.trip) + SILENT
+            and now - self._their_frame < 3 * REPORT_MS
+        )
+        if not well:
+            self._live_since = 0
+        elif not self._live_since:
+            self._live_since = now
+        elif now - self._live_since >= self._live_ms:
+            out += self._flush(now)
+            self.bursts = False
+            self._live_again = now
+            self._choice.begin_at(self._back_at, now)
+            self._choice.why = f"a live way has been well for {self._live_ms // 1000} s"
+            self.story.note("speaking live again", self._choice.why, now)
+            out += [*self._code(now), Changed()]
+        return out
+
+    # Time.
 
     def tick(self, now: int) -> list[Command]:
         """Time has passed: call it every `FRAME_MS` while the call is `open`, else every
@@ -231,19 +566,82 @@ class Machine:
             return []
         if self.state == "connecting" and now - self._accepted >= CONNECT_MS:
             return self._end("failed", now, Say("end"))
-        quiet = now - self._seen_at
+        quiet = now - self._heard_at
         if self.state == "talking" and quiet >= LOST_MS:
             return self._end("lost", now, Say("end"))
-        out: list[Command] = []
-        if now - self._due > 10 * FRAME_MS:
-            self._due = now - FRAME_MS  # after a sleep nothing is made up for
-        while now - self._due > LATE_MS:
-            self._due += FRAME_MS
-            out.append(self._frame(b"", now))
-        if self.state == "talking" and quiet >= AWAY_MS and not self.away:
-            self.away = self._seen_at
-        self.delay = int(self._round / 2) + self._jitter.depth_ms + FRAME_MS
+        out = self._fill(now)
+        if self.state == "talking":
+            out += self._watch(now)
+            away = AWAY_BURSTS_MS if self.their_bursts else AWAY_MS
+            if quiet >= away and not self.away:
+                self.away = self._heard_at
+        out += self._pump(now)
+        self.delay = int(self._sender.trip / 2) + self._jitter.depth_ms + self._their_rung.ms
+        if self.their_bursts:
+            self.delay += bursts.UNITS * FRAME_MS
+        self._sample(now)
         return out + self._show()
+
+    def _fill(self, now: int) -> list[Command]:
+        """Silence where the sound card gave nothing."""
+        out: list[Command] = []
+        late = LATE_MS + self.rung.ms
+        if now - self._due > late + 5 * FRAME_MS + self.rung.ms:
+            self._due = now - late - 1  # after a sleep nothing is made up for
+        while now - self._due > late:
+            self._due += self.rung.ms
+            out += self._speak(self.rung, b"", now)
+        return out
+
+    def _watch(self, now: int) -> list[Command]:
+        """How the way fares."""
+        if self.bursts:
+            return self._alive(now)
+        out: list[Command] = []
+        route = self._routes.current
+        if route is None:
+            self._silent_since = self._silent_since or now
+            if now - self._silent_since >= BURSTS_MS:
+                return self._burst(now, f"no live way for {now - self._silent_since} ms")
+            return out
+        if not self._sender.heard_of:
+            return out
+        silence = self._routes.silence(now)
+        if silence > self._patience(SILENT):
+            if not self._silent_since:
+                self._silent_since = now - silence
+            if self._routes.leave(now):
+                self._silent_since = 0
+                self._moved(route, f"the last one was silent for {silence} ms", now)
+            elif now - self._silent_since >= self._patience(BURSTS_MS) + 3 * self._slowest:
+                return self._burst(now, f"the only live way is silent for {silence} ms")
+        doubling = silence > self._patience(SUSPECT)
+        if doubling and not self._doubling and self._routes.beside(now) is not None:
+            self._double_until = now + 1_000
+            self._doubling = True
+            again = self._sender.send_again()
+            why = f"no answer for {silence} ms; {again} frames are sent again"
+            self.story.note("sending by two ways", why, now)
+        elif self._doubling and not doubling and now >= self._double_until:
+            self._doubling = False
+        if self._doubling and now - self._probed >= ALONE_MS:
+            self._probed = now
+            assert self._routes.current is not None
+            out.append(self._send(None, self._routes.current, now))
+        trial = self._routes.trial(now)
+        if trial is not None:
+            out.append(self._send(None, trial, now))
+        if self._routes.better(now):
+            self._moved(route, "it has been well for a while", now)
+        since = self._choice.exhausted_since
+        if since and now - since >= EXHAUSTED_MS:
+            return [*out, *self._burst(now, "even the thinnest is too much for the live way")]
+        return out
+
+    def _sample(self, now: int) -> None:
+        way: Way = "bursts" if self.bursts else "none" if self._routes.current is None else "live"
+        name = "bursts" if self.their_bursts else self._their_rung.name
+        self.story.sample(name, way, self.delay, self.lost, now)
 
     def _show(self) -> list[Command]:
         """Tell what people see, if it is not what it was; figures in coarse steps."""
@@ -252,6 +650,7 @@ class Machine:
             self.their_muted,
             self.away,
             self.offline,
+            self.line,
             self.delay // 50,
             self.lost // 5,
         )

@@ -17,7 +17,7 @@ MARGIN: Final = 4.0
 FOLLOW: Final = 0.01
 """Of what a packet's wait differs from `MARGIN`, so much moves the rhythm."""
 LOST: Final = 2 * FRAME_MS
-"""A packet further from its place than this begins a new rhythm."""
+"""A packet further from its place than this begins a new rhythm; so does one of another length."""
 
 
 class Pace:
@@ -26,11 +26,14 @@ class Pace:
     def __init__(self) -> None:
         self._due: float | None = None
         self._last = 0.0
+        self._ms = FRAME_MS
 
-    def leaves(self, now: float) -> float:
-        """When the packet that comes now is to leave: not before `now`, nor
+    def leaves(self, now: float, ms: int = FRAME_MS) -> float:
+        """When the packet of `ms` that comes now is to leave: not before `now`, nor
         before the one that came before it."""
-        due = now + MARGIN if self._due is None else self._due + FRAME_MS
+        if ms != self._ms:
+            self._ms, self._due = ms, None
+        due = now + MARGIN if self._due is None else self._due + ms
         wait = due - now
         if abs(wait - MARGIN) > LOST:
             due, wait = now + MARGIN, MARGIN

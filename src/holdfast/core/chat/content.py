@@ -32,6 +32,7 @@ class Malformed(ValueError):
 
 MAX_HOMES: Final = 3
 MAX_THUMB: Final = 12_000
+MAX_BURST: Final = 48_000
 Secret = Annotated[bytes, Meta(min_length=32, max_length=32)]
 CallId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Homes = Annotated[
@@ -172,6 +173,15 @@ class Answer(Content, frozen=True, tag="answer"):
     nonce: Annotated[bytes, Meta(max_length=16)] = b""
 
 
+class Burst(Content, frozen=True, tag="burst"):
+    """Two seconds or so of a call, where no live frames get through, see `core.call.bursts`.
+    `upto`: the unit of the receiver's until which everything has come."""
+
+    call: CallId
+    data: Annotated[bytes, Meta(max_length=MAX_BURST)]
+    upto: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+
+
 Known = (
     Text
     | Edit
@@ -187,6 +197,7 @@ Known = (
     | Spare
     | Ring
     | Answer
+    | Burst
 )
 
 

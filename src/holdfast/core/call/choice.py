@@ -1,0 +1,148 @@
+"""Which rung to speak on: down at once when a queue stands, up when it has been good for long.
+
+A network that delays unevenly has no queue: what counts is the least delay of the last moments.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from holdfast.core.call.frames import HEAD
+from holdfast.core.call.rungs import LOSSY, LOSSY_THIN, RUNGS, Rung, wire_bits
+
+BAD: Final = 120
+"""Milliseconds of a queue that stands."""
+GOOD: Final = 50
+LOOK: Final = 600
+"""Milliseconds that are looked at."""
+RATE: Final = 1_500
+"""Milliseconds over which is counted what gets through."""
+SETTLE: Final = 500
+"""Milliseconds after a change, beside the way there and back, before the next one down."""
+PATIENCE: Final = 5_000
+AGAIN: Final = 2_500
+"""After a step up that went well the next one may follow sooner."""
+MOST_PATIENCE: Final = 60_000
+PROVED: Final = 8_000
+"""So long after a step up it has gone well."""
+LOSING: Final = 4
+"""Of a hundred, from which on frames carry copies."""
+HOLDING: Final = 2
+CALM: Final = 15_000
+ROOM: Final = 0.85
+AWFUL: Final = 700
+"""Milliseconds of a queue for which no step down is too large."""
+LONG: Final = 3_000
+"""After so long with a queue a step is taken whatever gets through."""
+
+
+class Choice:
+    """Of one sender. `why` says what the last change was for."""
+
+    def __init__(self) -> None:
+        self.index = 0
+        self.why = ""
+        self.exhausted_since = 0
+        """Since when there is no lower rung and a queue stands; 0: that is not so."""
+        self._copies = False
+        self._queues: deque[tuple[int, int]] = deque()
+        self._through: deque[tuple[int, int]] = deque()
+        self._changed = 0
+        self._good_since = 0
+        self._stands_since = 0
+        self._lossless_since = 0
+        self._patience = PATIENCE
+        self._climbed = 0
+
+    @property
+    def rung(self) -> Rung:
+        """To speak on now."""
+        if self._copies and self.index < 4:
+            return LOSSY if self.index < 2 else LOSSY_THIN
+        return RUNGS[self.index]
+
+    def begin_at(self, index: int, now: int) -> None:
+        """After something that says nothing of this way: go on there."""
+        self.index, self._changed, self._good_since = index, now, now
+        self._queues.clear()
+        self._through.clear()
+        self.exhausted_since = 0
+
+    def through(self, size: int, now: int) -> None:
+        """So many bytes on the wire are known to have arrived."""
+        self._through.append((now, size))
+
+    def consider(
+        self, queue: int, waiting: int, lost: int, trip: int, datagrams: bool, now: int
+    ) -> bool:
+        """A report came, with the queue on the way; `waiting`: milliseconds of what waits here.
+        Whether the rung is another now."""
+        before = self.rung
+        self._queues.append((now, max(queue, waiting)))
+        while self._queues[0][0] < now - LOOK:
+            self._queues.popleft()
+        while self._through and self._through[0][0] < now - RATE:
+            self._through.popleft()
+        self._lose(lost, datagrams, now)
+        stands = min(queue for _, queue in self._queues)
+        long = now - self._queues[0][0] >= LOOK // 3
+        # A frame's own time on a thin line is no queue.
+        if stands > BAD + self.rung.ms * 3 // 4 and long:
+            self._good_since = 0
+            if now - self._changed >= SETTLE + trip:
+                self._fall(stands, datagrams, now)
+        elif stands < GOOD + self.rung.ms * 2 // 5:
+            self.exhausted_since = self._stands_since = 0
+            self._rise(datagrams, now)
+        else:
+            self._good_since = 0
+        return self.rung is not before
+
+    def _fall(self, stands: int, datagrams: bool, now: int) -> None:
+        since = self._through[0][0] if self._through else now
+        bits = sum(size for _, size in self._through) * 8000 / max(300, now - since)
+        self._stands_since = self._stands_since or now
+        fits = wire_bits(RUNGS[self.index], HEAD, datagrams) < bits * ROOM
+        if fits and now - self._stands_since < LONG:
+            return  # what stood is being worked off
+        if self.index == len(RUNGS) - 1:
+            self.exhausted_since = self.exhausted_since or now
+            return
+        index = self.index + 1
+        last = len(RUNGS) - 1 if stands > AWFUL else min(len(RUNGS) - 1, self.index + 3)
+        while index < last and wire_bits(RUNGS[index], HEAD, datagrams) > bits * ROOM:
+            index += 1
+        self.index = index
+        self._changed = now
+        self._queues.clear()
+        self._stands_since = 0
+        if self._climbed and now - self._climbed < PROVED:
+            self._patience = min(MOST_PATIENCE, self._patience * 2)
+        self._climbed = 0
+        self.why = f"a queue of {stands} ms stands, about {bits / 1000:.0f} kbit/s get through"
+
+    def _rise(self, datagrams: bool, now: int) -> None:
+        self._good_since = self._good_since or now
+        if self._climbed and now - self._climbed >= PROVED:
+            self._patience = max(PATIENCE, self._patience // 2)
+        proved = self._climbed and self._patience == PATIENCE
+        patience = AGAIN if proved else self._patience
+        if self.index and now - max(self._good_since, self._changed) >= patience:
+            self.index -= 1
+            self._changed = self._climbed = now
+            self.why = f"no queue for {patience / 1000:.1f} s"
+
+    def _lose(self, lost: int, datagrams: bool, now: int) -> None:
+        if lost >= LOSING and datagrams:
+            self._lossless_since = 0
+            if not self._copies:
+                self._copies = True
+                self.why = f"{lost} of 100 frames are lost"
+        elif self._copies and (lost < HOLDING or not datagrams):
+            self._lossless_since = self._lossless_since or now
+            if not datagrams or now - self._lossless_since >= CALM:
+                self._copies = False
+                self.why = "hardly anything is lost any more"
+        else:
+            self._lossless_since = 0

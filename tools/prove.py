@@ -107,6 +107,13 @@ PROOFS = {
         "calls",
         "memory and threads stay flat over calls and 25 messages for each",
     ),
+    "udp": Proof(
+        "tests/lab/test_udp.py",
+        12,
+        12,
+        "nodes",
+        "where UDP is dropped everything goes by TCP, and what was under way goes on",
+    ),
     "two-relays": Proof(
         "tests/faults/test_two_relays.py",
         20,

@@ -200,6 +200,7 @@ async def test_live_frames_go_as_datagrams_and_by_the_stream_too_when_those_are_
     writer.say(wire.Live(1, b"two"))
     await reader.until(lambda: wire.Records(3, ((0, b"two"),)) in reader.heard)
     assert reader.live[-1] == wire.Records(3, ((0, b"two"),))
+    reader.far.link = GOOD
     writer.say(wire.Live(1, b"x" * wire.MAX_LIVE))  # does not fit
     await reader.until(lambda: wire.Records(3, ((0, b"x" * wire.MAX_LIVE),)) in reader.heard)
     assert len(reader.live) == 2
@@ -225,6 +226,14 @@ async def test_a_connection_lends_its_datagrams_to_the_session_of_another(
     lender.near.send_live(wire.encode(wire.Live(1, b"by the lender")))
     await lender.until(lambda: lender.live == [wire.Records(1, ((0, b"by the lender"),))])
     assert not node.live
+    node.say(wire.Live(1, b"in doubt"))
+    await node.until(lambda: node.last == wire.Records(1, ((0, b"in doubt"),)))
+    assert lender.live[-1] == wire.Records(1, ((0, b"in doubt"),))
+    heard = len(node.heard)
+    world.now += 1_000
+    lender.near.send_live(wire.encode(wire.Live(1, b"no more")))
+    await lender.until(lambda: lender.live[-1] == wire.Records(1, ((0, b"no more"),)))
+    assert len(node.heard) == heard
     lender.near.close()
     await lender.until(lambda: lender.closed)
     node.say(wire.Live(1, b"by the stream"))

@@ -31,7 +31,8 @@ from holdfast.paths.websocket import (
 
 AUTHORITIES: Final = ssl.CERT_NONE
 """None is asked: the pin is everything."""
-HANDSHAKE_SECONDS: Final = 10.0
+HANDSHAKE_SECONDS: Final = 6.0
+"""Its first words are said four times by then."""
 NEXT_ADDRESS: Final = 0.3
 """Seconds that an address of a name has before the other family's is tried beside it."""
 PING_SECONDS: Final = 15.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from holdfast.core import wire
 from holdfast.core.log import server
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from holdfast.paths.base import Channel
     from holdfast.relay.hub import Hub
     from holdfast.relay.onward import Tunnel
+
+DOUBTED: Final = 500
+"""Milliseconds for which a node's doubt about datagrams lasts."""
+_LIVE: Final = wire.encode(wire.Live(0, b""))[:2]
+"""How the frame begins."""
 
 
 class Connection:
@@ -49,6 +54,8 @@ class Connection:
         """Its datagrams are for another connection."""
         self._other: Connection | None = None
         """That one, or the one that lends."""
+        self._doubted = 0
+        """When the node last chose the stream for what could have been a datagram."""
         self.closed = False
         hub.joined(self)
         self._carry_out(self.session.open())
@@ -57,6 +64,8 @@ class Connection:
 
     def on_frame(self, data: bytes) -> None:
         """One whole frame came."""
+        if self._other is not None and data.startswith(_LIVE) and len(data) <= wire.MAX_LIVE:
+            self._doubted = self._hub.clock()
         if self._tunnel is not None:
             self._tunnel.on_frame(data)
             return
@@ -129,7 +138,7 @@ class Connection:
 
     def _sent_live(self, reader: Reader, body: bytes) -> bool:
         """Whether a live frame went as a datagram and need not go by the stream: it goes by both
-        while datagrams are unanswered for longer than they should be."""
+        while datagrams are unanswered for longer than they should be, or the node doubts them."""
         channel = self._channel if self._other is None else self._other._channel
         link = channel.link
         if link is None or not reader.follows:
@@ -138,7 +147,7 @@ class Connection:
         if len(frame) > wire.MAX_LIVE:
             return False
         channel.send_live(frame)
-        return link.answers
+        return link.answers and self._hub.clock() - self._doubted > DOUBTED
 
     @property
     def _room(self) -> bool:

@@ -114,6 +114,13 @@ PROOFS = {
         "nodes",
         "where UDP is dropped everything goes by TCP, and what was under way goes on",
     ),
+    "lab-claims": Proof(
+        "tests/lab/test_scenarios.py",
+        72,
+        24,
+        "claims",
+        "in both labs each scenario does what it documents, and no more",
+    ),
     "two-relays": Proof(
         "tests/faults/test_two_relays.py",
         20,

@@ -230,8 +230,13 @@ def speech() -> None:
 
 
 def lab() -> None:
-    """What makes the hosts of the packet lab."""
-    tools = {"ip": "iproute2", "nsenter": "util-linux", "mount": "mount"}
+    """What makes the hosts of the packet lab, and their clocks wrong."""
+    tools = {
+        "ip": "iproute2",
+        "nsenter": "util-linux",
+        "mount": "mount",
+        "faketime": "faketime",
+    }
     if missing := [package for tool, package in tools.items() if shutil.which(tool) is None]:
         debian(missing, "Testing the packet lab")
 

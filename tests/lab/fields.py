@@ -6,12 +6,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import socket
+import ssl
 import struct
-from collections.abc import AsyncIterator
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from python_socks import ProxyError
 from python_socks.async_.asyncio import Proxy
 
@@ -21,22 +27,28 @@ from holdfast.lab.hosts import Lab, Place
 from holdfast.lab.prober import Prober
 from holdfast.lab.scenario import Staging
 from holdfast.lab.scenarios import World
+from holdfast.relay.certificate import make
 
-HOME, LISTED, OTHER, PORTAL, RESOLVER, PROBER = (
-    "home.test", "listed.test", "other.test", "portal.test", "names.test", "prober.test"
+HOME, LISTED, OTHER, SITE, PORTAL, RESOLVER, PROBER = (
+    "home.test", "listed.test", "other.test", "site.test", "portal.test", "names.test",
+    "prober.test",
 )  # fmt: skip
 SILENT = 0.6
 """Seconds after which what should not come counts as not coming."""
 PATIENCE = 12.0
-UDP_PORTS = (443, 3478, 5000, 51820)
+AMPLE = 5000
+"""A port where what is said is answered with eight times as much."""
+PORTS = (443, 3478, AMPLE, 51820)
 ADDRESSES = {
     HOME: "198.51.100.10",
     LISTED: "203.0.113.10",
     OTHER: "192.0.2.10",
+    SITE: "192.0.2.80",
     PORTAL: "100.64.0.1",
     RESOLVER: "192.0.2.53",
     PROBER: "192.0.2.99",
 }
+SIX = {HOME: "2001:db8::10", LISTED: "2001:db8:1::10"}
 
 
 class NoName(Exception):
@@ -56,6 +68,7 @@ class Field:
 
     kind = ""
     world: World
+    prober: Prober
 
     def play(self, id: str, seed: int = 1, **changed: float) -> Staging:
         """From now on. Returns what is done."""
@@ -81,12 +94,14 @@ class Field:
         app: int = 0,
         port: int = 443,
         silent: bool = False,
+        lost: bool = False,
     ) -> Met:
         """Connect, say the first bytes and `more` others, and read them back. `app`: then so many
-        records of application data. `silent`: it is expected to be."""
+        records of application data. `silent` or `lost`: it is expected to be, once it
+        stands or before."""
         patience = SILENT if silent else PATIENCE
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(SILENT if lost else PATIENCE):
                 reader, writer = await self.connect(host, port)
         except TimeoutError:
             return Met(0, "no way")
@@ -123,6 +138,113 @@ class Field:
         """What becomes of a TLS connection."""
         about = {one: given.pop(one) for one in ("groups", "alpn", "ech") if one in given}
         return (await self.meet(name, hello(name, **about), more, **given)).how
+
+    async def page(self, name: str = SITE) -> bool:
+        """Whether a site's page comes, to whom does not care about its certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        reader, writer = await self.connect(name)
+        try:
+            await writer.start_tls(context, server_hostname=name)
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            async with asyncio.timeout(PATIENCE):
+                return (await reader.readline()).startswith(b"HTTP/1.1 200")
+        finally:
+            writer.transport.abort()
+
+    async def lost(self, name: str = LISTED) -> bool:
+        """Whether it cannot even be connected to, and nobody says so."""
+        return await self.how(name, lost=True) == "no way"
+
+    @contextlib.asynccontextmanager
+    async def saying(self, host: str, port: int) -> AsyncIterator[Datagrams]:
+        """A socket for datagrams, for a while."""
+        sock = await self.datagrams(host, port)
+        try:
+            yield sock
+        finally:
+            sock.close()
+
+    @contextlib.asynccontextmanager
+    async def standing(self, host: str) -> AsyncIterator[Callable[..., Awaitable[bool]]]:
+        """A connection that stands: says something, and whether it came back."""
+        reader, writer = await self.connect(host)
+
+        async def says(data: bytes, *, silent: bool = False) -> bool:
+            try:
+                async with asyncio.timeout(SILENT if silent else PATIENCE):
+                    writer.write(data)
+                    return await reader.readexactly(len(data)) == data
+            except (OSError, TimeoutError, asyncio.IncompleteReadError):
+                return False
+
+        try:
+            yield says
+        finally:
+            writer.transport.abort()
+
+    async def until(self, right: Callable[[], bool]) -> None:
+        """Wait for it. Raises TimeoutError."""
+        async with asyncio.timeout(PATIENCE):
+            while not right():
+                await asyncio.sleep(0.02)
+
+    async def rhythm(self, host: str, size: int, count: int, apart: float) -> float:
+        """So many small pieces over a stream, in a rhythm: what share of them comes back."""
+        reader, writer = await self.connect(host)
+        came = 0
+
+        async def hear() -> None:
+            nonlocal came
+            while came < size * count and (data := await reader.read(65_536)):
+                came += len(data)
+
+        hearing = asyncio.create_task(hear())
+        try:
+            for at in range(count):
+                writer.write(b"GET ".ljust(size, b".") if not at else bytes(size))
+                await asyncio.sleep(apart)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(3 * SILENT):
+                    await asyncio.shield(hearing)
+        finally:
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
+            writer.transport.abort()
+        return came / (size * count)
+
+    async def bursts(self, host: str, sizes: tuple[int, ...], *, silent: bool = False) -> bool:
+        """Behind a handshake, one burst after another of these sizes, each answered with eight
+        times as much: whether all are."""
+        reader, writer = await self.connect(host, AMPLE)
+
+        def record(size: int) -> bytes:
+            return b"\x17\x03\x03" + (size - 5).to_bytes(2, "big") + bytes(size - 5)
+
+        try:
+            for one in (hello(host), record(60), *map(record, sizes)):
+                writer.write(one)
+                async with asyncio.timeout(3 * SILENT if silent else PATIENCE):
+                    await reader.readexactly(8 * len(one))
+        except (TimeoutError, OSError):
+            return False
+        finally:
+            writer.transport.abort()
+        return True
+
+    async def round_trip(self, name: str = LISTED) -> float:
+        """Seconds until a byte comes back over a connection that stands."""
+        reader, writer = await self.connect(name)
+        try:
+            writer.write(b"GET ")
+            async with asyncio.timeout(PATIENCE):
+                await reader.readexactly(4)
+                began = time.monotonic()
+                writer.write(b"?")
+                await reader.readexactly(1)
+                return time.monotonic() - began
+        finally:
+            writer.transport.abort()
 
     async def passes(self, name: str = LISTED, more: int = 100, **given: Any) -> bool:
         """Whether such a connection passes."""
@@ -164,6 +286,22 @@ class Datagrams:
         except TimeoutError:
             return False
         return True
+
+    async def quiet(self) -> None:
+        """Until nothing comes any more."""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                await self.receive(SILENT)
+
+    async def all(self, said: list[bytes]) -> list[bytes]:
+        """Say these; what comes back, in its order."""
+        for one in said:
+            self.send(one)
+        came = []
+        with contextlib.suppress(TimeoutError):
+            while True:
+                came.append(await self.receive(3 * SILENT))
+        return came
 
     async def share(self, said: list[bytes], apart: float = 0) -> float:
         """Of these, how many come back."""
@@ -211,6 +349,64 @@ def hello(
     return b"\x16\x03\x01" + vector(2, message)
 
 
+def certificate() -> ssl.SSLContext:
+    """Of a site, for as long as the tests run."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    made = make(key, SITE, datetime.datetime.now(datetime.UTC))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            + made.public_bytes(Encoding.PEM)
+        )
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
+
+
+def _served(serve: Any) -> Any:
+    """The same handler, which may be cut off at the end."""
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await serve(reader, writer)
+
+    return one
+
+
+async def _site(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nHello")
+        await writer.drain()
+    except (OSError, asyncio.IncompleteReadError):
+        pass
+    finally:
+        writer.transport.abort()
+
+
+async def _portal(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        if await reader.read(65_536):
+            writer.write(b"agree to our terms")
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+async def _ample(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65_536):
+            writer.write(bytes(8 * len(data)))
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.transport.abort()
+
+
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while data := await reader.read(65_536):
@@ -227,6 +423,8 @@ class _EchoUdp(asyncio.DatagramProtocol):
         self.transport = transport
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
+        if data[:1] == b"\x01" and len(data) == 148:  # as WireGuard answers
+            data = b"\x02" + bytes(91)
         self.transport.sendto(data, addr)  # type: ignore[attr-defined]
 
 
@@ -236,12 +434,12 @@ class BoxField(Field):
     kind = "box"
 
     def __init__(self, box: Box, prober: Prober) -> None:
-        self.box = box
+        self.box, self.prober = box, prober
         self.world = World((LISTED,), (OTHER,), PORTAL, ask=prober.ask)
 
     def play(self, id: str, seed: int = 1, **changed: float) -> Staging:
         made = scenarios.find(id).stage(self.world, seed, **changed)
-        self.box.rules = made.rules
+        self.box.begin(made)
         return made
 
     async def connect(
@@ -275,7 +473,7 @@ class PacketField(Field):
     kind = "packets"
 
     def __init__(self, lab: Lab, prober: Prober) -> None:
-        self.lab = lab
+        self.lab, self.prober = lab, prober
         self.world = World((LISTED,), (OTHER,), PORTAL, lab.addresses, prober.ask)
 
     def play(self, id: str, seed: int = 1, **changed: float) -> Staging:
@@ -288,17 +486,46 @@ class PacketField(Field):
         with self.lab[HOME].socket(socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
             sock.connect((ADDRESSES[RESOLVER], 53))
-            sock.send(dns.ask(7, host))
-            code, found = dns.found(await asyncio.get_running_loop().sock_recv(sock, 512))
+            said = b""
+            while not said:
+                sock.send(dns.ask(7, host))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(2):
+                        said = await asyncio.get_running_loop().sock_recv(sock, 512)
+            code, found = dns.found(said)
         if code == dns.NXDOMAIN:
             raise NoName
         return socket.inet_ntoa(found[0])
 
+    async def lookup_over_tcp(self, host: str) -> str:
+        """As who knows of a resolver that is not hijacked."""
+        question = dns.ask(7, host)
+        reader, writer = await self._open(ADDRESSES[RESOLVER], dns.PORT)
+        writer.write(len(question).to_bytes(2, "big") + question)
+        said = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+        writer.transport.abort()
+        return socket.inet_ntoa(dns.found(said)[1][0])
+
+    async def reaches(self, address: str, *, silent: bool = False) -> bool:
+        """Whether an address can be connected to."""
+        try:
+            async with asyncio.timeout(SILENT if silent else PATIENCE):
+                _, writer = await self._open(address, 443)
+        except (OSError, TimeoutError):
+            return False
+        writer.transport.abort()
+        return True
+
     async def connect(
         self, host: str, port: int = 443
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        address = await self.lookup(host)
-        sock = self.lab[HOME].socket()
+        return await self._open(await self.lookup(host), port)
+
+    async def _open(
+        self, address: str, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        sock = self.lab[HOME].socket(family=family)
         sock.setblocking(False)
         try:
             await asyncio.get_running_loop().sock_connect(sock, (address, port))
@@ -319,6 +546,7 @@ async def field(kind: str) -> AsyncIterator[Field]:
     """One of the two, with nothing wrong yet."""
     loop = asyncio.get_running_loop()
     async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.sleep, 0.05)  # for what was just accepted
         made: Field
         if kind == "box":
             box = await stack.enter_async_context(Box({}))
@@ -327,14 +555,16 @@ async def field(kind: str) -> AsyncIterator[Field]:
             )
             made = BoxField(box, prober)
         else:
-            hosts = [Place(name, at, name == HOME) for name, at in ADDRESSES.items()]
+            hosts = [
+                Place(name, at, name == HOME, SIX.get(name, "")) for name, at in ADDRESSES.items()
+            ]
             lab = stack.enter_context(Lab(hosts, ADDRESSES[RESOLVER]))
             prober = stack.enter_context(
                 Prober(lambda host, port: lab.dial(PROBER, host, port, 2), lab.addresses)
             )
             made = PacketField(lab, prober)
-        for name in (LISTED, OTHER, PORTAL):
-            for port in UDP_PORTS:
+        for name in (LISTED, OTHER, SITE, PORTAL):
+            for port in PORTS:
                 if kind == "box":
                     sock = socket.create_server(("127.0.0.1", 0))
                     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -344,7 +574,14 @@ async def field(kind: str) -> AsyncIterator[Field]:
                     sock, udp = lab[name].socket(), lab[name].socket(socket.SOCK_DGRAM)
                     sock.bind((ADDRESSES[name], port))
                     udp.bind((ADDRESSES[name], port))
-                server = await asyncio.start_server(_echo, sock=sock)
+                if kind != "box" and port == 443 and name in SIX:
+                    six = lab[name].socket(family=socket.AF_INET6)
+                    six.bind((SIX[name], port))
+                    more = await asyncio.start_server(_served(_echo), sock=six)
+                    stack.callback(more.close)
+                serve = {SITE: _site, PORTAL: _portal}.get(name, _ample if port == AMPLE else _echo)
+                tls = certificate() if name == SITE and port == 443 else None
+                server = await asyncio.start_server(_served(serve), sock=sock, ssl=tls)
                 stack.callback(server.close)
                 udp.setblocking(False)
                 transport, _ = await loop.create_datagram_endpoint(_EchoUdp, sock=udp)

@@ -17,13 +17,14 @@ import ipaddress
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
 from holdfast.lab import hello
 from holdfast.lab.associate import Association
-from holdfast.lab.rules import SEGMENT, Act, Flow, Rule, hardest
+from holdfast.lab.rules import SEGMENT, Act, Dark, Flow, Rule, hardest
+from holdfast.lab.scenario import Staging, Turn
 
 READ: Final = 16 * 1024
 HELLO_SECONDS: Final = 0.25
@@ -46,6 +47,7 @@ class Box:
         self.flows: list[Flow] = []
         """All that were ever opened."""
         self._server: asyncio.Server | None = None
+        self._turns: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Task[None], Flow | None] = {}
         self._free: dict[int, float] = {}
         """When the line of a rule that has a rate is free again."""
@@ -70,8 +72,35 @@ class Box:
     ) -> None:
         if self._server is not None:
             self._server.close()
+        self.calm()
         self.cut()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+    def begin(self, staging: Staging) -> None:
+        """From now on all of it is so that can be played here, until `calm`."""
+        self.calm()
+        self.rules = list(staging.rules)
+        if staging.turns:
+            self._turns = asyncio.create_task(self._conduct(staging.turns))
+
+    def calm(self) -> None:
+        """Nothing is wrong any more."""
+        self.rules = []
+        if self._turns is not None:
+            self._turns.cancel()
+            self._turns = None
+
+    async def _conduct(self, turns: Sequence[Turn]) -> None:
+        """What happens to a device, as far as it shows here."""
+        began, dark = time.monotonic(), Dark()
+        for turn in turns:
+            await asyncio.sleep(began + turn.at - time.monotonic())
+            if turn.what in ("dark", "sleep"):
+                self.rules.append(dark)
+            elif turn.what in ("light", "wake") and dark in self.rules:
+                self.rules.remove(dark)
+            if turn.what != "dark":
+                self.cut()
 
     def cut(self) -> None:
         """End every connection, as when a network is left for another."""
@@ -123,7 +152,8 @@ class Box:
     ) -> None:
         flow = Flow(*place, time.monotonic())
         self.flows.append(flow)
-        await asyncio.sleep(max((rule.lookup(flow.host) for rule in self.rules), default=0))
+        waits = [rule.lookup(flow.host, flow.opened) for rule in self.rules]
+        await asyncio.sleep(max(waits, default=0))
         real = self._real(*place)
         if not all(rule.resolves(flow.host) for rule in self.rules):
             await _answer(writer, _NOT_FOUND)

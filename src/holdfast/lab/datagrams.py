@@ -173,22 +173,27 @@ class Suspect:
 
 @dataclass
 class ActiveProbe(Rule):
-    """Each new server is asked by `ask`, which calls `convict` if it does not look like a site: it
-    is blocked from then on, for everybody. See `prober`."""
+    """Each new server is asked by `ask`, which calls back if it does not look like a site: so many
+    seconds later it is blocked, for everybody. See `prober`."""
 
     ask: Callable[[Suspect, Callable[[], None]], None]
+    after: float
     _asked: set[tuple[str, int]] = field(default_factory=set)
-    guilty: set[str] = field(default_factory=set)
+    _guilty: set[str] = field(default_factory=set)
+    _until: dict[str, float] = field(default_factory=dict)
 
     def opens(self, flow: Flow, now: float) -> Act:
-        return Act.DROP if flow.host in self.guilty else Act.PASS
+        if flow.host not in self._guilty:
+            return Act.PASS
+        return Act.DROP if now >= self._until.setdefault(flow.host, now + self.after) else Act.PASS
 
     def begins(self, flow: Flow, now: float) -> Act:
         place = (flow.host, flow.port)
         if place not in self._asked:
             self._asked.add(place)
             name = flow.hello.server_name if flow.hello else ""
-            self.ask(Suspect(*place, flow.first, name), lambda: self.guilty.add(flow.host))
+            suspect = Suspect(*place, flow.first, name)
+            self.ask(suspect, lambda: self._guilty.add(flow.host))
         return Act.PASS
 
     def passes(self, flow: Flow, size: int, now: float) -> Act:

@@ -197,8 +197,9 @@ ALL: Final[list[Scenario]] = [
         "China (P)",
         BOTH,
         "clear",
-        lambda world, p, dice: Staging([datagrams.ActiveProbe(world.ask)]),
+        lambda world, p, dice: Staging([datagrams.ActiveProbe(world.ask, p["seconds"])]),
         on_handshakes=True,
+        seconds=(10, 1, 300),
     ),
     scenario(
         "tls-in-tls",

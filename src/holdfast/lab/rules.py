@@ -88,7 +88,7 @@ class Rule:
         """Whether the name is found."""
         return True
 
-    def lookup(self, host: str) -> float:
+    def lookup(self, host: str, now: float) -> float:
         """Seconds until it is, or until it is known not to be."""
         return 0
 
@@ -515,7 +515,7 @@ class SlowNames(Rule):
     share: float
     random: Random
 
-    def lookup(self, host: str) -> float:
+    def lookup(self, host: str, now: float) -> float:
         return self.seconds * (3 if self.random.random() < self.share else 1)
 
 
@@ -566,8 +566,8 @@ class Tunnels(Rule):
     dark: float
     _began: float | None = None
 
-    def opens(self, flow: Flow, now: float) -> Act:
-        return Act.DROP if self._waits(now) else Act.PASS
+    def lookup(self, host: str, now: float) -> float:
+        return self._waits(now)
 
     def delay(self, flow: Flow, now: float) -> float:
         return self._waits(now)
@@ -576,4 +576,4 @@ class Tunnels(Rule):
         if self._began is None:
             self._began = now
         phase = (now - self._began) % (self.light + self.dark)
-        return max(0.0, phase - self.light) and self.light + self.dark - phase
+        return self.light + self.dark - phase if phase > self.light else 0

@@ -38,7 +38,8 @@ class Boxed:
 
     def __init__(self, box: Box, abroad: Box) -> None:
         self._box, self._abroad = box, abroad
-        self._world = World(tuple(RELAYS), (SITES["domestic"].name,))
+        domestic = SITES["domestic"].name
+        self._world = World(tuple(RELAYS), (domestic,), domestic)
 
     def begin(
         self, scenario: Scenario, changed: Parameters | None, seed: int, *, late: bool = False
@@ -47,13 +48,15 @@ class Boxed:
         if scenario.needs_packets:
             raise CannotPlay("it needs a lab that sees packets")
         made = scenario.stage(self._world, seed, **(changed or {}))
-        self._box.rules, self._abroad.rules = made.rules, made.elsewhere
+        self._box.begin(made)
+        self._abroad.rules = made.elsewhere
         if late and scenario.on_handshakes:
             self._box.cut()
 
     def calm(self) -> None:
         """See `Ground`."""
-        self._box.rules, self._abroad.rules = [], []
+        self._box.calm()
+        self._abroad.rules = []
 
 
 class Person:

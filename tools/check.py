@@ -136,6 +136,7 @@ def main() -> int:
             setup.speech()
             setup.authority()
             setup.peers()
+            setup.web_server()
             setup.lab()
             tests: list[str | Path] = [
                 setup.PYTHON,

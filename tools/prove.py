@@ -79,6 +79,13 @@ PROOFS = {
         "megabytes",
         "a large file survives kill -9 of everyone and a home lost for good, in bounded memory",
     ),
+    "active-probe": Proof(
+        "tests/attacks/test_active_probe.py",
+        2_000,
+        250,
+        "probes of a kind",
+        "a relay answers strangers as its folder alone, or the nginx behind it, answers them",
+    ),
     "call-shape": Proof(
         "tests/attacks/test_vbr_speech.py",
         480,

@@ -95,8 +95,8 @@ def fresh(stamp: Path, inputs: str) -> bool:
     return stamp.exists() and stamp.read_text() == inputs
 
 
-def debian(packages: Sequence[str], purpose: str) -> None:
-    """Install Debian packages, as root or by sudo without a password."""
+def may_install(packages: Sequence[str], purpose: str) -> list[str]:
+    """What stands before apt-get: nothing for root, else sudo without a password."""
     names = " ".join(packages)
     by_hand = f"Install it by hand, for example: apt-get install {names}"
     if shutil.which("apt-get") is None:
@@ -109,6 +109,13 @@ def debian(packages: Sequence[str], purpose: str) -> None:
             or subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode
         ):
             raise CannotSetUp(f"{purpose} needs {names}, and this user may not install. {by_hand}")
+    return prefix
+
+
+def debian(packages: Sequence[str], purpose: str) -> None:
+    """Install Debian packages, as root or by sudo without a password."""
+    names = " ".join(packages)
+    prefix = may_install(packages, purpose)
     say(f"Installing {names} (Debian packages) ...")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     run("Reading Debian's package lists", [*prefix, "apt-get", "update", "-q"], 300, quiet)
@@ -252,6 +259,23 @@ def peers() -> None:
     wanted = {"baresip": "baresip-core", "prosody": "prosody", "turnserver": "coturn"}
     if missing := sorted(name for tool, name in wanted.items() if shutil.which(tool) is None):
         debian(missing, "Comparing with other programs")
+
+
+def web_server() -> Path:
+    """nginx, unpacked and not installed, since installing it would start it on this machine."""
+    if found := shutil.which("nginx"):
+        return Path(found)
+    place = TOOLS / "nginx"
+    program = place / "usr" / "sbin" / "nginx"
+    if not program.exists():
+        prefix = may_install(["nginx"], "Comparing a relay with a web server")
+        say("Unpacking nginx (Debian package) ...")
+        run("Reading Debian's package lists", [*prefix, "apt-get", "update", "-q"], 300)
+        place.mkdir(parents=True, exist_ok=True)
+        run("Fetching nginx", ["apt-get", "download", "-q", "nginx"], 300, cwd=place)
+        for package in place.glob("nginx_*.deb"):
+            run("Unpacking nginx", ["dpkg-deb", "-x", package, place], 60)
+    return program
 
 
 def set_up(groups: Sequence[str] = ()) -> None:

@@ -187,6 +187,12 @@ async def test_an_upgrade_that_is_not_right_is_any_request(old: bytes, new: byte
     assert wire.protocol is None and len(site.asked) == 2
 
 
+async def test_an_upgrade_in_an_older_version_is_any_request() -> None:
+    site, wire, connection = served()
+    connection.data_received(UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert wire.protocol is None and len(site.asked) == 1
+
+
 async def test_patience_ends_by_a_close_or_for_who_reads_nothing_by_an_abort() -> None:
     _, wire, connection = served()
     connection._too_slow()

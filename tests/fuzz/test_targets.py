@@ -38,8 +38,9 @@ from holdfast.core.seal.link import BadLink, Link
 from holdfast.core.seal.pairwise import Pairwise
 from holdfast.core.seal.verification import Verification
 from holdfast.drive import http
-from holdfast.lab import hello, packets
+from holdfast.lab import packets
 from holdfast.node import rpc
+from holdfast.paths import hello
 from holdfast.paths.exchange import Ask, BadExchange, Incoming, Tell
 from holdfast.testing.entropy import seeded
 from holdfast.testing.pairs import NOW, Met, home, meet

@@ -8,10 +8,10 @@ import pytest
 from fields import LISTED, OTHER, hello
 
 from holdfast.core.ladder import PATHS
-from holdfast.lab import hello as hellos
 from holdfast.lab import rules, scenarios
 from holdfast.lab.rules import Act
 from holdfast.lab.scenarios import ALL, World
+from holdfast.paths import hello as hellos
 
 WORLD = World((LISTED,), (OTHER,))
 

@@ -18,9 +18,8 @@ from echoing import EchoRelay, Heard, serve
 from holdfast.core import caps, wire
 from holdfast.core.caps import Home
 from holdfast.drive.http import Request
-from holdfast.lab import hello
 from holdfast.lab.box import Box
-from holdfast.paths import browser, dial, websocket
+from holdfast.paths import browser, dial, hello, websocket
 from holdfast.paths.base import Channel, Unreachable
 from holdfast.paths.browser import PROFILES
 from holdfast.relay.front import Door, Front

@@ -13,7 +13,7 @@ from OpenSSL import SSL
 from pebble import Pebble, pebble
 
 from holdfast.core.caps import Home
-from holdfast.paths import tls, websocket
+from holdfast.paths import websocket
 from holdfast.paths.base import Channel, Handler
 from holdfast.relay import acme, certificate
 from holdfast.relay.acme import NotIssued, Renewer
@@ -237,11 +237,3 @@ def test_names_for_which_there_are_certificates() -> None:
     for name in ("127.0.0.1", "::1", "localhost", "", "a b.org", "-a.org", "x" * 64 + ".org"):
         with pytest.raises(BadCertificate, match="--advertise"):
             check_name(name)
-
-
-def test_a_first_record_is_waited_for_and_nothing_else() -> None:
-    hello = b"\x16\x03\x01\x00\x05hello"
-    assert [tls.has_whole_record(hello[:i]) for i in range(1, 11)] == [False] * 9 + [True]
-    assert tls.has_whole_record(b"G") and tls.has_whole_record(
-        b"\x16\x03\x01\xff\xff" + b"x" * 17_000
-    )

@@ -77,6 +77,14 @@ def _programs(commands: Any) -> None:
         " https://HOST or unix:PATH",
     )
     relay.add_argument(
+        "--decoy-h2", metavar="URL", help="where that web server speaks HTTP/2 without TLS"
+    )
+    relay.add_argument(
+        "--decoy-tls",
+        metavar="URL",
+        help="where it speaks TLS: answers who comes to the port without",
+    )
+    relay.add_argument(
         "--rate", type=float, metavar="MIB", help="MiB a second that one connection may bring (128)"
     )
     relay.add_argument(

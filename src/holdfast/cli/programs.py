@@ -33,7 +33,9 @@ def relay(asked: argparse.Namespace) -> None:
             raise Trouble("--acme-directory takes a URL that begins with https://", Exit.USAGE)
     try:
         proxy = check_proxy(asked.proxy) if asked.proxy else None
-        decoy = decoy_of(asked.decoy) if asked.decoy else None
+        decoy = None
+        if asked.decoy or asked.decoy_h2 or asked.decoy_tls:
+            decoy = decoy_of(asked.decoy or "", asked.decoy_h2, asked.decoy_tls)
     except ValueError as error:
         raise Trouble(str(error), Exit.USAGE) from None
     limits = RelayLimits()

@@ -20,6 +20,8 @@ from typing import Final, Protocol, cast
 
 import h11
 
+from holdfast.paths.tls import TlsTransport
+
 _log = logging.getLogger(__name__)
 
 MAX_HEAD: Final = 16 * 1024
@@ -326,7 +328,7 @@ class HttpConnection(asyncio.Protocol):
         taken = self._site.take(self._head())
         if isinstance(taken, Response):
             self._send(taken)
-            self.transport.close()
+            self._hang_up()
             return False
         self._intake = taken
         return True
@@ -340,7 +342,7 @@ class HttpConnection(asyncio.Protocol):
                 return True
             self._intake = None
             self._send(answer)
-            self.transport.close()
+            self._hang_up()
             return False
         self._size += len(data)
         if self._size > MAX_BODY:
@@ -353,7 +355,8 @@ class HttpConnection(asyncio.Protocol):
         """Answer what has come in whole; true when the loop is not to go on now."""
         self._open.add(self)
         request = self._head()
-        if request.is_websocket:
+        assert self._request is not None
+        if request.is_websocket and self._request.http_version == b"1.1":
             taken = self._site.upgrade(request, self.transport, self._h11.trailing_data[0])
             if taken is not None:
                 self._stop_waiting()
@@ -485,7 +488,14 @@ class HttpConnection(asyncio.Protocol):
         """An error that the protocol itself calls for; the connection ends."""
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._send(self._site.error(status))
-        self.transport.close()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """End a connection on which more may be coming."""
+        if isinstance(self.transport, TlsTransport):
+            self.transport.linger()
+        else:
+            self.transport.close()
 
     def _wait(self, seconds: float) -> None:
         self._stop_waiting()

@@ -21,10 +21,10 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from holdfast.lab import hello
 from holdfast.lab.associate import Association
 from holdfast.lab.rules import SEGMENT, Act, Dark, Flow, Rule, hardest
 from holdfast.lab.scenario import Staging, Turn
+from holdfast.paths import hello
 
 READ: Final = 16 * 1024
 HELLO_SECONDS: Final = 0.25

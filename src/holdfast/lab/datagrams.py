@@ -8,8 +8,8 @@ from random import Random
 from typing import Final
 from weakref import WeakKeyDictionary, WeakSet
 
-from holdfast.lab import hello
 from holdfast.lab.rules import Act, Flow, Rule, is_resolver
+from holdfast.paths import hello
 
 STUN_COOKIE: Final = bytes.fromhex("2112a442")
 CALL_PORTS: Final = frozenset((*range(596, 600), 1400, *range(3478, 3498)))

@@ -15,7 +15,7 @@ from random import Random
 from typing import Final, Literal
 from weakref import WeakKeyDictionary, WeakSet
 
-from holdfast.lab.hello import Hello
+from holdfast.paths.hello import Hello
 
 SEGMENT: Final = 1_400
 """Bytes that are counted as one packet, where packets cannot be seen."""

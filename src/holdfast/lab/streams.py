@@ -15,10 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from holdfast.lab import dns, hello, packets
+from holdfast.lab import dns, packets
 from holdfast.lab.packet_rules import DROPPED, PASSED, Decision, PacketRule
 from holdfast.lab.packets import ACK, SYN, TCP, UDP, Packet
 from holdfast.lab.rules import Act, Flow, Kind, Rule, hardest
+from holdfast.paths import hello
 
 MOST: Final = 20_000
 """Connections that are remembered; beyond, those are forgotten that were idle longest."""

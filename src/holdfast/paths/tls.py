@@ -9,6 +9,7 @@ decisions/2026-11-23-tls-engine.md. Source: RFC 8446.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import ipaddress
 from collections.abc import Callable
@@ -27,6 +28,7 @@ HANDSHAKE_SECONDS: Final = 10.0
 TOO_SLOW: Final = "the other side did not finish setting up the connection"
 HIGH_WATER: Final = 256 * 1024
 LOW_WATER: Final = 64 * 1024
+LINGER_SECONDS: Final = 5.0
 ACME: Final = b"acme-tls/1"
 _RECORD: Final = 16 * 1024
 """Plain bytes in one TLS record."""
@@ -45,8 +47,26 @@ def server_context(certificate: Path, key: Path) -> SSL.Context:
     context.use_privatekey_file(str(key))
     context.check_privatekey()
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_alpn_select_callback(_choose_http1)
+    context.set_tlsext_servername_callback(
+        lambda _: None
+    )  # says, as web servers do, that it read it
+    choose_protocol(context)
     return context
+
+
+def choose_protocol(context: SSL.Context, h2: bool = False) -> None:
+    """What a server prefers of the application protocols that are offered: HTTP/2 if it has it,
+    then HTTP/1.1 and what came before. With none of them the handshake ends in an alert (RFC 7301
+    section 3.2)."""
+    known = (b"h2",) * h2 + (b"http/1.1", b"http/1.0", b"http/0.9")
+
+    def choose(connection: SSL.Connection, offered: list[bytes]) -> bytes:
+        for one in known:
+            if one in offered:
+                return one
+        raise SSL.Error("no protocol in common")
+
+    context.set_alpn_select_callback(choose)
 
 
 def client_context(*, classic: bool = False) -> SSL.Context:
@@ -76,19 +96,6 @@ def _common(context: SSL.Context) -> None:
     )
     # Frees the record buffers of idle connections: 32 KiB each, and most are idle.
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-
-
-def _choose_http1(connection: SSL.Connection, offered: list[bytes]) -> bytes:
-    if b"http/1.1" in offered:
-        return b"http/1.1"
-    raise SSL.Error("no protocol in common")  # a fatal alert (RFC 7301 section 3.2)
-
-
-def has_whole_record(data: bytes) -> bool:
-    """Whether a first TLS record is here whole, or what is here is none."""
-    if data[:1] != b"\x16" or len(data) > 5 + _RECORD:
-        return bool(data)
-    return len(data) >= 5 and len(data) >= 5 + int.from_bytes(data[3:5], "big")
 
 
 def challenge_context(
@@ -183,11 +190,20 @@ class TlsTransport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         """Whether it is closed or about to."""
-        return self._raw.is_closing()
+        return self._layer.is_closing()
 
     def close(self) -> None:
         """Say goodbye by TLS and close after what is queued."""
         self._layer.shut_down()
+
+    def linger(self) -> None:
+        """As `close`, but wait a while for the other side to close: closing while it sends would
+        take back what it has not read yet (RFC 9112 section 9.6)."""
+        self._layer.shut_down(linger=LINGER_SECONDS)
+
+    def leave(self) -> None:
+        """Close after what is queued, without a goodbye."""
+        self._layer.shut_down(goodbye=False)
 
     def abort(self) -> None:
         """Close at once."""
@@ -232,6 +248,8 @@ class TlsLayer(asyncio.Protocol):
         self._plain: list[bytes] = []
         self.unsealed = 0
         """Bytes of `_plain`, which is what was written in this turn of the loop."""
+        self._spoke = False
+        self.patience = HANDSHAKE_SECONDS
         self.received = 0
         """Encrypted bytes."""
         self._timer: asyncio.TimerHandle | None = None
@@ -242,8 +260,19 @@ class TlsLayer(asyncio.Protocol):
         self._engine = Engine(self.connection)
         self.connection.set_accept_state()
 
+    def give_up(self, instead: asyncio.Protocol, data: bytes) -> None:
+        """Hand the raw connection to another protocol, with bytes that came; nothing was read."""
+        self._stop_waiting()
+        self._raw.set_protocol(instead)
+        instead.connection_made(self._raw)
+        instead.data_received(data)
+
     def ready(self) -> None:
         """The handshake is done."""
+
+    def refused(self) -> bool:
+        """What came first is no beginning of a handshake; whether somebody else answers it."""
+        return False
 
     def set_inner(self, inner: asyncio.BaseProtocol) -> None:
         """Serve this protocol from now on."""
@@ -258,30 +287,35 @@ class TlsLayer(asyncio.Protocol):
         self._raw = cast("asyncio.Transport", transport)
         self._raw.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(HANDSHAKE_SECONDS, self._too_slow)
+        self._timer = loop.call_later(self.patience, self._too_slow)
         if self._is_client:
             self._shake_hands()
 
     def data_received(self, data: bytes) -> None:
         """Encrypted bytes came."""
         self.received += len(data)
+        if self._closing:
+            return
         try:
             self._engine.put(data)
             if not self._ready and not self._shake_hands():
                 return
             self._decrypt()
         except SSL.Error as error:
+            if not self._ready and not self._spoke and self.refused():
+                return
             self._flush()
             self._broken(error)
 
     def eof_received(self) -> bool:
-        """The peer closed its side; half-open connections are of no use."""
-        return False
+        """The peer closed its side; of use only to whom `inner` says."""
+        if self._closing or not self._ready:
+            return False
+        return bool(self.inner.eof_received())  # type: ignore[attr-defined]
 
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is gone."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_waiting()
         if self._ready:
             self.inner.connection_lost(error)
         elif self._failed is not None:
@@ -311,18 +345,31 @@ class TlsLayer(asyncio.Protocol):
         if self.unsealed >= FULL:
             self._push()
 
-    def shut_down(self) -> None:
+    def shut_down(self, *, goodbye: bool = True, linger: float = 0.0) -> None:
         """Close after what is queued."""
         if self._closing:
+            if not linger:
+                self._raw.close()
             return
         self._push()
         self._closing = True
         try:
-            self.connection.shutdown()
+            if goodbye:
+                self.connection.shutdown()
         except SSL.Error:
             pass  # nothing was set up that could be said goodbye to
         self._flush()
-        self._raw.close()
+        if not linger or self._raw.is_closing():
+            self._raw.close()
+            return
+        with contextlib.suppress(OSError, RuntimeError):
+            self._raw.write_eof()
+        self._stop_waiting()
+        self._timer = asyncio.get_running_loop().call_later(linger, self._raw.close)
+
+    def is_closing(self) -> bool:
+        """Whether it is closed or about to."""
+        return self._closing or self._raw.is_closing()
 
     def close(self) -> None:
         """As `shut_down`."""
@@ -342,19 +389,19 @@ class TlsLayer(asyncio.Protocol):
             return False
         self._flush()
         self._ready = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_waiting()
         self.ready()
         self.inner.connection_made(TlsTransport(self, self._raw))
         return True
 
     def _decrypt(self) -> None:
         engine = self._engine
-        while not self._raw.is_closing():
+        while not self.is_closing():
             try:
                 data = engine.read()
             except SSL.ZeroReturnError:
-                self.shut_down()
+                if not self.eof_received():
+                    self.shut_down()
                 return
             if not data:
                 break
@@ -380,7 +427,13 @@ class TlsLayer(asyncio.Protocol):
         """Give the socket what the engine has produced."""
         sealed = self._engine.take()
         if sealed and not self._raw.is_closing():
+            self._spoke = True
             self._raw.write(sealed)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _too_slow(self) -> None:
         if self._failed is not None:

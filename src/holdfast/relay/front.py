@@ -21,13 +21,20 @@ from OpenSSL import SSL
 from holdfast.core import caps
 from holdfast.core.caps import Home
 from holdfast.drive.http import HttpConnection, Open, Request, Response
-from holdfast.paths import tls, websocket
+from holdfast.paths import hello, tls, websocket
+from holdfast.paths.hello import Incomplete, NotHello
 from holdfast.paths.tls import TlsLayer
 from holdfast.relay.certificate import Certificate
 from holdfast.relay.decoy import Decoy
+from holdfast.relay.passage import Passage
 from holdfast.relay.quic import BUFFER, Listener
 from holdfast.relay.small import Small
+from holdfast.relay.upstream import Upstream, Web
 
+H2: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What every client says first (RFC 9113 section 3.4)."""
+HANDSHAKE_SECONDS: Final = 60.0
+"""As patient as common web servers are."""
 STRANGERS: Final = 2_048
 """Connections that have not become a relay's at a time; beyond, the one that got nowhere for
 longest ends."""
@@ -57,11 +64,19 @@ class Door:
         self._sockets = [caps.request_path(home, key).encode() for home in homes]
         self._exchanges = [caps.exchange_path(home, key).encode() for home in homes]
 
+    def begins(self, first: bytes) -> bool:
+        """Whether what begins so is a request on a secret path, of either kind."""
+        line = first.split(b"\r\n", 1)[0].split(b" ")
+        target = line[1] if len(line) == 3 else b""
+        return _is_secret(target, self._sockets + self._exchanges)
+
     # A Site.
 
     def respond(self, request: Request) -> Response | Awaitable[Response]:
         """Anything that is not an upgrade on a secret path: a small exchange, or the site."""
-        if _is_secret(request.target, self._exchanges) and request.method == "POST":
+        if request.method == "POST" and _is_secret(
+            request.target.encode("latin-1"), self._exchanges
+        ):
             return self._exchange(request)
         return self._page(request)
 
@@ -94,7 +109,7 @@ class Door:
 
     def knows(self, path: str) -> bool:
         """Whether the relay's protocol is behind this path."""
-        return _is_secret(path, self._sockets)
+        return _is_secret(path.encode("latin-1"), self._sockets)
 
     def upgrade(
         self, request: Request, transport: asyncio.Transport, rest: bytes
@@ -108,7 +123,8 @@ class Door:
 
 
 class Front:
-    """The port; its certificate can be renewed while it is open."""
+    """The port; its certificate can be renewed while it is open. With a `web` server behind it,
+    strangers are passed on to that, and `decoy` is for what a secret path does not answer."""
 
     door: type[Door] = Door
 
@@ -118,21 +134,25 @@ class Front:
         path_secrets: Sequence[bytes],
         decoy: Decoy,
         program: websocket.Accept,
+        web: Web | None = None,
         strangers: int = STRANGERS,
     ) -> None:
         self._path_secrets = path_secrets
         self.decoy = decoy
         self._program = program
+        self.web = web
         self._small = Small(program)
-        self._open = Open(strangers)
+        self.open = Open(strangers)
+        """What has not become a relay connection."""
         self._server: asyncio.Server | None = None
-        self._challenge: SSL.Context | None = None
+        self.challenged: SSL.Context | None = None
         self._listeners: list[Listener] = []
         self._also: tuple[str, str] | None = None
         self.use(certificate)
 
     def use(self, certificate: Certificate) -> None:
         """Show this certificate to whoever comes from now on."""
+        tls.choose_protocol(certificate.context, self.web is not None and self.web.h2 is not None)
         self._door = self.door(
             certificate, self._path_secrets, self.decoy, self._small, self._program
         )
@@ -143,7 +163,7 @@ class Front:
     def challenge(self, context: SSL.Context | None) -> None:
         """Until this is called again, whoever offers nothing but the protocol `acme-tls/1` is
         served by this context: an authority that looks whether the name is ours (RFC 8737)."""
-        self._challenge = context
+        self.challenged = context
 
     @property
     def certificate(self) -> Certificate:
@@ -188,55 +208,90 @@ class Front:
             self._server.close()
         for listener in self._listeners:
             listener.close()
-        self._open.close()
+        self.open.close()
 
     def _connection(self) -> asyncio.Protocol:
-        served = HttpConnection(self._door, self._open)
-        return _Arrival(self._door.certificate.context, served, self._open, self._challenge)
+        return _Arrival(self, self._door)
 
 
 class _Arrival(TlsLayer):
     """A connection from its first byte to the end of its handshake; TLS from then on."""
 
-    def __init__(
-        self,
-        context: SSL.Context,
-        inner: asyncio.Protocol,
-        open_: Open,
-        challenge: SSL.Context | None,
-    ) -> None:
-        super().__init__(context, inner)
-        self._open = open_
-        self._challenge = challenge
+    def __init__(self, front: Front, door: Door) -> None:
+        self._front, self._door = front, door
+        self._challenge = front.challenged
+        self._read = False
         self._held = b""
+        web = front.web
+        served = self._served(door) if web is None else self._passed(web.http)
+        super().__init__(door.certificate.context, served)
+        self.patience = HANDSHAKE_SECONDS
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody came."""
         super().connection_made(transport)
-        self._open.add(self)
+        self._front.open.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Encrypted bytes; who only asks whose the name is, is told."""
-        if self._challenge is not None:
+        """Encrypted bytes. What cannot come from a node, since it offers no TLS 1.3 or is none, is
+        the web server's to answer; who only asks whose the name is, is told."""
+        web = self._front.web
+        if not self._read and (self._challenge is not None or (web and web.tls)):
             self._held += data
-            if not tls.has_whole_record(self._held):
+            try:
+                found = hello.read(self._held)
+            except Incomplete:
                 return
-            if tls.ACME in self._held:
+            except NotHello:
+                found = None
+            data = self._held
+            if (found is None or hello.TLS_1_3 not in found.versions) and self.refused():
+                return
+            if self._challenge is not None and found and found.alpn == (tls.ACME,):
                 self.restart(self._challenge)
-            data, self._held, self._challenge = self._held, b"", None
+        self._read = True
         super().data_received(data)
+
+    def refused(self) -> bool:
+        """The web server says in its own way what is wrong."""
+        web = self._front.web
+        if not web or not web.tls or not self._held:
+            return False
+        self._front.open.discard(self)
+        self.give_up(Passage(web.tls, self._front.open), self._held)
+        return True
 
     def ready(self) -> None:
         """The handshake is done, and somebody else minds the connection."""
-        self._open.discard(self)
+        self._front.open.discard(self)
+        self._held = b""
+        web = self._front.web
+        if web and web.h2 and self.connection.get_alpn_proto_negotiated() == b"h2":
+            self.set_inner(Passage(web.h2, self._front.open, greeting=H2))
 
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is gone."""
-        self._open.discard(self)
+        self._front.open.discard(self)
         super().connection_lost(error)
 
+    def _served(self, door: Door) -> HttpConnection:
+        return HttpConnection(door, self._front.open)
 
-def _is_secret(target: str, paths: list[bytes]) -> bool:
+    def _passed(self, to: Upstream) -> Passage:
+        return Passage(to, self._front.open, self._stays, self._serve)
+
+    def _stays(self, data: bytes, transport: asyncio.Transport) -> bool:
+        """Keep a node here; `data` is the first that it said."""
+        return self._door.begins(data) and self._serve(data, transport)
+
+    def _serve(self, data: bytes, transport: asyncio.Transport) -> bool:
+        served = self._served(self._door)
+        transport.set_protocol(served)
+        served.connection_made(transport)
+        served.data_received(data)
+        return True
+
+
+def _is_secret(target: bytes, paths: list[bytes]) -> bool:
     """Compared with every path, whichever matches, in the same time."""
-    asked = target.encode("latin-1")
-    return sum(hmac.compare_digest(asked, path) for path in paths) > 0
+    return sum(hmac.compare_digest(target, path) for path in paths) > 0

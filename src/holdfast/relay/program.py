@@ -31,7 +31,7 @@ from holdfast.relay.front import Front
 from holdfast.relay.hub import Hub
 from holdfast.relay.limits import Doors, RelayLimits
 from holdfast.relay.session import Connection
-from holdfast.relay.upstream import Mirror, Upstream
+from holdfast.relay.upstream import BadUpstream, Mirror, Web
 from holdfast.store.base import Store, StoreFailed
 from holdfast.store.embedded import Embedded
 from holdfast.store.upgrade import upgrade
@@ -158,7 +158,7 @@ async def run(
     cert: Path | None = None,
     key: Path | None = None,
     advertise: str | None = None,
-    decoy: Path | Upstream | None = None,
+    decoy: Path | Web | None = None,
     limits: RelayLimits | None = None,
     proxy: str | None = None,
     acme: certificate.Authority | None = None,
@@ -204,7 +204,9 @@ async def run(
         os.close(lock)
         raise RelayError(str(error)) from error
     relay = Relay(store, keys, limits, now_ms, loop.call_soon, proxy)
-    front = Front(tls, keys.paths, site, relay.accept)
+    # A site elsewhere has another name, so its pages alone can be shown.
+    web = decoy if isinstance(decoy, Web) and not decoy.http.secure else None
+    front = Front(tls, keys.paths, site, relay.accept, web)
     renewing: asyncio.Task[None] | None = None
     try:
         port = await _listen(front, *listen, udp)
@@ -254,14 +256,18 @@ async def _listen(front: Front, host: str, port: int, udp: bool) -> int:
         raise RelayError(f"port {port} on {host} cannot be opened: {why}") from error
 
 
-def decoy_of(text: str) -> Path | Upstream:
+def decoy_of(text: str, h2: str | None = None, tls: str | None = None) -> Path | Web:
     """What `--decoy` names. Raises `BadUpstream`."""
-    return Upstream.parse(text) if re.match(r"https?:|unix:", text) else Path(text)
+    if re.match(r"https?:|unix:", text):
+        return Web.parse(text, h2, tls)
+    if h2 or tls:
+        raise BadUpstream("--decoy-h2 and --decoy-tls go with a web server as --decoy")
+    return Path(text)
 
 
-def _site(decoy: Path | Upstream) -> Decoy:
-    if isinstance(decoy, Upstream):
-        return Mirror(decoy)
+def _site(decoy: Path | Web) -> Decoy:
+    if isinstance(decoy, Web):
+        return Mirror(decoy.http)
     folder = decoy
     try:
         if not folder.exists():

@@ -88,6 +88,30 @@ class Upstream:
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
+@dataclass(frozen=True)
+class Web:
+    """A web server's site: where it is asked without TLS, and where the same server speaks HTTP/2
+    without TLS, and TLS, if it does."""
+
+    http: Upstream
+    h2: Upstream | None = None
+    tls: Upstream | None = None
+
+    @classmethod
+    def parse(cls, http: str, h2: str | None = None, tls: str | None = None) -> Self:
+        """Raises `BadUpstream`."""
+        web = cls(
+            Upstream.parse(http),
+            Upstream.parse(h2) if h2 else None,
+            Upstream.parse(tls) if tls else None,
+        )
+        if web.http.secure and (h2 or tls):
+            raise BadUpstream("a site elsewhere is asked for its pages alone, at one address")
+        if (web.h2 and web.h2.secure) or (web.tls and not (web.tls.secure or web.tls.path)):
+            raise BadUpstream("HTTP/2 is asked for at http://HOST:PORT, TLS at https://HOST:PORT")
+        return web
+
+
 class _Line:
     """One connection to the site."""
 

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
-from holdfast.lab import hello
-from holdfast.lab.hello import Incomplete, NotHello
-from holdfast.paths import tls
+from holdfast.paths import hello, tls
+from holdfast.paths.hello import Incomplete, NotHello
 
 
 def first_bytes(*, classic: bool) -> bytes:

@@ -1,5 +1,5 @@
-"""What a censor reads in the first bytes of a connection: the TLS ClientHello and its fingerprint,
-and those of DTLS.
+"""The first bytes of a connection, as a censor or a port reads them: the TLS ClientHello and its
+fingerprint, and those of DTLS.
 
 Sources: RFC 8446 section 4.1.2, RFC 6066 section 3, RFC 8701 (GREASE), RFC 6347 sections 4.1 and
 4.2.2, and FoxIO's description of JA4 (`t13d1516h2_8daaf6152771_e5627efa2ab1`).
@@ -20,6 +20,7 @@ VERSIONS: Final = 43
 KEY_SHARE: Final = 51
 ECH: Final = 0xFE0D
 X25519MLKEM768: Final = 4588
+TLS_1_3: Final = 0x0304
 
 
 class NotHello(ValueError):

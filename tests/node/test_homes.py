@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
+import shutil
 from pathlib import Path
 
 import pytest
-from chatters import came, link, meet, person, relay, texts, until
+from chatters import came, last_file, link, meet, person, relay, send_file, served, texts, until
 
 from holdfast.node import engine, relays
 from holdfast.node.api import Node
@@ -183,3 +186,65 @@ async def test_all_lost_a_new_link_keeps_the_conversation(tmp_path: Path) -> Non
                 "before of Anna", "before of Boris", "lost for now", "after of Anna",
                 "after of Boris",
             ]  # fmt: skip
+
+
+async def test_what_a_relay_has_lost_is_made_and_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "AGAIN_SECONDS", 0.5)
+    monkeypatch.setattr(engine, "UNTAKEN", 1_000)
+    data = tmp_path / "relay"
+    async with (
+        relay(data) as first,
+        person(tmp_path / "boris", "Boris", first) as boris,
+        person(tmp_path / "anna", "Anna", first) as anna,
+    ):
+        await meet(anna, boris)
+        await talk(anna, boris, "before")
+    shutil.rmtree(data / "logs")
+    async with (
+        relay(data, first.port),
+        person(tmp_path / "anna", "Anna") as anna,
+        person(tmp_path / "boris", "Boris") as boris,
+    ):
+        await talk(anna, boris, "after")
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("again", [False, True], ids=["through the contact", "by a new link"])
+async def test_a_file_under_way_whose_relays_are_lost_goes_on_by_others(
+    tmp_path: Path, again: bool
+) -> None:
+    data = os.urandom(400_000)
+    async with relay(tmp_path / "second") as second:
+        async with relay(tmp_path / "first") as first:
+            async with (
+                person(tmp_path / "boris", "Boris", first if again else second) as boris,
+                person(tmp_path / "anna", "Anna", first) as anna,
+            ):
+                await meet(anna, boris)
+            async with (
+                person(tmp_path / "anna", "Anna") as anna,
+                served(anna, tmp_path / "anna") as client,
+            ):
+                await send_file(client, data)
+                await until(
+                    lambda: last_file(anna), lambda m: m is not None and m.file.state == "sent"
+                )
+        async with (
+            relay(tmp_path / "third") as third,
+            person(tmp_path / "anna", "Anna") as anna,
+            person(tmp_path / "boris", "Boris") as boris,
+            served(boris, tmp_path / "boris") as client,
+        ):
+            await anna.add_relay(str(third))
+            if again:
+                await boris.add_relay(str(second))
+                await boris.accept_invitation(await link(anna))
+            found = await until(
+                lambda: last_file(boris), lambda m: m is not None and m.file.state == "whole"
+            )
+            got = io.BytesIO()
+            await client.download(found.id, got)
+            assert got.getvalue() == data
+            assert len((await anna.messages((await anna.contacts())[0].id)).messages) == 2

@@ -32,7 +32,17 @@ from holdfast.drive.logs import (
     Strange,
     Up,
 )
-from holdfast.node import calls, comparing, effects, files, homes, inviting, receiving, talking
+from holdfast.node import (
+    calls,
+    comparing,
+    effects,
+    files,
+    homes,
+    inviting,
+    receiving,
+    rehousing,
+    talking,
+)
 from holdfast.node.calls import Calls
 from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, unpack_caps, unpack_inbox
@@ -55,6 +65,10 @@ TRIED: Final = 3
 """Relays that contacts told of, tried at once when no own one is reached."""
 MISSING: Final = 5_000
 """Milliseconds that another relay has to bring what one of them left out."""
+UNTAKEN: Final = 60_000
+"""Milliseconds before a record is tried again whose log is not there, or not yet; doubled each
+time, and the same again when a relay comes back."""
+LONGEST_UNTAKEN: Final = 3_600_000
 LATER: Final = 10_000
 """Milliseconds before records that found no room in the queue to a relay are tried again."""
 TYPING_SECONDS: Final = 6.0
@@ -116,6 +130,7 @@ class Engine:
         self._ticking: tuple[asyncio.Task[None], ...] = ()
         self._stopped = False
         self._ticks = 0
+        self._untaken = UNTAKEN
 
     async def start(self, keeper: Keeper) -> None:
         """Go on with everything that was under way."""
@@ -290,6 +305,7 @@ class Engine:
             case Up(home):
                 self.relays.up(home)
                 self.desk.reached = self.relays.reached
+                self._untaken = UNTAKEN
                 self._tell_status()
             case Down(home, why, kind):
                 self.relays.down(home, why, kind)
@@ -349,6 +365,9 @@ class Engine:
                 self._at("unsent", at, append_unsent, soonest=True)
             case Refused(locator, home, "append", "denied" | "closed"):
                 self._answer_refused(locator, home)
+                if "unsent" not in self._timers:
+                    self._at("unsent", self._clock() + self._untaken, append_unsent)
+                    self._untaken = min(2 * self._untaken, LONGEST_UNTAKEN)
 
     def _answer_refused(self, locator: bytes, home: Home) -> None:
         self._submit(lambda work: inviting.answer_refused(self.desk, work, locator, str(home)))
@@ -496,6 +515,7 @@ def tick(desk: Desk, work: Work) -> None:
     files.sweep(work)
     comparing.expire(desk, work)
     homes.look_for(desk, work)
+    rehousing.rehouse(desk, work)
     work.db.execute(
         "UPDATE relay SET seen = ? WHERE address IN (SELECT value FROM json_each(?))",
         (work.now, json.dumps(sorted(desk.reached))),

@@ -183,7 +183,7 @@ def _move(
     desk: Desk, work: Work, cid: str, inbox: Inbox, target: list[Home], ready: list[Home]
 ) -> None:
     """Tell the contact where to append from now on; what is left is read until it knows."""
-    if not _may_move(work, cid, MOVES):
+    if not may_move(work, cid, MOVES):
         return
     seq = desk.say(work, cid, content.Moved(tuple(str(home) for home in ready)))
     for home in inbox.homes:
@@ -199,7 +199,7 @@ def _move(
     )
 
 
-def _may_move(work: Work, cid: str, most: int) -> bool:
+def may_move(work: Work, cid: str, most: int) -> bool:
     """Count one more move of this day, theirs and mine."""
     moves, since = row(work.db, "SELECT moves, moves_since FROM contact WHERE id = ?", cid)
     if not 0 <= work.now - since < DAY:
@@ -242,10 +242,10 @@ def left(work: Work, cid: str) -> list[Home]:
 
 def moved(desk: Desk, work: Work, cid: str, said: content.Moved) -> None:
     """The contact reads elsewhere: what it has not acknowledged goes there as well."""
-    homes = _acceptable(desk, work, said.homes)
+    homes = acceptable(desk, work, said.homes)
     (stored,) = row(work.db, "SELECT outbox FROM contact WHERE id = ?", cid)
     outbox = unpack_inbox(stored)
-    if not homes or set(homes) == set(outbox.homes) or not _may_move(work, cid, 2 * MOVES):
+    if not homes or set(homes) == set(outbox.homes) or not may_move(work, cid, 2 * MOVES):
         return
     _write_to(desk, work, cid, outbox, homes)
 
@@ -265,7 +265,7 @@ def _write_to(desk: Desk, work: Work, cid: str, outbox: Inbox, homes: tuple[Home
     work.after.append(effects.Relays())
 
 
-def _acceptable(desk: Desk, work: Work, addresses: Iterable[str]) -> tuple[Home, ...]:
+def acceptable(desk: Desk, work: Work, addresses: Iterable[str]) -> tuple[Home, ...]:
     """Relays that somebody else names, or none if one of them is none. Who has no relay within a
     network of their own has no business with one there."""
     try:
@@ -324,7 +324,7 @@ def _is_lost(desk: Desk, outbox: Inbox) -> bool:
 
 def learnt(desk: Desk, work: Work, cid: str, said: content.Spare) -> None:
     """A contact tells of relays: a few of one contact are kept, and used for nothing yet."""
-    for home in _acceptable(desk, work, said.homes):
+    for home in acceptable(desk, work, said.homes):
         (of_one,) = row(work.db, "SELECT count(*) FROM relay WHERE origin = ? AND NOT mine", cid)
         (of_all,) = row(work.db, "SELECT count(*) FROM relay WHERE origin <> '' AND NOT mine")
         if of_one < LEARNT_OF_ONE and of_all < LEARNT:

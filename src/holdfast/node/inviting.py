@@ -11,7 +11,7 @@ from holdfast.core.seal.bundle import BadBundle
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.link import MAX_HOMES, Link
 from holdfast.core.seal.pairwise import KeyChanged, require_same_device
-from holdfast.node import effects, files, homes, views
+from holdfast.node import effects, files, homes, rehousing, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, pack_inbox, unpack_inbox
 from holdfast.node.effects import Follow
@@ -293,15 +293,18 @@ def may_resend(desk: Desk, work: Work, cid: str, contact: seal.Contact) -> bool:
 
 
 def _say_again(desk: Desk, work: Work, cid: str, id: int) -> None:
-    mid, at, text, timer, reply_mid, reply_mine = row(
+    mid, at, kind, text, timer, reply_mid, reply_mine = row(
         work.db,
-        "SELECT mid, at, text, timer, reply_mid, reply_mine FROM message WHERE id = ?",
+        "SELECT mid, at, kind, text, timer, reply_mid, reply_mine FROM message WHERE id = ?",
         id,
     )
     if not text:
         return
-    reply = None if reply_mid is None else content.Ref(reply_mid, bool(reply_mine))
-    seq = desk.say(work, cid, content.Text(mid, at, text, reply, timer))
+    if kind == "file":
+        seq = rehousing.say_again(desk, work, cid, id, desk.homes(work))
+    else:
+        reply = None if reply_mid is None else content.Ref(reply_mid, bool(reply_mine))
+        seq = desk.say(work, cid, content.Text(mid, at, text, reply, timer))
     work.db.execute("UPDATE message SET seq = ?, state = 'waiting' WHERE id = ?", (seq, id))
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from holdfast.core.chat import content, names
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.pairwise import Opened, Pairwise
-from holdfast.node import comparing, effects, files, homes, inviting
+from holdfast.node import comparing, effects, files, homes, inviting, rehousing
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -271,6 +271,7 @@ def _text(desk: Desk, work: Work, cid: str, said: content.Text, outage: Outage |
 def _file(desk: Desk, work: Work, cid: str, said: content.File, outage: Outage | None) -> None:
     id = files.offered(desk, work, cid, said)
     if id is None:
+        rehousing.moved(desk, work, cid, said)
         return
     if outage is not None:
         _gap(desk, work, cid, outage)

@@ -38,7 +38,8 @@ from holdfast.core.seal.link import BadLink, Link
 from holdfast.core.seal.pairwise import Pairwise
 from holdfast.core.seal.verification import Verification
 from holdfast.drive import http
-from holdfast.lab import packets
+from holdfast.lab import associate, dns, packets
+from holdfast.lab.names import answer
 from holdfast.node import rpc
 from holdfast.paths import hello
 from holdfast.paths.exchange import Ask, BadExchange, Incoming, Tell
@@ -291,6 +292,18 @@ def client_hello(data: bytes) -> None:
         assert hello.read(data).ja4
 
 
+def question(data: bytes) -> None:
+    """A datagram to the lab's resolver, and one to its middlebox in user space."""
+    with contextlib.suppress(dns.NotQuestion):
+        asked = dns.read(data)
+        assert dns.read(data[:12] + asked.raw) == asked
+    answer({}, data)
+    with contextlib.suppress(associate.NotDatagram):
+        associate.unwrap(data)
+    with contextlib.suppress(hello.NotHello):
+        assert hello.dtls(data)
+
+
 def packet(data: bytes) -> None:
     """A packet to the lab's middlebox."""
     with contextlib.suppress(packets.NotPacket):
@@ -515,6 +528,14 @@ def _targets() -> dict[str, Target]:
             ),
         ),
         "client-hello": Target(client_hello, (HELLO,)),
+        "question": Target(
+            question,
+            (
+                dns.ask(1, "relay.example"),
+                associate.wrap(("relay.example", 443), HELLO),
+                bytes.fromhex("16fefd") + bytes(8) + HELLO[3:],
+            ),
+        ),
         "packet": Target(
             packet,
             (

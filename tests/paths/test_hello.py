@@ -68,3 +68,33 @@ def test_anything_is_read_or_refused(data: bytes, place: int, byte: int) -> None
             hello.read(one)
         except (NotHello, Incomplete):
             continue
+
+
+def dtls_hello(side: int, ciphers: bytes, extensions: bytes) -> bytes:
+    chosen = len(ciphers).to_bytes(2, "big") + ciphers + b"\1\0" if side == 1 else ciphers + b"\0"
+    body = b"\xfe\xfd" + bytes(32) + (b"\0\0" if side == 1 else b"\0") + chosen
+    body += len(extensions).to_bytes(2, "big") + extensions
+    message = bytes((side,)) + len(body).to_bytes(3, "big") + bytes(5)
+    message += len(body).to_bytes(3, "big") + body
+    return b"\x16\xfe\xff" + bytes(8) + len(message).to_bytes(2, "big") + message
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_hellos_of_dtls_are_told_apart_by_what_libraries_have_habits_in(side: int) -> None:
+    one, other = b"\0\x17\0\0", b"\xff\x01\0\1\0"
+    found = hello.dtls(dtls_hello(side, b"\xc0\x2b", one + other))
+    assert found == hello.dtls(dtls_hello(side, b"\xc0\x2b", one + other) + b"next record")
+    assert found.startswith("cs"[side - 1] + "fefd_")
+    assert found != hello.dtls(dtls_hello(side, b"\xc0\x2b", other + one))
+    assert found != hello.dtls(dtls_hello(side, b"\xc0\x2f", one + other))
+
+
+@given(st.binary(max_size=120), st.integers(0, 200), st.integers(0, 255))
+def test_any_datagram_is_read_or_refused(data: bytes, place: int, byte: int) -> None:
+    changed = bytearray(dtls_hello(1, b"\xc0\x2b\xc0\x2f", b"\0\x17\0\0"))
+    changed[place % len(changed)] = byte
+    for one in (data, b"\x16\xfe\xfd" + data, bytes(changed)):
+        try:
+            hello.dtls(one)
+        except NotHello:
+            continue

@@ -29,7 +29,7 @@ class NotDatagram(ValueError):
 
 def unwrap(data: bytes) -> tuple[Place, bytes]:
     """Where a datagram is to go, and what it is. Raises `NotDatagram`."""
-    if len(data) < 10 or data[:3] != bytes(3):
+    if len(data) < 7 or data[:3] != bytes(3):
         raise NotDatagram
     kind = data[3]
     if kind not in (1, 3, 4):

@@ -24,10 +24,10 @@ import pytest
 from holdfast.core.caps import Caps, Home
 from holdfast.core.ladder import Fact, Verdict
 from holdfast.drive.logs import Appended, CaughtUp, LogEvent, Logs
-from holdfast.lab import rules, scenarios
+from holdfast.lab import benign, documented, rules, scenarios
 from holdfast.lab.box import Box
 from holdfast.lab.rules import Rule
-from holdfast.lab.scenarios import ALL, Parameters, Scenario, World
+from holdfast.lab.scenario import Parameters, Scenario, Staging, Turn, World
 from holdfast.node.controls import Controls
 from holdfast.node.program import monotonic_ms
 from holdfast.node.ways import Ways, paths
@@ -38,6 +38,8 @@ BLOCKING: frozenset[Verdict] = frozenset(
      "learned", "impostor")
 )  # fmt: skip
 AT_ONCE = 24
+LOOKED = 1.0
+"""Seconds between two questions for the verdict."""
 LASTS = 90.0
 """Seconds of a trial after the network became what it is."""
 BEFORE = 8.0
@@ -48,13 +50,10 @@ FILE = 24
 """Records of a file, of `RECORD` bytes each."""
 RECORD = 16 * 1024
 KEPT = 3_600
-ON_HANDSHAKES = {
-    "pq-share", "classical-flagged", "ja4-list", "sni-block", "dns-remove", "allowlist",
-    "conn-count", "siberian", "fully-encrypted", "protocol-filter", "address-block",
-}  # fmt: skip
-"""What leaves connections alone that stand: these are cut when it begins."""
-UNSEEN = {"voip-degrade": "calls", "volume-ban": "gigabytes"}
+UNSEEN = {"voip-degrade": "calls", "voip-streams": "calls", "volume-ban": "gigabytes"}
 """What shows itself only in what these trials do not do."""
+NOTICED = 5.0
+"""Seconds after which a device has seen at the latest that it is on another network, or awake."""
 
 
 @dataclass
@@ -148,10 +147,6 @@ class Town:
         finally:
             self._abroad.rules.remove(rule)
 
-    def move(self, home: Home, port: int) -> None:
-        """Where this relay seems to be, for everybody."""
-        self._abroad.places[home.host, 443] = "127.0.0.1", port
-
 
 @contextlib.asynccontextmanager
 async def town(directory: Path) -> AsyncIterator[Town]:
@@ -238,120 +233,59 @@ async def listen(person: Person, found: Found, seconds: float) -> None:
         if not found.said or found.said[-1][1] != finding.verdict:
             found.said.append((age, finding.verdict))
         found.evidence = finding.evidence
-        await asyncio.sleep(1)
+        await asyncio.sleep(LOOKED)
 
 
-async def blocked(made: Town, scenario: Scenario, seed: int) -> Found:
-    """One trial of a scenario, its parameters drawn from the seed."""
+async def trial(made: Town, scenario: Scenario, seed: int) -> Found:
+    """One scenario, its parameters and what happens when drawn from the seed."""
     dice = Random(f"{scenario.id} {seed}")
     parameters = scenario.draw(dice)
     for name in parameters:
         if name.endswith("seconds") and "learn-list" in scenario.id:
             parameters[name] = dice.uniform(5, LASTS / 3)  # else it does not happen here
-    late = dice.random() < 0.5
-    expected = frozenset(scenario.verdicts)
-    found = Found(scenario.id, parameters, seed, late, expected)
-    async with Box({}) as box:
+    late = "file" in scenario.onsets and dice.random() < 0.5
+    found = Found(scenario.id, parameters, seed, late, frozenset(scenario.verdicts))
+    async with Box({}) as box, contextlib.AsyncExitStack() as stack:
         homes, sites = made.names(box)
-        world = World(tuple(home.host for home in homes), (sites["domestic"],))
-        rules = scenario.at(world, seed, **parameters)
+        world = World(
+            tuple(home.host for home in homes), (sites["domestic"],), portal=sites["domestic"]
+        )
+        staging = scenario.stage(world, seed, **parameters)
         if not late:
-            box.rules = rules
+            await _begins(made, box, staging, stack)
         async with Person(box, homes, sites, made.file) as person:
             if late:
                 await asyncio.sleep(BEFORE)
-                box.rules = rules
-                if ON_HANDSHAKES & set(scenario.id.split("+")) or dice.random() < 0.5:
+                await _begins(made, box, staging, stack)
+                if scenario.on_handshakes or (not scenario.benign and dice.random() < 0.5):
                     box.cut()
+            turns = asyncio.create_task(_turns(staging.turns, box, person, dice))
             await listen(person, found, LASTS)
+            turns.cancel()
+            await asyncio.gather(turns, return_exceptions=True)
         made.forget(homes)
     return found
 
 
-def worlds() -> dict[str, str]:
-    """Networks that nobody blocks, and what a node may say there."""
-    return {
-        "open": "clear",
-        "lossy-wifi": "clear",
-        "bufferbloat": "clear",
-        "relay-stopped": "clear away",
-        "relay-dead": "clear away",
-        "relays-stopped": "away",
-        "relay-slow": "clear",
-        "slow-line": "clear",
-        "portal": "portal offline unknown",
-        "no-internet": "offline unknown",
-        "sleep": "clear offline unknown",
-        "moves": "clear",
-    }
+async def _begins(made: Town, box: Box, staging: Staging, stack: contextlib.AsyncExitStack) -> None:
+    box.rules = staging.rules
+    for rule in staging.elsewhere:
+        stack.enter_context(made.elsewhere(rule))
 
 
-async def merely_bad(made: Town, id: str, seed: int) -> Found:
-    """One trial of a network that nobody blocks."""
-    dice = Random(f"{id} {seed}")
-    found = Found(id, {}, seed, dice.random() < 0.5, frozenset(worlds()[id].split()))
-    async with Box({}) as box, contextlib.AsyncExitStack() as stack:
-        homes, sites = made.names(box)
-        person = Person(box, homes, sites, made.file)
-        listening = listen(person, found, LASTS / 2)
-        change = asyncio.create_task(_turns_bad(made, box, homes, found, dice, stack))
-        async with person:
-            await listening
-        change.cancel()
-        await asyncio.gather(change, return_exceptions=True)
-        made.forget(homes)
-    return found
-
-
-async def _turns_bad(
-    made: Town,
-    box: Box,
-    homes: list[Home],
-    found: Found,
-    dice: Random,
-    stack: contextlib.AsyncExitStack,
-) -> None:
-    if found.late:
-        await asyncio.sleep(dice.uniform(2, 10))
-    which = dice.choice(homes)
-    world = World(tuple(home.host for home in homes))
-    if found.id in ALL:
-        scenario = ALL[found.id]
-        found.parameters = scenario.draw(dice)
-        box.rules = scenario.at(world, found.seed, **found.parameters)
-    elif found.id in ("relay-stopped", "relays-stopped"):
-        for home in homes if found.id == "relays-stopped" else [which]:
-            box.places[home.host, 443] = "127.0.0.1", 9
-            made.move(home, 9)
-        box.cut()
-    elif found.id == "relay-dead":
-        stack.enter_context(made.elsewhere(rules.AddressBlock((which.host,))))
-        box.rules = [rules.AddressBlock((which.host,))]
-    elif found.id == "relay-slow":
-        bits = dice.uniform(32_000, 500_000)
-        stack.enter_context(made.elsewhere(rules.Police((which.host,), bits)))
-        box.rules = [rules.Police((which.host,), bits)]
-    elif found.id == "slow-line":
-        bits = dice.uniform(32_000, 400_000)
-        box.rules = [rules.Rough(0.2, 0.1, 0, 0, bits, dice)]
-    elif found.id == "portal":
-        place = box.places[next(name for name in box.places if name[0].startswith("domestic"))]
-        for name in box.places:
-            box.places[name] = place
-        box.cut()
-    elif found.id == "no-internet":
-        box.rules = [rules.Dark()]
-    elif found.id == "sleep":
-        while True:
-            box.rules = [rules.Dark()]
-            await asyncio.sleep(dice.uniform(1, 12))
-            box.rules = []
+async def _turns(turns: list[Turn], box: Box, person: Person, dice: Random) -> None:
+    """What happens to the device; of another network, and of having slept, it knows soon."""
+    usual, began = box.rules, time.monotonic()
+    for turn in turns:
+        await asyncio.sleep(began + turn.at - time.monotonic())
+        if turn.what in ("dark", "sleep"):
+            box.rules = [*usual, rules.Dark()]
+        elif turn.what in ("light", "wake"):
+            box.rules = usual
+        if turn.what in ("cut", "move", "wake"):
             box.cut()
-            await asyncio.sleep(dice.uniform(5, 15))
-    elif found.id == "moves":
-        while True:
-            box.cut()
-            await asyncio.sleep(dice.uniform(3, 15))
+        if turn.what in ("move", "wake"):
+            asyncio.get_running_loop().call_later(dice.uniform(0, NOTICED), person.ways.move)
 
 
 async def gathered(work: list, at_once: int = AT_ONCE) -> list[Found]:
@@ -365,10 +299,14 @@ async def gathered(work: list, at_once: int = AT_ONCE) -> list[Found]:
     return await asyncio.gather(*(one(begin) for begin in work))
 
 
+def _shows(one: Scenario) -> bool:
+    return not one.needs_packets and one.id not in UNSEEN
+
+
 def drawn(seed: int, count: int) -> list[Scenario]:
     """Every scenario in turn; every fourth one composed with another."""
     dice = random.Random(f"scenarios {seed}")
-    single = [one for one in ALL.values() if not one.benign and one.id not in UNSEEN]
+    single = [one for one in documented.ALL if _shows(one)]
     found = []
     for index in range(count):
         one = single[(seed + index) % len(single)]
@@ -383,18 +321,18 @@ async def _recall(seed: int, count: int, directory: Path) -> list[Found]:
     async with town(directory) as made:
         return await gathered(
             [
-                lambda one=one, n=n: blocked(made, one, seed + n)
+                lambda one=one, n=n: trial(made, one, seed + n)
                 for n, one in enumerate(drawn(seed, count))
             ]
         )
 
 
 async def _benign(seed: int, count: int, directory: Path) -> list[Found]:
-    ids = list(worlds())
+    worlds = [one for one in benign.ALL if _shows(one)]
     async with town(directory) as made:
         return await gathered(
             [
-                lambda n=n: merely_bad(made, ids[(seed + n) % len(ids)], seed + n)
+                lambda n=n: trial(made, worlds[(seed + n) % len(worlds)], seed + n)
                 for n in range(count)
             ]
         )
@@ -431,5 +369,5 @@ async def test_a_sample(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(300)
 async def test_a_sample_of_networks_that_nobody_blocks(tmp_path: Path) -> None:
-    found = await _benign(1, len(worlds()), tmp_path)
+    found = await _benign(1, 24, tmp_path)
     assert not any(one.accused for one in found), "\n".join(map(str, found))

@@ -27,7 +27,7 @@ from holdfast.paths.exchange import (
     Outgoing,
     Tell,
 )
-from holdfast.paths.micro import A_MINUTE, Rate
+from holdfast.paths.pacing import A_MINUTE, Rate
 
 
 @given(st.lists(st.binary(max_size=400), max_size=20), st.randoms(use_true_random=False))

@@ -73,13 +73,16 @@ async def secured(
     *,
     classic: bool = False,
     address: str | None = None,
+    held: bool = False,
 ) -> tls.TlsTransport:
     """A connection whose handshake is done, paused, with no protocol yet. Nothing is checked:
     whose key it runs on is the caller's to find out. `address` is the machine's, if the name is
-    not to be looked up. Raises `Unreachable`."""
+    not to be looked up; `held` as in `TlsLayer`. Raises `Unreachable`."""
     await _turn(home)
     opening = _Opening()
-    layer = tls.TlsLayer(context(classic), opening, server_name=home.host, failed=opening.failed)
+    layer = tls.TlsLayer(
+        context(classic), opening, server_name=home.host, failed=opening.failed, held=held
+    )
     if proxy is None:
         raw = await _direct(home, layer, address or home.host)
     else:

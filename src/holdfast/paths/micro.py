@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections import deque
 from typing import Final
 
 import h11
@@ -23,50 +22,23 @@ from holdfast.core.caps import Home
 from holdfast.paths import dial, tls
 from holdfast.paths.base import Attempt, Channel, Handler, Undivided, Unreachable
 from holdfast.paths.exchange import ASK, MAX_WAIT, TELL, Ask, BadExchange, Incoming, Outgoing, Tell
+from holdfast.paths.pacing import MOST, Rate, Size
 from holdfast.paths.websocket import check_welcome
 
 EXCHANGE_SECONDS: Final = 10.0
 """For a whole exchange beyond the time it may wait at the relay."""
-FIRST_PIECE: Final = 5_000
-"""Bytes both ways of an exchange on a network of which nothing is known."""
-MOST_PIECE: Final = 11_000
-LEAST_PIECE: Final = 1_500
-A_MINUTE: Final = 12
-"""New connections within any minute."""
-EAGER: Final = 6
-"""Of them so many at once; the others are spread over the rest of the minute."""
 ANSWER_WAIT: Final = 1
 """Seconds that an exchange which brings something waits for the answer to it."""
 TRIES: Final = 4
 """Exchanges in a row that may fail before this path is given up."""
+ROOM: Final = 512
+"""Bytes of an exchange that are left for what comes, however much is to be brought; half of it if
+more came than there was room for."""
 MANY: Final = 64 * 1024
 """Bytes that wait here at which the sender is asked for patience; below a quarter it goes on."""
 
 
 _log = logging.getLogger(__name__)
-
-
-class Rate:
-    """When the next connection may be made. Times are seconds of any clock."""
-
-    def __init__(self, a_minute: int = A_MINUTE) -> None:
-        self._made: deque[float] = deque(maxlen=a_minute)
-        self.turn = asyncio.Lock()
-        """Held by whoever waits for the next."""
-
-    def wait(self, now: float) -> float:
-        """Seconds until then."""
-        made = self._made
-        if len(made) == made.maxlen and now - made[0] < 60:
-            return made[0] + 60.5 - now
-        recent = sum(now - one < 60 for one in made)
-        if recent < EAGER or not made:
-            return 0
-        return max(0.0, made[-1] + 60 / (made.maxlen or 1) - now)
-
-    def made(self, now: float) -> None:
-        """A connection is made now."""
-        self._made.append(now)
 
 
 _rates: dict[tuple[str, int], Rate] = {}
@@ -82,7 +54,8 @@ class _Micro(Undivided):
         self._session = secrets.token_bytes(16)
         self._key = b""
         self._out, self._in = Outgoing(), Incoming()
-        self._piece = FIRST_PIECE
+        self._size = Size()
+        self._more = False
         self._rate = _rates.setdefault((home.host, home.port), Rate())
         self._failed = 0
         self._news = asyncio.Event()
@@ -170,7 +143,6 @@ class _Micro(Undivided):
                 frames = await self._exchange(wait)
             except Unreachable as error:
                 self._failed += 1
-                self._piece = max(LEAST_PIECE, self._piece * 2 // 3)
                 if error.kind in ("pin", "upgrade") or self._failed >= TRIES:
                     raise
                 await asyncio.sleep(self._failed)
@@ -194,13 +166,15 @@ class _Micro(Undivided):
             loop = asyncio.get_running_loop()
             await asyncio.sleep(self._rate.wait(loop.time()))
             self._rate.made(loop.time())
-        data = self._out.take(self._out.base, self._piece)
-        room = max(0, self._piece - len(data))
+        size = self._size.now
+        data = self._out.take(self._out.base, size // 2 if self._more else size - ROOM)
+        room = size - len(data)
         ask = Ask(self._session, self._out.base, self._in.have, room, wait, data)
         try:
             async with asyncio.timeout(EXCHANGE_SECONDS + wait):
                 tell = await self._ask(ask)
         except TimeoutError:
+            self._size.failed(size if self._more else len(data))
             raise Unreachable(
                 self._attempt.hangs, f"{self._home.label} did not answer in time"
             ) from None
@@ -209,12 +183,14 @@ class _Micro(Undivided):
             frames = self._in.feed(ask.have, tell.data)
         except BadExchange:
             raise Unreachable("upgrade", "the relay broke the protocol of exchanges") from None
-        if len(data) + len(tell.data) > self._piece * 3 // 4:
-            self._piece = min(MOST_PIECE, self._piece * 5 // 4)
+        self._size.passed(len(data) + len(tell.data))
+        self._more = len(tell.data) == room
         return frames
 
     async def _ask(self, ask: Ask) -> Tell:
-        transport = await dial.secured(self._home, self._proxy, self._attempt, classic=True)
+        transport = await dial.secured(
+            self._home, self._proxy, self._attempt, classic=True, held=True
+        )
         try:
             key = tls.key_hash(transport.connection)
             if self._key and key != self._key:
@@ -261,7 +237,7 @@ class _Request(asyncio.Protocol):
                     self._fail("upgrade", "the relay does not know this session, or is a website")
                 elif isinstance(event, h11.Data):
                     self._parts.append(bytes(event.data))
-                    if sum(map(len, self._parts)) > TELL + ASK + 2 * MOST_PIECE:
+                    if sum(map(len, self._parts)) > TELL + ASK + 2 * MOST:
                         self._fail("upgrade", "the answer is too long")
                 elif isinstance(event, h11.EndOfMessage):
                     self.answer.set_result(b"".join(self._parts))

@@ -221,7 +221,8 @@ class TlsTransport(asyncio.Transport):
 class TlsLayer(asyncio.Protocol):
     """Between the socket and `inner`, whose `connection_made` follows the handshake.
 
-    `failed` is called instead if there is none: with a reason for people.
+    `failed` is called instead if there is none: with a reason for people. `held`: the end of a
+    client's handshake leaves with the first that it says, in one packet.
     """
 
     def __init__(
@@ -231,7 +232,9 @@ class TlsLayer(asyncio.Protocol):
         *,
         server_name: str | None = None,
         failed: Callable[[str], None] | None = None,
+        held: bool = False,
     ) -> None:
+        self._keeps_end = held
         self.connection = SSL.Connection(context, None)
         self._engine = Engine(self.connection)
         self._is_client = failed is not None
@@ -287,6 +290,7 @@ class TlsLayer(asyncio.Protocol):
         self._raw = cast("asyncio.Transport", transport)
         self._raw.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         loop = asyncio.get_running_loop()
+        self._soon = loop.call_soon
         self._timer = loop.call_later(self.patience, self._too_slow)
         if self._is_client:
             self._shake_hands()
@@ -339,7 +343,7 @@ class TlsLayer(asyncio.Protocol):
         if self._closing or not data:
             return
         if not self._plain:
-            asyncio.get_running_loop().call_soon(self._push)
+            self._soon(self._push)
         self._plain.append(bytes(data))
         self.unsealed += len(data)
         if self.unsealed >= FULL:
@@ -387,7 +391,8 @@ class TlsLayer(asyncio.Protocol):
         except SSL.WantReadError:
             self._flush()
             return False
-        self._flush()
+        if not self._keeps_end:
+            self._flush()
         self._ready = True
         self._stop_waiting()
         self.ready()
@@ -409,11 +414,13 @@ class TlsLayer(asyncio.Protocol):
                 self.inner.data_received(bytes(data))  # type: ignore[attr-defined]
             else:
                 feed(self._buffered, data)
-        self._flush()
+        if not self._keeps_end:
+            self._flush()
 
     def _push(self) -> None:
         """Encrypt what was written."""
         plain, self._plain, self.unsealed = self._plain, [], 0
+        self._keeps_end = False
         if not plain or self._closing:
             return
         try:

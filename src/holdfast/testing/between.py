@@ -18,8 +18,10 @@ class Between(asyncio.DatagramProtocol):
         net.loses = lambda data, sent: True
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, delay: float = 0.0) -> None:
         self._to: Final = port
+        self._delay: Final = delay
+        """Seconds on the way, each way."""
         self.port = 0
         self.loses: Loses = lambda data, sent: False
         self.sent: list[int] = []
@@ -59,13 +61,23 @@ class Between(asyncio.DatagramProtocol):
         if far is None:
             far = self._far[addr] = _Far(self, addr)
             far.opening = asyncio.create_task(far.open(self._to))
-        far.send(data)
+        self._later(far.send, data)
 
     def back(self, data: bytes, addr: Any) -> None:
         """From the relay, for a node."""
         self.received.append(len(data))
-        if not self.loses(data, False) and not self._near.is_closing():
+        if not self.loses(data, False):
+            self._later(self._give, data, addr)
+
+    def _give(self, data: bytes, addr: Any) -> None:
+        if not self._near.is_closing():
             self._near.sendto(data, addr)
+
+    def _later(self, do: Callable[..., None], *about: Any) -> None:
+        if self._delay:
+            asyncio.get_running_loop().call_later(self._delay, do, *about)
+        else:
+            do(*about)
 
 
 class _Far(asyncio.DatagramProtocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -30,8 +31,10 @@ class Tap:
         run.node("anna", str(tap.home))
     """
 
-    def __init__(self, relay: Home) -> None:
+    def __init__(self, relay: Home, delay: float = 0.0) -> None:
         self._relay = relay
+        self._delay = delay
+        """Seconds on the way, each way, of what goes through an open connection."""
         self.home = relay
         """The relay's address as nodes are to use it; known once the tap is open."""
         self.sent = bytearray()
@@ -90,12 +93,19 @@ class Tap:
         sent: bool,
     ) -> None:
         kept = self.sent if sent else self.received
+        loop, late = asyncio.get_running_loop(), deque[bytes]()
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65_536):
                 kept += data
                 self.passed.append(Passed(time.time(), port, sent, len(data)))
-                writer.write(data)
-                await writer.drain()
+                if self._delay:
+                    late.append(data)
+                    loop.call_later(self._delay, lambda: writer.write(late.popleft()))
+                else:
+                    writer.write(data)
+                    await writer.drain()
+        if self._delay:
+            await asyncio.sleep(self._delay)
         await self._end(writer)
 
     async def _end(self, writer: asyncio.StreamWriter) -> None:

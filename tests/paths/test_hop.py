@@ -71,6 +71,21 @@ async def test_frames_of_all_sizes_go_both_ways_and_the_one_between_reads_none(
         await front.close()
 
 
+async def test_many_frames_that_come_at_once_stay_what_they_are(tmp_path: Path) -> None:
+    # Both connections decrypt on one thread, the inner one while the outer one hands on.
+    async with between(tmp_path / "first") as first:
+        front, home = await serve(tmp_path, EchoRelay(KEY))
+        heard = Heard()
+        channel = await hop.connect(home, heard, partial(websocket.connect, first))
+        frames = [os.urandom(7_000 + number) for number in range(120)]
+        for frame in frames:
+            channel.send(frame)
+        async with asyncio.timeout(20):
+            assert [await heard.frames.get() for _ in frames] == frames
+        channel.close()
+        await front.close()
+
+
 async def test_much_goes_through_in_bounded_memory_and_everyone_is_told_when_it_drained(
     tmp_path: Path,
 ) -> None:

@@ -20,22 +20,40 @@ _ffi: Any = ffi
 _lib: Any = lib
 
 
-class _Buffers(threading.local):
-    """One pair for each thread: while OpenSSL writes into one, other threads run."""
+class Buffers:
+    """Of one connection at a time: what it read is there until it gives them back."""
 
     def __init__(self) -> None:
         self.plain = _ffi.new("char[]", SIZE)
-        self.sealed = _ffi.new("char[]", SIZE)
         self.view = memoryview(_ffi.buffer(self.plain))
 
 
-_buffers = _Buffers()
+class _Thread(threading.local):
+    """Of each thread: while OpenSSL writes into one's buffers, other threads run."""
+
+    def __init__(self) -> None:
+        self.sealed = _ffi.new("char[]", SIZE)
+        self.free: list[Buffers] = []
+
+
+_thread = _Thread()
+
+
+def borrow() -> Buffers:
+    """To read into, until `give_back`. What uses what was read may read from a connection within
+    this one meanwhile, which then has others."""
+    return _thread.free.pop() if _thread.free else Buffers()
+
+
+def give_back(buffers: Buffers) -> None:
+    """What stands in them is not used any more."""
+    _thread.free.append(buffers)
 
 
 class Engine:
     """One connection's. All methods on the thread that made it; all raise `SSL.Error`."""
 
-    __slots__ = ("_connection", "_error", "_from", "_into", "_mine", "_ssl")
+    __slots__ = ("_connection", "_error", "_from", "_into", "_sealed", "_ssl")
 
     def __init__(self, connection: SSL.Connection) -> None:
         self._connection: Any = connection
@@ -43,18 +61,18 @@ class Engine:
         self._into = self._connection._into_ssl
         self._from = self._connection._from_ssl
         self._error: SSL.Error | None = None
-        self._mine = _buffers.plain, _buffers.sealed, _buffers.view
+        self._sealed = _thread.sealed
 
     def put(self, sealed: bytes) -> None:
         """Encrypted bytes came from the socket."""
         if _lib.BIO_write(self._into, sealed, len(sealed)) != len(sealed):
             raise MemoryError
 
-    def read(self) -> memoryview:
-        """Plain bytes, empty if there are no more now. They are there until the next call."""
+    def read(self, into: Buffers) -> memoryview:
+        """Plain bytes, empty if there are no more now; they stand in the buffers."""
         if self._error is not None:
             raise self._error
-        plain, _, view = self._mine
+        plain, view = into.plain, into.view
         got = 0
         while got <= SIZE - _RECORD:
             result = _lib.SSL_read(self._ssl, plain + got, SIZE - got)
@@ -91,7 +109,7 @@ class Engine:
 
     def take(self) -> bytes:
         """Encrypted bytes for the socket."""
-        sealed = self._mine[1]
+        sealed = self._sealed
         result = _lib.BIO_read(self._from, sealed, SIZE)
         if result <= 0:
             return b""

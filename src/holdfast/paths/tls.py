@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL
 
 from holdfast.paths.base import Unreachable
-from holdfast.paths.engine import Engine
+from holdfast.paths.engine import Engine, borrow, give_back
 
 HANDSHAKE_SECONDS: Final = 10.0
 TOO_SLOW: Final = "the other side did not finish setting up the connection"
@@ -400,20 +400,22 @@ class TlsLayer(asyncio.Protocol):
         return True
 
     def _decrypt(self) -> None:
-        engine = self._engine
-        while not self.is_closing():
-            try:
-                data = engine.read()
-            except SSL.ZeroReturnError:
-                if not self.eof_received():
-                    self.shut_down()
-                return
-            if not data:
-                break
-            if self._buffered is None:
-                self.inner.data_received(bytes(data))  # type: ignore[attr-defined]
-            else:
-                feed(self._buffered, data)
+        mine = borrow()
+        try:
+            while not self.is_closing():
+                data = self._engine.read(mine)
+                if not data:
+                    break
+                if self._buffered is None:
+                    self.inner.data_received(bytes(data))  # type: ignore[attr-defined]
+                else:
+                    feed(self._buffered, data)
+        except SSL.ZeroReturnError:
+            if not self.eof_received():
+                self.shut_down()
+            return
+        finally:
+            give_back(mine)
         if not self._keeps_end:
             self._flush()
 

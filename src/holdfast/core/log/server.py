@@ -184,12 +184,13 @@ class Session:
         self._crowded = crowded
         self._bound: dict[int, _Binding] = {}
         self._waiting: wire.ClientFrame | None = None
-        self._held: deque[tuple[wire.ClientFrame, int]] = deque()
+        # Made when they are needed: most connections are idle, and an empty deque takes 624 bytes.
+        self._held: deque[tuple[wire.ClientFrame, int]] | None = None
         self._held_bytes = 0
         self._creates = 0
         self._last = 0
         self._acked = 0
-        self._unsettled: deque[tuple[int, int]] = deque()
+        self._unsettled: deque[tuple[int, int]] | None = None
         self._unsettled_bytes = 0
         burst = limits.burst_seconds
         self._records = Bucket(limits.appends_per_second, limits.appends_per_second * burst)
@@ -211,6 +212,8 @@ class Session:
             self._held_bytes += len(data)
             if self._held_bytes > self._limits.held_bytes:
                 return self.end("rate", "too much was sent before earlier requests were answered")
+            if self._held is None:
+                self._held = deque()
             self._held.append((frame, len(data)))
             return []
         out: list[Command] = []
@@ -231,7 +234,7 @@ class Session:
         if self.state == "ended":
             return []
         self.state = "ended"
-        self._held.clear()
+        self._held = None
         return [Send(wire.Bye(code, text[:256])), End(code)]
 
     def found(self, log: Found | None, now: int) -> list[Command]:
@@ -267,7 +270,7 @@ class Session:
 
     def settled(self, handle: int, n: int, refusal: Refusal | None) -> list[Command]:
         """Answer to `Add`, in the order of the appends: durable, or refused."""
-        first, size = self._unsettled.popleft()
+        first, size = self._unsettled.popleft() if self._unsettled else (0, 0)
         if first != n:
             raise AssertionError("appends settle in the order they were made")
         self._unsettled_bytes -= size
@@ -370,6 +373,8 @@ class Session:
             return
         key = self._bound[frame.handle].key
         size = len(frame.body)
+        if self._unsettled is None:
+            self._unsettled = deque()
         self._unsettled.append((frame.n, size))
         self._unsettled_bytes += size
         expires = expiry(now, min(frame.lifetime, self._limits.max_lifetime))

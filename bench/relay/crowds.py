@@ -139,7 +139,7 @@ async def joins(relay: served.Served, tls: bool, count: int) -> float:
             one.send([*frames, links.append(1, at + 1, bytes(600))])
         target = count - 10 * (at + 1)
         async with asyncio.timeout(20):
-            while left > target:
+            while left > target:  # noqa: ASYNC110
                 await asyncio.sleep(0)
     return count / (relay.cpu() - before)
 

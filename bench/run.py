@@ -19,7 +19,15 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-FILES = ("relay_appends", "messages", "file_copy", "paths", "startup", "watch.detectors")
+FILES = (
+    "relay_appends",
+    "messages",
+    "file_copy",
+    "paths",
+    "startup",
+    "watch.detectors",
+    "watch.intake",
+)
 
 
 def machine() -> str:

@@ -11,11 +11,12 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from holdfast.core import report
 from holdfast.core.report import Alive, Complaint, Measurement, Report
-from holdfast.core.tokens import INPUT, TOKEN, BadToken
+from holdfast.core.tokens import INPUT, TOKEN, BadToken, Verifier
 from holdfast.watch.issuer import Issuer
 from holdfast.watch.journal import STEP, Entry
 from holdfast.watch.places import Places
@@ -24,11 +25,22 @@ GRACE: Final = 120
 """Seconds for which the tokens of the window before are still good."""
 FORMS: Final = 12
 """Complaints a day that one address has in all."""
+KEYS: Final = 64
 ADDRESSES: Final = 200_000
 
 
 class NotCounted(Exception):
     """A report that does not count; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A key with which tokens are checked, and what those are for."""
+
+    kind: str
+    window: int
+    verifier: Verifier
+    digest: bytes
 
 
 class Desk:
@@ -43,6 +55,7 @@ class Desk:
         self._operators = {operator.code for operator in places.operators} | {"other"}
         self._spent = spent
         self._entropy = entropy
+        self._keys: dict[bytes, _Known] = {}
         self._key = entropy(32)
         self._day = -1
         self._forms: dict[bytes, set[str]] = {}
@@ -54,24 +67,32 @@ class Desk:
         window = report.window(kind, now)
         if len(token) != TOKEN:
             raise NotCounted("no token of this observatory")
-        windows = [window]
-        if report.window(kind, now - GRACE) != window:
-            windows.append(report.window(kind, now - GRACE))
-        for number in windows:
+        key_id = token[INPUT - 32 : INPUT]
+        known = self._keys.get(key_id) or self._learn(key_id, kind, window, now)
+        if known is None or known.kind != kind:
+            raise NotCounted("this token is for another kind of report or another time")
+        if known.window != window and known.window != report.window(kind, now - GRACE):
+            raise NotCounted("this token is for another time")
+        try:
+            nonce = known.verifier.verify(token, known.digest)
+        except BadToken as error:
+            raise NotCounted(str(error)) from None
+        spent = hashlib.sha256(nonce + key_id).digest()[:16]
+        if spent in self._spent:
+            raise NotCounted("this token was spent before")
+        self._spent.add(spent)
+        return _entries(one, now, "c", spent, kind, known.window)
+
+    def _learn(self, key_id: bytes, kind: str, window: int, now: int) -> _Known | None:
+        """The keys of this kind's windows about now, of which one may be the token's."""
+        if len(self._keys) > KEYS:
+            self._keys.clear()
+        for number in (window, report.window(kind, now - GRACE)):
             verifier = self._issuer.verifier(kind, number, now)
-            if verifier is None or token[INPUT - 32 : INPUT] != verifier.key_id:
-                continue
-            digest = report.challenge(self._issuer.watch, kind, number).digest
-            try:
-                nonce = verifier.verify(token, digest)
-            except BadToken as error:
-                raise NotCounted(str(error)) from None
-            spent = hashlib.sha256(nonce + verifier.key_id).digest()[:16]
-            if spent in self._spent:
-                raise NotCounted("this token was spent before")
-            self._spent.add(spent)
-            return _entries(one, now, "c", spent, kind, number)
-        raise NotCounted("this token is for another kind of report or another time")
+            if verifier is not None:
+                digest = report.challenge(self._issuer.watch, kind, number).digest
+                self._keys[verifier.key_id] = _Known(kind, number, verifier, digest)
+        return self._keys.get(key_id)
 
     def admit_form(self, address: str, one: Complaint, now: int) -> tuple[Entry, ...]:
         """The entry of a complaint from the form. Raises `NotCounted`."""

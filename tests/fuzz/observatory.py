@@ -15,7 +15,7 @@ from holdfast.watch.program import SAMPLE
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 CALLS = report.Complaint("VEL", "veltel", "calls")
 MEASURED = report.Measurement("VEL", "veltel", (report.Result("text", True, "clear", 64, 64),))
-ROLLUP = rollup.Rollup(300, [rollup.Row("m", "VEL", "veltel", "calls", 2, 1, {"udp": 1})])
+ROLLUP = rollup.Rollup(300, [rollup.Row("m", "VEL", "veltel", "calls", 2, 1, {"udp-block": 1})])
 EVENT = event.Event("20260101-1200-VEL", "VEL", "outage", 1, 2, hurt=(event.Hurt("calls", 1),))
 EDIT = edits.make(KEY, EVENT.id, "confirm", "yes", 3, edits.START)
 ENTRY = journal.Entry(300, "c", "VEL", "veltel", "calls")

@@ -34,7 +34,7 @@ def played(story, days, seed=1, engine=None, complaints=1.5):
 
 
 STORY = [
-    hidden("calls", NOR, ("veltel", "sayat"), ("calls",), 80, 5, 0.9, 12, "udp"),
+    hidden("calls", NOR, ("veltel", "sayat"), ("calls",), 80, 5, 0.9, 12, "udp-block"),
     hidden("shutdown", LUM, ("veltel", "sayat", "orbis"), simulate.FUNCTIONS, 90, 6, 1, 1, ""),
     hidden("slow", OST, ("veltel", "sayat", "orbis"), ("media",), 70, 9, 0.8, 5, "throttled"),
 ]
@@ -68,7 +68,7 @@ def test_an_event_says_who_is_affected_and_what_works(engine):
     assert "text" in calls.well and calls.confidence == "medium"
     assert [fact.code for fact in calls.against] == ["young"]
     reasons = {fact.code: fact for fact in calls.reasons}
-    assert reasons["verdict"].names == ("udp",)
+    assert reasons["verdict"].names == ("udp-block",)
     assert calls.complaints > 3 * calls.expected and calls.failed > calls.measured / 3
 
 
@@ -122,7 +122,7 @@ def test_a_tenth_of_the_credentials_cannot_raise_an_alarm(operators):
             third = hostile // 3
             for operator in ("veltel", "sayat", "orbis"):
                 rows.append(Row("c", NOR, operator, "calls", third if step == 5 else 0))
-                rows.append(Row("m", NOR, operator, "calls", third, third, {"udp": third}))
+                rows.append(Row("m", NOR, operator, "calls", third, third, {"udp-block": third}))
         engine.tick(engine.now, rows)
     assert not [each for each in engine.events if each.region == NOR and each.published]
 

@@ -31,7 +31,7 @@ def entries(data):
 
 
 def failing(operator="veltel"):
-    return Measurement("VEL", operator, (Result("text", True), Result("calls", False, "udp")))
+    return Measurement("VEL", operator, (Result("text", True), Result("calls", False, "udp-block")))
 
 
 async def test_a_report_costs_a_token_and_each_is_spent_once(tmp_path):

@@ -79,7 +79,7 @@ def test_two_watches_merged_are_one(tmp_path):
     story = [
         simulate.Hidden(
             "calls", ("NOR",), ("veltel",), ("calls",), 20_003 * DAY, 20_003 * DAY + 7200, 0.9,
-            12, "udp",
+            12, "udp-block",
         )
     ]  # fmt: skip
     country = simulate.Country(FEW, 5, story, complaints=2, reports=16)

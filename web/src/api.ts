@@ -88,6 +88,31 @@ export interface Settings {
   passphrase: boolean;
 }
 
+export interface ReportPlace {
+  code: string;
+  en: string;
+  ru: string;
+}
+
+export interface Reporting {
+  url: string;
+  region: string;
+  operator: string;
+  /** Whether what the network does to this node is told once an hour, without being asked. */
+  automatic: boolean;
+  /** That are here, got ahead. */
+  tokens: number;
+  /** Reports that could not be sent yet. */
+  waiting: number;
+  /** Why the last attempt failed. */
+  trouble: string;
+  regions: ReportPlace[];
+  operators: ReportPlace[];
+  services: string[];
+  /** Complaints that were counted by this call of `complain`. */
+  counted: number;
+}
+
 export interface Reaction {
   emoji: string;
   mine: boolean;
@@ -426,6 +451,14 @@ export interface Calls {
   mute_call: { params: { id: string; muted: boolean }; result: Call };
   /** How the call went of which this is the entry. Nothing is known of some: they were not talked in, or lie a week back. */
   call_story: { params: { message: string }; result: CallStory };
+  /** What was chosen, and what waits. */
+  reporting: { params: Record<string, never>; result: Reporting };
+  /** What the observatory at this address knows, without choosing it. not-allowed. */
+  observatory: { params: { url: string }; result: Reporting };
+  /** Choose an observatory; with an empty address, none. not-allowed. */
+  set_reporting: { params: { url: string; region?: string; operator?: string; automatic?: boolean }; result: Reporting };
+  /** Tell that these do not work: text, voice, calls, video, media, internet, or service:NAME. What cannot be sent now is sent later the same day. not-allowed. */
+  complain: { params: { functions: string[] }; result: Reporting };
   /** Ask to compare emoji, or join the other's asking. */
   start_verification: { params: { contact: string }; result: Verification };
   /** The comparison in progress. */

@@ -26,6 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _programs(commands)
     _own(commands)
+    _reporting(commands)
     _invitations(commands)
     _contacts(commands)
     _messages(commands)
@@ -196,6 +197,25 @@ def _own(commands: Any) -> None:
     choices = ("list", "add", "remove", "use", "off", "on")
     relays.add_argument("what", nargs="?", choices=choices, default="list")
     relays.add_argument("relay", nargs="?", metavar="ADDRESS|ID")
+
+
+def _reporting(commands: Any) -> None:
+    complain = _call(
+        commands, "complain", "reporting:complain", "tell the observatory what does not work"
+    )
+    complain.add_argument(
+        "function", nargs="+", help="text voice calls video media internet, or service:NAME"
+    )
+    observatory = _call(
+        commands, "observatory", "reporting:observatory", "choose whom to tell what does not work"
+    )
+    observatory.add_argument("url", nargs="?", metavar="URL")
+    observatory.add_argument("--region", metavar="CODE")
+    observatory.add_argument("--operator", metavar="CODE")
+    observatory.add_argument(
+        "--automatic", **FLAG, help="tell once an hour what the network does, too"
+    )
+    observatory.add_argument("--off", **FLAG, help="tell nobody, and forget it")
 
 
 def _passphrase(parser: argparse.ArgumentParser, option: str) -> None:

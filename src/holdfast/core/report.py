@@ -23,9 +23,9 @@ SERVICE: Final = "service:"
 """Before the name of another service, as in service:youtube."""
 VERDICTS: Final = (
     "clear", "freeze", "fingerprint", "name-block", "dns-block", "address-block", "allowlist",
-    "throttled", "udp", "offline", "unknown",
+    "throttled", "udp-block", "offline", "unknown",
 )  # fmt: skip
-"""What a node's ladder says, as far as it is about the network; udp: datagrams are silent."""
+"""What a node's ladder says, as far as it is about the network; udp-block: datagrams are silent."""
 RATES: Final = (0, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
 """Steps of kbit/s to which throughput is rounded down."""
 
@@ -42,7 +42,7 @@ Function = Annotated[
 Rate = Annotated[int, Meta(ge=0, le=32_768)]
 Verdict = Literal[
     "clear", "freeze", "fingerprint", "name-block", "dns-block", "address-block", "allowlist",
-    "throttled", "udp", "offline", "unknown",
+    "throttled", "udp-block", "offline", "unknown",
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from holdfast.core.caps import BadAddress, Home
 from holdfast.core.ladder import SAYS, Finding
 from holdfast.core.seal import rest
 from holdfast.core.seal.link import BadLink, Link
+from holdfast.drive.fetch import fetch
 from holdfast.drive.logs import CaughtUp, Connect, Down, Received, Refused
 from holdfast.node import comparing, effects, files, homes, inviting, messages, talking, views
 from holdfast.node.calls import Calls
@@ -32,6 +33,8 @@ from holdfast.node.desk import Desk
 from holdfast.node.engine import Engine
 from holdfast.node.keeper import Keeper, StorageFailed, Work
 from holdfast.node.networks import Networks
+from holdfast.node.reporting import NAME as REPORTING
+from holdfast.node.reporting import CannotReport, Fetch, Lists, Reporter, load
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import (
     Call,
@@ -47,6 +50,8 @@ from holdfast.node.schema import (
     KnownPath,
     Message,
     Page,
+    Reporting,
+    ReportPlace,
     Settings,
     Simulator,
     Status,
@@ -111,6 +116,9 @@ class Node:
         """Told to which relays a second connection should be ready."""
         self.networks: Networks | None = None
         """Remembers how relays were reached on which network."""
+        self.fetch: Fetch = fetch
+        """Asks an observatory."""
+        self._reporter: Reporter | None = None
         self.censor: Censor | None = None
         """Pretended, on this machine."""
         self.launch: Callable[[], str] | None = None
@@ -129,6 +137,8 @@ class Node:
 
     async def stop(self) -> None:
         """Everything committed, the database closed, the directory free."""
+        if self._reporter is not None:
+            await self._reporter.stop()
         if self._engine is not None:
             await self._engine.stop()
         if self._keeper is not None:
@@ -172,6 +182,15 @@ class Node:
         self._desk, self._engine, self._keeper = desk, engine, keeper
         self._depot = Depot(folder, self._entropy, keeper.run)
         await engine.start(keeper)
+        self._reporter = Reporter(
+            load(await keeper.run(lambda work: desk.get(work, REPORTING))),
+            lambda text: keeper.run(lambda work: desk.put(work, REPORTING, text)),
+            self.fetch,
+            self._clock,
+            self.finding,
+            lambda: engine.relays.online,
+        )
+        self._reporter.start()
 
     @property
     def _is_new(self) -> bool:
@@ -621,6 +640,58 @@ class Node:
             lambda desk, work, cid: views.messages(work.db, "WHERE contact = ? ORDER BY id", cid),
         )
 
+    # Telling an observatory.
+
+    async def reporting(self) -> Reporting:
+        """What was chosen, and what waits."""
+        return self._reporting(await self._ready())
+
+    async def observatory(self, url: str) -> Reporting:
+        """What it knows."""
+        try:
+            lists = await (await self._ready()).look(url)
+        except CannotReport as error:
+            raise ApiError("not-allowed", str(error)) from None
+        return Reporting(url=url.rstrip("/"), **_places(lists))
+
+    async def set_reporting(
+        self, url: str, region: str = "", operator: str = "", automatic: bool = False
+    ) -> Reporting:
+        """Choose one, or none."""
+        reporter = await self._ready()
+        try:
+            await reporter.choose(url, region, operator, automatic)
+        except CannotReport as error:
+            raise ApiError("not-allowed", str(error)) from None
+        return self._reporting(reporter)
+
+    async def complain(self, functions: list[str]) -> Reporting:
+        """Tell what does not work."""
+        reporter = await self._ready()
+        try:
+            counted = await reporter.complain(functions)
+        except CannotReport as error:
+            raise ApiError("not-allowed", str(error)) from None
+        return msgspec.structs.replace(self._reporting(reporter), counted=counted)
+
+    async def _ready(self) -> Reporter:
+        await self._do(lambda desk, work: None)
+        assert self._reporter is not None
+        return self._reporter
+
+    def _reporting(self, reporter: Reporter) -> Reporting:
+        chosen = reporter.chosen
+        return Reporting(
+            url=chosen.url,
+            region=chosen.region,
+            operator=chosen.operator,
+            automatic=chosen.automatic,
+            tokens=len(chosen.spare),
+            waiting=len(chosen.waiting),
+            trouble=chosen.trouble,
+            **(_places(reporter.lists) if reporter.lists else {}),
+        )
+
     # Files.
 
     async def send_file(
@@ -723,3 +794,14 @@ class Node:
         return await self._of(
             contact, lambda desk, work, cid: comparing.confirm(desk, work, cid, match)
         )
+
+
+def _places(lists: Lists) -> dict[str, Any]:
+    """An observatory's lists as `Reporting` has them."""
+    return {
+        "regions": [ReportPlace(code=one.code, en=one.en, ru=one.ru) for one in lists.regions],
+        "operators": [
+            ReportPlace(code=one.code, en=one.name, ru=one.name) for one in lists.operators
+        ],
+        "services": list(lists.services),
+    }

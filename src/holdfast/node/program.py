@@ -17,6 +17,7 @@ from typing import Final
 
 from holdfast.core.caps import Home, b64
 from holdfast.core.seal import hpke
+from holdfast.drive.fetch import fetch
 from holdfast.node.api import Censor, Node
 from holdfast.node.client import FILE, Address
 from holdfast.node.controls import Controls, Places
@@ -90,6 +91,7 @@ async def run(
     node = Node(vault, ways.connect, now_ms, entropy, tuple(relays), echo_link)
     node.finding, node.censor, node.stand_by = ways.finding, censor, ways.stand_by
     node.lend = ways.lend
+    node.fetch = lambda url, body: fetch(url, body, proxy)
     node.networks = Networks(
         ways.ladder, now_ms, monotonic_ms, through=proxy or "", leave=ways.move
     )

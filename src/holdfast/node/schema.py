@@ -162,6 +162,35 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Whether a passphrase locks this machine's copy (changed by `set_passphrase`)."""
 
 
+class ReportPlace(Struct, frozen=True, kw_only=True):
+    """A region or an operator that an observatory knows."""
+
+    code: str
+    en: str = ""
+    ru: str = ""
+
+
+class Reporting(Struct, frozen=True, kw_only=True):
+    """Which observatory is told what does not work, and from where. Off while `url` is empty."""
+
+    url: str = ""
+    region: str = ""
+    operator: str = ""
+    automatic: bool = False
+    """Whether what the network does to this node is told once an hour, without being asked."""
+    tokens: int = 0
+    """That are here, got ahead."""
+    waiting: int = 0
+    """Reports that could not be sent yet."""
+    trouble: str = ""
+    """Why the last attempt failed."""
+    regions: list[ReportPlace] = []
+    operators: list[ReportPlace] = []
+    services: list[str] = []
+    counted: int = 0
+    """Complaints that were counted by this call of `complain`."""
+
+
 class Reaction(Struct, frozen=True, kw_only=True):
     emoji: str
     mine: bool
@@ -654,6 +683,22 @@ class NodeApi(Protocol):
     async def call_story(self, message: Id) -> CallStory:
         """How the call went of which this is the entry. Nothing is known of some: they were not
         talked in, or lie a week back."""
+
+    # Telling an observatory.
+    async def reporting(self) -> Reporting:
+        """What was chosen, and what waits."""
+
+    async def observatory(self, url: str) -> Reporting:
+        """What the observatory at this address knows, without choosing it. not-allowed."""
+
+    async def set_reporting(
+        self, url: str, region: str = "", operator: str = "", automatic: bool = False
+    ) -> Reporting:
+        """Choose an observatory; with an empty address, none. not-allowed."""
+
+    async def complain(self, functions: list[str]) -> Reporting:
+        """Tell that these do not work: text, voice, calls, video, media, internet, or
+        service:NAME. What cannot be sent now is sent later the same day. not-allowed."""
 
     # Verification.
     async def start_verification(self, contact: str) -> Verification:

@@ -64,7 +64,7 @@ def usual_story(places: Places, begins: int, ends: int, draw: random.Random) -> 
         ),
         Hidden(
             "call-blocking", tuple(calls), tuple(firms[:2]), ("calls",), since // STEP * STEP,
-            ends + DAY, 0.9, 14.0, "udp",
+            ends + DAY, 0.9, 14.0, "udp-block",
         ),
     ]  # fmt: skip
 

@@ -49,7 +49,7 @@ VERDICTS: Final = {
         "name-block": "connections are cut by the name they ask for",
         "dns-block": "names are not found", "address-block": "addresses are unreachable",
         "allowlist": "only approved places can be reached", "throttled": "connections crawl",
-        "udp": "datagrams get no answer", "offline": "nothing can be reached",
+        "udp-block": "datagrams get no answer", "offline": "nothing can be reached",
     },
     "ru": {
         "freeze": "соединения замирают после нескольких килобайт",
@@ -57,7 +57,7 @@ VERDICTS: Final = {
         "name-block": "соединения рвут по имени сайта",
         "dns-block": "имена не находятся", "address-block": "адреса недоступны",
         "allowlist": "открывается только разрешённое", "throttled": "соединения еле идут",
-        "udp": "на датаграммы нет ответа", "offline": "недоступно всё",
+        "udp-block": "на датаграммы нет ответа", "offline": "недоступно всё",
     },
 }  # fmt: skip
 MONTHS: Final = (

@@ -1,0 +1,339 @@
+"""Tells an observatory what does not work, if the person wants that: off until it is set up.
+
+What goes out is one of `core.report`: function, region, operator; with `automatic` also, once an
+hour at a random minute, what the ladder concluded. Each costs an anonymous token; tokens are
+asked for ahead, all kinds alike, so that asking says nothing of what will be told. What could not
+be sent is tried again while its token is good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Meta, Struct
+
+from holdfast.core import issuance, report, tokens
+from holdfast.core.issuance import BadIssuance, Wish
+from holdfast.core.ladder import Finding
+from holdfast.core.report import Alive, BadReport, Complaint, Measurement, Report, Result
+from holdfast.core.tokens import BadToken
+
+TICK: Final = 60
+"""Seconds between looks at whether something is to be sent."""
+RESTOCK: Final = 1800
+"""Seconds between two times that tokens are asked for."""
+MAX_WAITING: Final = 50
+NAME: Final = "reporting"
+"""What `meta` calls it."""
+
+Fetch = Callable[[str, bytes | None], Awaitable[bytes]]
+"""URL and body, if it is a POST; the answer. Raises OSError with a sentence."""
+
+
+class Spare(Struct, array_like=True):
+    """A token that was not used yet."""
+
+    kind: str
+    window: int
+    token: bytes
+
+
+class Waiting(Struct, array_like=True):
+    """A report that could not be sent yet, with its token if it has one."""
+
+    kind: str
+    window: int
+    report: bytes
+    token: bytes = b""
+
+
+class Chosen(Struct):
+    """What the person chose, and what is kept for it."""
+
+    url: str = ""
+    region: str = ""
+    operator: str = ""
+    automatic: bool = False
+    watch: str = ""
+    credential: bytes = b""
+    spare: list[Spare] = []
+    waiting: list[Waiting] = []
+    done: dict[str, int] = {}
+    """Window in which a kind was used last."""
+    trouble: str = ""
+    """Why the last attempt failed."""
+
+
+class Place(Struct, frozen=True):
+    """A region or an operator of an observatory; other fields of its lists are not needed."""
+
+    code: report.Code
+    en: Annotated[str, Meta(max_length=60)] = ""
+    ru: Annotated[str, Meta(max_length=60)] = ""
+    name: Annotated[str, Meta(max_length=60)] = ""
+
+
+class Lists(Struct, frozen=True):
+    """What an observatory knows, as far as a person chooses from it."""
+
+    regions: Annotated[tuple[Place, ...], Meta(max_length=400)]
+    operators: Annotated[tuple[Place, ...], Meta(max_length=200)]
+    services: Annotated[tuple[report.Code, ...], Meta(max_length=50)] = ()
+
+
+class CannotReport(Exception):
+    """It was not told; the sentence says why and what happens now."""
+
+
+def load(stored: str | None) -> Chosen:
+    """From the database; anew if it is not there."""
+    if stored is None:
+        return Chosen()
+    with contextlib.suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(stored, type=Chosen)
+    return Chosen()
+
+
+class Reporter:
+    """One person's side of one observatory."""
+
+    def __init__(
+        self,
+        chosen: Chosen,
+        keep: Callable[[str], Awaitable[Any]],
+        fetch: Fetch,
+        clock: Callable[[], int],
+        finding: Callable[[], Finding],
+        connected: Callable[[], bool],
+    ) -> None:
+        """`clock` gives milliseconds since 1970."""
+        self.chosen = chosen
+        self.lists: Lists | None = None
+        self._keep = keep
+        self._fetch = fetch
+        self._clock = clock
+        self._finding = finding
+        self._connected = connected
+        self._lock = asyncio.Lock()
+        self._restocked = 0
+        self._minute = secrets.randbelow(50)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def now(self) -> int:
+        """Seconds since 1970."""
+        return self._clock() // 1000
+
+    def start(self) -> None:
+        """Go on with what waits, and with measurements if they are wanted."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Send nothing more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def look(self, url: str) -> Lists:
+        """What the observatory at an address knows. Raises `CannotReport`."""
+        try:
+            data = await self._fetch(url.rstrip("/") + "/places.json", None)
+            return msgspec.json.decode(data, type=Lists)
+        except OSError as error:
+            raise CannotReport(f"the observatory cannot be reached: {error}") from None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise CannotReport("there is no observatory at that address") from None
+
+    async def choose(self, url: str, region: str, operator: str, automatic: bool) -> None:
+        """Set it up, or with an empty address forget it all. Raises `CannotReport`."""
+        if not url:
+            self.chosen, self.lists = Chosen(), None
+            await self._save()
+            return
+        lists = await self.look(url)
+        if region not in {place.code for place in lists.regions}:
+            raise CannotReport("that observatory does not know this region")
+        if operator not in {place.code for place in lists.operators} | {"other"}:
+            raise CannotReport("that observatory does not know this operator")
+        async with self._lock:
+            if url.rstrip("/") != self.chosen.url:
+                self.chosen = Chosen(
+                    url.rstrip("/"), credential=Ed25519PrivateKey.generate().private_bytes_raw()
+                )
+            self.lists = lists
+            self.chosen.region, self.chosen.operator = region, operator
+            self.chosen.automatic = automatic
+            await self._save()
+            with contextlib.suppress(CannotReport):
+                await self._restock()
+
+    async def complain(self, functions: list[str]) -> int:
+        """How many complaints the observatory counted now; others wait, or were told before.
+        Raises `CannotReport` for what cannot be told at all."""
+        chosen = self.chosen
+        if not chosen.url:
+            raise CannotReport("choose an observatory first")
+        reports: list[Report] = []
+        for function in functions:
+            one = Complaint(chosen.region, chosen.operator, function)
+            try:
+                reports.append(report.decode(report.encode(one)))
+            except BadReport:
+                raise CannotReport("there is no such function") from None
+        async with self._lock:
+            for each in reports:
+                self._queue(each)
+            self._restocked = 0
+            with contextlib.suppress(CannotReport):
+                return await self._flush()
+            return 0
+
+    # Within.
+
+    def _queue(self, one: Report) -> None:
+        kind = report.kind_of(one)
+        window = report.window(kind, self.now)
+        body = report.encode(one)
+        if self.chosen.done.get(kind) == window:
+            return
+        if any((each.kind, each.window, each.report) == (kind, window, body)
+               for each in self.chosen.waiting):  # fmt: skip
+            return
+        self.chosen.waiting = [*self.chosen.waiting[-MAX_WAITING:], Waiting(kind, window, body)]
+
+    async def _flush(self) -> int:
+        """Send what waits and is still of use; how much was counted."""
+        chosen = self.chosen
+        chosen.waiting = [
+            each for each in chosen.waiting if each.window == report.window(each.kind, self.now)
+        ]
+        if not chosen.waiting:
+            return 0
+        try:
+            lacking = any(not self._spare(each) for each in chosen.waiting if not each.token)
+            if lacking and self.now - self._restocked >= RESTOCK:
+                await self._restock()
+            for each in chosen.waiting:
+                spare = self._spare(each)
+                if not each.token and spare is not None:
+                    each.token = spare.token
+                    chosen.spare.remove(spare)
+            await self._save()
+            ready = [each for each in chosen.waiting if each.token]
+            if not ready:
+                raise CannotReport(chosen.trouble or "no token for this today; each counts once")
+            return await self._post(ready)
+        except CannotReport as error:
+            chosen.trouble = str(error)
+            await self._save()
+            raise
+
+    def _spare(self, waiting: Waiting) -> Spare | None:
+        key = (waiting.kind, waiting.window)
+        return next((one for one in self.chosen.spare if (one.kind, one.window) == key), None)
+
+    async def _post(self, ready: list[Waiting]) -> int:
+        batch = {"reports": [
+            {"report": msgspec.Raw(each.report), "token": each.token} for each in ready
+        ]}  # fmt: skip
+        try:
+            answer = await self._fetch(self.chosen.url + "/api/reports", msgspec.json.encode(batch))
+            counted = int(msgspec.json.decode(answer)["counted"])
+        except OSError as error:
+            raise CannotReport(f"it goes out when the network lets it: {error}") from None
+        except (msgspec.MsgspecError, LookupError, TypeError, ValueError):
+            raise CannotReport("the observatory answered strangely") from None
+        self.chosen.waiting = [each for each in self.chosen.waiting if each not in ready]
+        self.chosen.done.update({each.kind: each.window for each in ready})
+        self.chosen.trouble = ""
+        await self._save()
+        return counted
+
+    async def _restock(self) -> None:
+        """Ask for all tokens that can be had ahead and are not here. Raises `CannotReport`."""
+        chosen = self.chosen
+        self._restocked = self.now
+        try:
+            keys = issuance.decode_keys(await self._fetch(chosen.url + "/api/keys", None))
+            chosen.watch = keys.watch
+            here = {(one.kind, one.window) for one in chosen.spare}
+            pending = []
+            for key in keys.keys:
+                if (key.kind, key.window) in here or key.kind not in report.KINDS:
+                    continue
+                challenge = report.challenge(keys.watch, key.kind, key.window)
+                verifier = tokens.Verifier(key.spki)
+                one = tokens.ask(verifier, challenge, secrets.token_bytes)
+                pending.append((key.kind, key.window, one))
+            for start in range(0, len(pending), issuance.MAX_ASKED):
+                await self._ask(keys.watch, pending[start : start + issuance.MAX_ASKED])
+        except OSError as error:
+            raise CannotReport(f"it goes out when the network lets it: {error}") from None
+        except (BadIssuance, BadToken) as error:
+            raise CannotReport(f"the observatory gave no tokens: {error}") from None
+        finally:
+            windows = {kind: report.window(kind, self.now) for kind in report.KINDS}
+            chosen.spare = [one for one in chosen.spare if one.window >= windows[one.kind]]
+            await self._save()
+
+    async def _ask(self, watch: str, pending: list[tuple[str, int, tokens.Pending]]) -> None:
+        credential = Ed25519PrivateKey.from_private_bytes(self.chosen.credential)
+        wishes = tuple(Wish(kind, window, one.request) for kind, window, one in pending)
+        body = issuance.encode(issuance.ask(credential, watch, wishes))
+        given = issuance.decode_given(await self._fetch(self.chosen.url + "/api/tokens", body))
+        if len(given.answers) != len(pending):
+            raise BadIssuance("the answer does not fit the question")
+        self.chosen.trouble = given.why if not any(given.answers) else ""
+        for (kind, window, one), answer in zip(pending, given.answers, strict=True):
+            if answer:
+                self.chosen.spare.append(Spare(kind, window, one.finish(answer)))
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            if self.chosen.url:
+                with contextlib.suppress(CannotReport):
+                    async with self._lock:
+                        self._measure()
+                        await self._flush()
+
+    def _measure(self) -> None:
+        """Queue this hour's measurement and this month's sign of life, once each."""
+        chosen, now = self.chosen, self.now
+        if not chosen.automatic or now // 60 % 60 < self._minute:
+            return
+        results = conclude(self._finding(), self._connected())
+        wanted: list[Report] = [Alive(chosen.region)]
+        if results:
+            wanted.append(Measurement(chosen.region, chosen.operator, results))
+        for one in wanted:
+            kind = report.kind_of(one)
+            window = report.window(kind, now)
+            if all((each.kind, each.window) != (kind, window) for each in chosen.waiting):
+                self._queue(one)
+
+    async def _save(self) -> None:
+        await self._keep(msgspec.json.encode(self.chosen).decode())
+
+
+def conclude(finding: Finding, connected: bool) -> tuple[Result, ...]:
+    """What the ladder's verdict says of functions; nothing if it says nothing."""
+    known = finding.verdict in report.VERDICTS
+    verdict: Any = finding.verdict if known else "unknown"
+    if connected:
+        slow = verdict == "throttled"
+        blocked = verdict == "udp-block"
+        return (
+            Result("text", True, verdict),
+            Result("calls", not blocked, verdict),
+            Result("media", not slow, verdict),
+        )
+    if verdict in ("clear", "unknown") or finding.verdict in ("away", "impostor", "portal"):
+        return ()  # the relay's trouble or nobody's, not the network's
+    return (Result("text", False, verdict), Result("calls", False, verdict))

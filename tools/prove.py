@@ -72,6 +72,13 @@ PROOFS = {
         "kill rounds",
         "kill -9 under traffic loses, doubles and reorders nothing, and reuses no ratchet",
     ),
+    "moves": Proof(
+        "tests/faults/test_moves.py",
+        300,
+        30,
+        "kill rounds",
+        "kill -9 while inboxes move between relays loses, doubles and reorders nothing",
+    ),
     "big-file": Proof(
         "tests/faults/test_big_file.py",
         5_000,

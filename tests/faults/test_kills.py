@@ -7,6 +7,7 @@ of a ratchet is ever used for two things: every record that leaves a node is tra
 import asyncio
 import contextlib
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,9 +77,12 @@ class Talker:
 class Killer:
     """Kills one program a round and starts it again, often doomed to die at a point."""
 
-    def __init__(self, programs: list[Program], dice: random.Random) -> None:
+    def __init__(
+        self, programs: list[Program], dice: random.Random, points: Sequence[str] = NODE_POINTS
+    ) -> None:
         self._programs = programs
         self._dice = dice
+        self._points = points
         self.rounds = 0
         self.at_points = 0
 
@@ -91,7 +95,7 @@ class Killer:
             await asyncio.sleep(self._dice.uniform(0.02, 0.5))
         victim.kill()
         self.rounds += 1
-        points = RELAY_POINTS if isinstance(victim, RelayProgram) else NODE_POINTS
+        points = RELAY_POINTS if isinstance(victim, RelayProgram) else self._points
         doomed = self._dice.random() < 0.6
         point = f"{self._dice.choice(points)}:{self._dice.randint(1, 40)}"
         victim.kill_at = [point] if doomed else []

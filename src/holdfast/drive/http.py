@@ -160,6 +160,9 @@ def _phrase(status: int) -> str:
 class Connected(Protocol):
     """A connection that can be ended."""
 
+    peer: str
+    """The address it came from."""
+
     def close(self) -> None:
         """End it after what was sent."""
 
@@ -168,33 +171,49 @@ class Connected(Protocol):
 
 
 class Open:
-    """The connections of one server, those that got on last at the end. One more than `most`
-    ends the first."""
+    """The connections of one server, by address, those that got on last at the end. One more than
+    `most` ends the first of the address that has most of them: a flood from one place drowns
+    itself, and one from everywhere what got nowhere for longest."""
 
     def __init__(self, most: int | None = None) -> None:
         self._most = most
-        self._all: dict[Connected, None] = {}
+        self._peers: dict[Connected, str] = {}
+        self._by_peer: dict[str, dict[Connected, None]] = {}
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._peers)
 
     def add(self, connection: Connected) -> None:
-        """It began, or got on: was asked something whole."""
-        self._all.pop(connection, None)
-        self._all[connection] = None
-        if self._most is not None and len(self._all) > self._most:
-            first = next(iter(self._all))
-            del self._all[first]
+        """It began, or got on: was asked something whole, or answered."""
+        self.discard(connection)
+        peer = connection.peer
+        self._peers[connection] = peer
+        self._by_peer.setdefault(peer, {})[connection] = None
+        if self._most is not None and len(self._peers) > self._most:
+            crowd = max(self._by_peer.values(), key=len)
+            first = next(iter(crowd))
+            self.discard(first)
             first.abort()
 
     def discard(self, connection: Connected) -> None:
         """It ended, or somebody else minds it."""
-        self._all.pop(connection, None)
+        peer = self._peers.pop(connection, None)
+        if peer is not None:
+            same = self._by_peer[peer]
+            del same[connection]
+            if not same:
+                del self._by_peer[peer]
 
     def close(self) -> None:
         """End all."""
-        for connection in list(self._all):
+        for connection in list(self._peers):
             connection.close()
+
+
+def peer_of(transport: asyncio.BaseTransport) -> str:
+    """The address at the other end, empty if it has none."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if peer else ""
 
 
 class HttpConnection(asyncio.Protocol):
@@ -203,6 +222,7 @@ class HttpConnection(asyncio.Protocol):
     def __init__(self, site: Site, open_: Open) -> None:
         self._site = site
         self._open = open_
+        self.peer = ""
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._request: h11.Request | None = None
         self._body: list[bytes] = []
@@ -223,9 +243,8 @@ class HttpConnection(asyncio.Protocol):
         """A client came."""
         # uvloop's transports are not asyncio's by class.
         self.transport = cast("asyncio.Transport", transport)
+        self.peer = peer_of(transport)
         self._open.add(self)
-        peer = self.transport.get_extra_info("peername")
-        self._peer = str(peer[0]) if peer else ""
         self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         self._wait(HEAD_SECONDS)
 
@@ -317,7 +336,7 @@ class HttpConnection(asyncio.Protocol):
             self._request.target.decode("latin-1"),
             tuple((bytes(name), bytes(value)) for name, value in self._request.headers),
             b"".join(self._body),
-            self._peer,
+            self.peer,
         )
 
     def _begin(self) -> bool:

@@ -20,7 +20,7 @@ from OpenSSL import SSL
 
 from holdfast.core import caps
 from holdfast.core.caps import Home
-from holdfast.drive.http import HttpConnection, Open, Request, Response
+from holdfast.drive.http import HttpConnection, Open, Request, Response, peer_of
 from holdfast.paths import hello, tls, websocket
 from holdfast.paths.hello import Incomplete, NotHello
 from holdfast.paths.tls import TlsLayer
@@ -36,8 +36,7 @@ H2: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HANDSHAKE_SECONDS: Final = 60.0
 """As patient as common web servers are."""
 STRANGERS: Final = 2_048
-"""Connections that have not become a relay's at a time; beyond, the one that got nowhere for
-longest ends."""
+"""Connections that have not become a relay's at a time; beyond, one ends (`Open`)."""
 CHANCES: Final = 5
 """To find a port that is free for TCP and UDP alike."""
 
@@ -220,6 +219,7 @@ class _Arrival(TlsLayer):
     def __init__(self, front: Front, door: Door) -> None:
         self._front, self._door = front, door
         self._challenge = front.challenged
+        self.peer = ""
         self._read = False
         self._held = b""
         web = front.web
@@ -230,6 +230,7 @@ class _Arrival(TlsLayer):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody came."""
         super().connection_made(transport)
+        self.peer = peer_of(transport)
         self._front.open.add(self)
 
     def data_received(self, data: bytes) -> None:

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Final, cast
 
-from holdfast.drive.http import Open
+from holdfast.drive.http import Open, peer_of
 from holdfast.paths.tls import LINGER_SECONDS, TlsTransport
 from holdfast.relay.upstream import Upstream
 
@@ -45,6 +45,7 @@ class Passage(asyncio.Protocol):
         self._said = self._skipped = 0
         """Bytes of the site that were passed on; of its second beginning, still to be left out."""
         self._stays, self._alone = stays, alone
+        self.peer = ""
         self._first = True
         self._held: list[bytes] = []
         self._ended = False
@@ -62,6 +63,7 @@ class Passage(asyncio.Protocol):
         # uvloop's transports are not asyncio's by class.
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        self.peer = peer_of(transport)
         self._open.add(self)
         self._connecting = asyncio.create_task(self._connect())
 

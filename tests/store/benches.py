@@ -57,3 +57,11 @@ async def opened(path: Path, quota: Quota | None = None) -> AsyncIterator[Bench]
     bench = Bench(path / "logs", quota)
     yield bench
     bench.store.close()
+
+
+async def until_checkpointed(b: Bench) -> None:
+    """Everything so far is in the index."""
+    b.store._checkpoint()
+    async with asyncio.timeout(10):
+        while b.store._due or b.store._shelf.frozen or b.store._thawing:
+            await asyncio.sleep(0.001)

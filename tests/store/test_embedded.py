@@ -2,25 +2,18 @@
 
 import asyncio
 import errno
-import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import apsw
 import pytest
-from benches import Bench, opened
+from benches import Bench, opened, until_checkpointed
 
 from holdfast.core.log.server import Found
 from holdfast.store import embedded, shelf
 from holdfast.store.base import Quota, StoreFailed
 from holdfast.store.files import OsFiles
-
-
-@pytest.fixture(autouse=True)
-def keys_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first log's key is 1, the second's 2: easier to read than random ones."""
-    monkeypatch.setattr(shelf, "draw_key", itertools.count(1).__next__)
 
 
 async def test_make_find_append_read(tmp_path: Path) -> None:
@@ -267,14 +260,6 @@ SMALL = Quota(disk_bytes=8 * 20_000, disk_reserve=0, ripe_seconds=0)
 
 def files(path: Path, kind: str) -> list[Path]:
     return sorted((path / "logs").glob(f"*.{kind}"))
-
-
-async def until_checkpointed(b: Bench) -> None:
-    """Everything so far is in the index."""
-    b.store._checkpoint()
-    async with asyncio.timeout(10):
-        while b.store._due or b.store._shelf.frozen or b.store._thawing:
-            await asyncio.sleep(0.001)
 
 
 async def test_what_is_in_the_index_is_read_trimmed_and_counted_like_what_is_not(

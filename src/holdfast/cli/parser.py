@@ -56,9 +56,17 @@ def _call(commands: Any, name: str, run: str, help: str) -> argparse.ArgumentPar
 
 
 def _programs(commands: Any) -> None:
-    relay = _call(commands, "relay", "programs:relay", "run a relay")
+    relay = _call(commands, "relay", "programs:relay", "run a relay, or take care of one")
+    relay.add_argument(
+        "what",
+        nargs="?",
+        choices=["run", "verify", "compact", "backup", "drain"],
+        default="run",
+        help="run it; check all that it keeps; give room back; copy it into --to; stop it",
+    )
     relay.add_argument("--data", type=Path, metavar="DIR", required=True)
-    relay.add_argument("--listen", metavar="HOST:PORT", required=True)
+    relay.add_argument("--listen", metavar="HOST:PORT")
+    relay.add_argument("--to", type=Path, metavar="DIR", help="of backup: a new directory")
     relay.add_argument("--no-udp", action="store_true", help="by TCP alone, without HTTP/3")
     relay.add_argument("--cert", type=Path, metavar="FILE", help="PEM certificate chain")
     relay.add_argument("--key", type=Path, metavar="FILE", help="PEM key of --cert")

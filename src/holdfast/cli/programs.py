@@ -19,6 +19,13 @@ def relay(asked: argparse.Namespace) -> None:
     from holdfast.relay.limits import RelayLimits
     from holdfast.relay.program import RelayError, decoy_of, run, tune
 
+    if asked.what != "run":
+        from holdfast.cli import care
+
+        care.relay(asked)
+        return
+    if asked.listen is None:
+        raise Trouble("a relay needs --listen HOST:PORT, for example 0.0.0.0:443", Exit.USAGE)
     host, colon, port = asked.listen.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65_535:
         raise Trouble("--listen takes HOST:PORT, for example 0.0.0.0:443", Exit.USAGE)

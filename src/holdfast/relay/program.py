@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -33,7 +34,9 @@ from holdfast.relay.limits import Doors, RelayLimits
 from holdfast.relay.session import Connection
 from holdfast.relay.upstream import BadUpstream, Mirror, Web
 from holdfast.store.base import Store, StoreFailed
+from holdfast.store.care import backup
 from holdfast.store.embedded import Embedded
+from holdfast.store.files import sync_directory
 from holdfast.store.upgrade import upgrade
 
 if TYPE_CHECKING:
@@ -321,7 +324,52 @@ def take_lock(data: Path) -> int:
         raise RelayError(
             f"another relay is using {data}. Stop it, or choose another directory with --data"
         ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
     return lock
+
+
+def is_running(data: Path) -> bool:
+    """Whether a relay holds the directory."""
+    with contextlib.suppress(FileNotFoundError), open(data / "lock", "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def drain(data: Path) -> bool:
+    """Ask the relay of this directory to stop in good order: it takes nobody any more, tells all
+    who are connected to come back later, and ends once all is on the disk. Whether there is one."""
+    if not is_running(data):
+        return False
+    try:
+        os.kill(int((data / "lock").read_text()), signal.SIGTERM)
+    except (ValueError, OSError) as error:
+        raise RelayError(f"the relay of {data} cannot be told to stop: {error}") from None
+    return True
+
+
+def copy_of(data: Path, target: Path) -> None:
+    """Copy the directory into a new one, while the relay runs or not. Raises `RelayError`,
+    `StoreFailed`."""
+    if target.exists():
+        raise RelayError(f"{target} exists already; name a directory that does not")
+    part = target.with_name(target.name + ".making")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(mode=0o700, parents=True)
+        backup(data / "logs", part / "logs")
+        for path in data.iterdir():
+            if path.is_file() and path.name != "lock":
+                shutil.copy2(path, part)
+            elif path.is_dir() and path.name not in ("logs", "logs.part"):
+                shutil.copytree(path, part / path.name)
+        part.rename(target)
+        sync_directory(target.parent)
+    except OSError as error:
+        raise RelayError(f"{target} could not be made: {error.strerror}") from error
 
 
 def _keep(path: Path, make: Callable[[], bytes]) -> bytes:

@@ -201,15 +201,8 @@ class Index:
         return len(gone) == EXPIRED_ROWS, empty
 
     def wanted(self, places: Iterable[tuple[int, int, int]]) -> list[Place]:
-        """Which of these entries (row, segment, offset) are the record of that row."""
-        found = []
-        for row, segment, offset in places:
-            place = self._db.execute(
-                "SELECT row, expires, segment, offset, size FROM records WHERE row=?", (row,)
-            ).fetchone()
-            if place is not None and place[2:4] == (segment, offset):
-                found.append(cast("Place", place))
-        return found
+        """See `wanted`."""
+        return wanted(self._db, places)
 
     def move(
         self,
@@ -260,6 +253,18 @@ class Index:
             "DELETE FROM segments WHERE live=0 RETURNING number, sorted, size, live"
         )
         return [Segment(number, bool(kind), size, live) for number, kind, size, live in empty]
+
+
+def wanted(db: apsw.Connection, places: Iterable[tuple[int, int, int]]) -> list[Place]:
+    """Which of these entries (row, segment, offset) are the record of that row."""
+    found = []
+    for row, segment, offset in places:
+        place = db.execute(
+            "SELECT row, expires, segment, offset, size FROM records WHERE row=?", (row,)
+        ).fetchone()
+        if place is not None and place[2:4] == (segment, offset):
+            found.append(cast("Place", place))
+    return found
 
 
 class Lookup:

@@ -63,8 +63,8 @@ class Paths:
         async def connect(home: Home, handler: Handler, attempt: Attempt) -> Channel:
             self.tried.append(name)
             how = self.how[name]
-            if how == "hangs":
-                attempt.hangs = "mute"
+            if how in ("hangs", "is silent"):
+                attempt.hangs = "mute" if how == "hangs" else "connect"
                 await asyncio.get_running_loop().create_future()
             if how == "late":
                 await asyncio.sleep(0.05)

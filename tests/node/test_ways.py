@@ -64,6 +64,22 @@ async def test_what_hangs_makes_room_for_what_was_not_tried(
     assert world.ways.ladder.order(HOME.label, world.now + 1)[:2] == ["hop", "micro"]
 
 
+async def test_udp_is_tried_when_two_kinds_of_streams_were_cut_or_tcp_is_silent() -> None:
+    world = Paths(websocket="tls", classic="hangs", browser="hangs", quic="works", micro="works")
+    await world.ways.connect(HOME, Owner())
+    assert world.tried == ["websocket", "classic", "quic"]
+    assert world.ways.finding().verdict == "name-block"
+    world = Paths(websocket="hangs", classic="works", browser="works", quic="works")
+    await world.ways.connect(HOME, Owner())
+    assert world.tried == ["websocket", "classic"]
+    world = Paths(websocket="is silent", classic="works", browser="works", quic="works")
+    await world.ways.connect(HOME, Owner())
+    assert world.tried == ["websocket", "quic"]
+    world = Paths(websocket="refused", classic="refused", browser="refused", quic="works")
+    await world.ways.connect(HOME, Owner())
+    assert world.tried == ["websocket", "classic", "browser", "quic"]
+
+
 async def test_a_better_path_that_is_late_is_no_block_and_one_that_never_answers_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

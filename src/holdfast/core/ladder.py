@@ -180,6 +180,15 @@ class Ladder:
         known = self._places.get(place, _Place())
         return known.paths.get(path, _Path()).until > now
 
+    def cut(self, place: str, now: int) -> int:
+        """How many streams were cut there, or not answered, and rest."""
+        known = self._places.get(place, _Place()).paths
+        return sum(
+            known[path].kind in SILENT | {"tls", "closed"} and known[path].until > now
+            for path in STREAMS
+            if path in known
+        )
+
     def resting(self, place: str, now: int) -> int:
         """How long until a stream to there has rested enough, in milliseconds."""
         known = self._places.get(place, _Place())

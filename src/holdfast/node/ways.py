@@ -173,7 +173,7 @@ class Ways:
                 others = set(self._handshakes(home.label)) - set(trying) if order else set()
                 room = order[:1] == [HOP] or len(trying) + len(others) < AT_ONCE
                 if room and (not trying or (fresh and len(trying) < 2 and now >= due)):
-                    one = _Try(_next(order, trying), now, Attempt())
+                    one = _Try(self._next(home, order, trying), now, Attempt())
                     left.discard(one.path)
                     trying[self._start(one.path, home, one.attempt)] = one
                     due = now + HEAD_START / 1000
@@ -213,6 +213,14 @@ class Ways:
                 task.cancel()
                 task.add_done_callback(_not_needed)
         raise first or Unreachable("connect", f"there is no way to {home.label}")
+
+    def _next(self, home: Home, order: list[str], trying: _Trying) -> str:
+        """What to try. Where nothing answers to TCP at all, or two kinds of it are cut, UDP may
+        pass."""
+        hang = [one for one in trying.values() if one.path in STREAMS]
+        silent = any(one.attempt.hangs == "connect" for one in hang)
+        cut = len(hang) + self.ladder.cut(home.label, self._clock())
+        return QUIC if QUIC in order and order[0] != HOP and (silent or cut > 1) else order[0]
 
     def _give_up(self, task: asyncio.Task[Watched], one: _Try, place: str) -> None:
         """It hangs."""
@@ -362,12 +370,6 @@ class Ways:
         task = asyncio.create_task(work)
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
-
-
-def _next(order: list[str], trying: _Trying) -> str:
-    """What to try. Where nothing answers to TCP at all, UDP may pass."""
-    silent = any(one.attempt.hangs == "connect" and one.path != HOP for one in trying.values())
-    return QUIC if silent and QUIC in order else order[0]
 
 
 async def _made(task: asyncio.Task[Watched]) -> Watched | None:

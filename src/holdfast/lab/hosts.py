@@ -341,3 +341,12 @@ def end(process: subprocess.Popen[Any], seconds: float = END_SECONDS) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
+
+
+def lacks() -> str:
+    """Why there can be no packet lab on this machine; "" if there can."""
+    try:
+        with Lab([Place("home.test", "198.51.100.10")]):
+            return ""
+    except CannotPlay as error:
+        return str(error)

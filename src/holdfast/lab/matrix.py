@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from holdfast.lab.peers import BOX, MINE
 from holdfast.lab.play import COLUMNS, Cell, Row
+from holdfast.lab.scenarios import Scenario
 
 HEADINGS: Final = {
     "connect": "connects",
@@ -37,6 +38,7 @@ FIGURES: Final = {
 FEWEST: Final = 5
 """Scenarios of which something can be said together."""
 BEGIN: Final = "<!-- made by: holdfast lab run --all --readme -->"
+LISTED: Final = "<!-- made by: holdfast lab list --page -->"
 END: Final = "<!-- end -->"
 
 
@@ -146,12 +148,29 @@ def cell(name: str, row: Row) -> str:
     return "no"
 
 
-def into(text: str, made: str) -> str:
+def into(text: str, made: str, begin: str = BEGIN) -> str:
     """A page with what stands between the marks made anew. Raises ValueError without marks."""
-    found = re.compile(re.escape(BEGIN) + r"\n.*?" + re.escape(END), re.DOTALL)
+    found = re.compile(re.escape(begin) + r"\n.*?" + re.escape(END), re.DOTALL)
     if not found.search(text):
-        raise ValueError(f"there is no line {BEGIN}, with {END} below it")
-    return found.sub(lambda _: f"{BEGIN}\n{made}\n{END}", text, count=1)
+        raise ValueError(f"there is no line {begin}, with {END} below it")
+    return found.sub(lambda _: f"{begin}\n{made}\n{END}", text, count=1)
+
+
+def scenarios(all: Sequence[Scenario]) -> str:
+    """What can be played, in Markdown."""
+    lines = [
+        "| scenario | what happens | parameters | gets through | verdict |",
+        "|---|---|---|---|---|",
+    ]
+    for one in all:
+        spans = [f"{name} {low:g} to {high:g}" for name, (low, high) in one.ranges.items()]
+        source = f" *{one.source}*" if one.source else ""
+        alone = " Packet lab only." if one.needs_packets else ""
+        through = ", ".join(one.survives) or "nothing"
+        verdict = " or ".join(one.verdict.split())
+        cells = (one.id, one.says + alone + source, "; ".join(spans), through, verdict)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 assert set(HEADINGS) == set(COLUMNS)

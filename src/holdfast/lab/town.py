@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -37,13 +38,17 @@ class Town:
     of them; `allowed` are on an allowlist too. Use as a context."""
 
     def __init__(
-        self, servers: Mapping[str, str], listed: Sequence[str] = (), allowed: Sequence[str] = ()
+        self,
+        servers: Mapping[str, str],
+        listed: Sequence[str] = (),
+        allowed: Sequence[str] = (),
+        capture: Path | None = None,
     ) -> None:
         places = [
             HOME, ABROAD, NAMES, PROBER, *SITES.values(),
             *(Place(name, address) for name, address in servers.items()),
         ]  # fmt: skip
-        self.lab = Lab(places, resolver=NAMES.address)
+        self.lab = Lab(places, resolver=NAMES.address, capture=capture)
         self._prober = Prober(
             lambda host, port: self.lab.dial(PROBER.name, host, port, ASKED), self.lab.addresses
         )

@@ -1,5 +1,8 @@
 """The engine on a made-up country: what was hidden is found, noise is not, and it repeats."""
 
+import copy
+import functools
+import random
 from pathlib import Path
 
 import pytest
@@ -79,12 +82,17 @@ def test_the_same_rollups_give_the_same_events(engine):
 
 
 def test_noise_raises_nothing():
-    assert not public(played([], 12, seed=9))
+    assert not public(played([], 8, seed=9))
+
+
+@functools.cache
+def quiet_days():
+    return played([], 4, seed=4)
 
 
 def trained(alive=0):
     """A region that has been quiet for four days."""
-    engine = played([], 4, seed=4)
+    engine = copy.deepcopy(quiet_days())
     place = engine.regions[NOR]
     place.alive = {judging.month(engine.now): alive}
     return engine
@@ -109,7 +117,7 @@ def test_complaints_without_credentials_raise_no_public_alarm():
 @pytest.mark.parametrize("operators", [("veltel", "sayat", "orbis"), ("orbis",)])
 def test_a_tenth_of_the_credentials_cannot_raise_an_alarm(operators):
     """All hostile ones complain at once, and send failures whenever they have a token."""
-    engine = played([], 4, seed=4)
+    engine = trained()
     place = engine.regions[NOR]
     hourly = sum(voice.expected for voice in place.voices.values()) * HOUR / STEP
     active = int(hourly / 0.8)  # installations, of which four in five are on and honest
@@ -155,3 +163,23 @@ def test_a_sample_of_places_is_sound():
     assert len(SAMPLE.regions) == 27
     with pytest.raises(places.BadPlaces):
         places.parse(b"{}")
+
+
+def test_throttling_that_creeps_in_is_an_event_of_its_own():
+    engine = Engine(FEW)
+    draw = random.Random(8)
+    for day in range(480):
+        loss = 1 - 0.4 * min(1.0, max(0, day - 400) / 60)
+        demand = 4000 * (1 + 0.1 * draw.random())
+        rows = []
+        for operator in ("sayat", "veltel"):
+            slowed = loss if operator == "veltel" else 1.0
+            rate = int(20 * demand * slowed * (1 + 0.05 * draw.gauss(0, 1)))
+            rows.append(Row("m", NOR, operator, "media", 20, 0, {}, rate, int(20 * demand), 20))
+        engine.tick(BEGIN + day * DAY, rows)
+    crept = [each for each in engine.events if each.reasons and each.reasons[0].code == "slower"]
+    assert [(each.region, each.kind, each.operators) for each in crept] == [
+        (NOR, "throttling", ("veltel",))
+    ]
+    assert 400 * DAY <= crept[0].detected - BEGIN <= 445 * DAY
+    assert crept[0].unaffected == ("sayat",) and crept[0].reasons[0].seen >= 10

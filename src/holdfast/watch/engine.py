@@ -18,6 +18,7 @@ from typing import Final
 
 from holdfast.watch import judging
 from holdfast.watch.cells import LEARNED, Cell, Voice
+from holdfast.watch.creeping import Creeping
 from holdfast.watch.detect.counts import FEWER, NOTICE, Counts
 from holdfast.watch.detect.season import DAY, HOUR
 from holdfast.watch.event import Event
@@ -64,6 +65,7 @@ class Place:
     """Installations that said so, by month."""
     recent: dict[str, deque[Moment]] = field(default_factory=dict)
     hours: dict[str, deque[Moment]] = field(default_factory=dict)
+    creeping: Creeping = field(default_factory=Creeping)
     event: Event | None = None
     calm: dict[str, int] = field(default_factory=dict)
     """Since when a function of the event has been well."""
@@ -94,7 +96,7 @@ class Engine:
         self.now = 0
         """Second at which the last step ended."""
         self.began = 0
-        self._hour_of = self._heard = 0
+        self._hour_of = self._heard = self._day = 0
         self._holidays = frozenset(
             (datetime.date.fromisoformat(day) - datetime.date(1970, 1, 1)).days
             for day in places.holidays
@@ -127,8 +129,15 @@ class Engine:
         common = min(1.0, arrived / expected) if expected > 5 else 1.0
         self.now = at + STEP
         changed = []
+        new_day = at // DAY != self._day
+        self._day = at // DAY
         for code, place in self.regions.items():
             heard = by_region.get(code, ())
+            if new_day and (crept := place.creeping.day(code, at // DAY * DAY)) is not None:
+                changed.append(crept)
+                if crept not in self.events:
+                    self.events.append(crept)
+            place.creeping.add(heard)
             self._listen(place, at, heard, max(common, 0.25))
             self._remember(place, at, heard)
             event = judging.judge(self, code, place)

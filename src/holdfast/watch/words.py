@@ -260,6 +260,8 @@ class Words:
             "verdict": (f"What nodes saw: {verdict}", f"Что увидели узлы: {verdict}"),
             "operators": (f"It fails on {names}" + (", and works on others" if fact.seen else ""),
                           f"Не работает: {names}" + ("; у других работает" if fact.seen else "")),
+            "slower": (f"Throughput fell by {number} % beside the control, over weeks",
+                       f"Скорость упала на {number} % против контрольной, за недели"),
             "silence": (f"{number} reports came where {of} were expected",
                         f"Пришло отчётов: {number}, обычно {of}"),
             "well": (f"Works meanwhile: {functions}", f"Тем временем работает: {functions}"),

@@ -45,6 +45,15 @@ class Slow:
         self.since = 0
         """Day at which it may have begun, counted from the first."""
 
+    @property
+    def fallen(self) -> float:
+        """Share by which it fell, beside the controls, over the longest span."""
+        recent, between, reference = SPANS[-1]
+        if len(self._sums[0]) <= recent + between + reference:
+            return 0.0
+        own, *others = (self._spans[-1].change(sums) for sums in self._sums)
+        return max(0.0, 1 - math.exp(own - sum(others) / max(1, len(others))))
+
     def add(self, value: float | None, controls: Sequence[float | None]) -> float:
         """The day's value and the controls', each above 0 or missing; the score."""
         for series, sums, new in zip(self._series, self._sums, (value, *controls), strict=True):
@@ -76,6 +85,10 @@ class _Span:
         """A day each: the change, then what may explain it."""
         self._fit: tuple[tuple[float, ...], float, float] | None = None
         self._fitted = -REFIT
+
+    def change(self, sums: Sequence[float]) -> float:
+        """To the last day."""
+        return self._change(sums, len(sums) - 2)
 
     def _change(self, sums: Sequence[float], day: int) -> float:
         recent = (sums[day + 1] - sums[day + 1 - self._recent]) / self._recent

@@ -23,13 +23,15 @@ def test_a_relay_is_looked_after(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with Processes(tmp_path) as run:
         relay = run.relay()
         address = relay.address
-        run.node("Anna", address)
+        anna = run.node("Anna", address)
+        assert main(["invite", "--home", str(anna.directory)]) == Exit.OK
+        capsys.readouterr()
         data, copy = relay.directory, tmp_path / "copy"
         assert care("verify", data)["damaged"] == 0
         assert care("backup", data, "--to", str(copy)) == {"to": str(copy)}
         assert "nother relay is using" in care("compact", data, code=Exit.FAILED)
         assert care("drain", data) == {"running": False}
-        assert not relay.running
+        assert relay.wait(20)  # it lets go of its directory, and then ends
         assert care("drain", data) == {"running": False}
         for place in (data, copy):
             assert set(care("compact", place)) == {"before", "after"}

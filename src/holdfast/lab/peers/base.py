@@ -86,11 +86,16 @@ class Running:
 
 
 async def start(host: Host, command: Sequence[str | Path], errors: Path | None = None) -> Running:
-    """A program on a host; what it says against `errors` goes there, else to its lines."""
+    """A program on a host; see `launch`."""
+    return await launch(host.command(command), errors)
+
+
+async def launch(command: Sequence[str], errors: Path | None = None) -> Running:
+    """A program; its complaints go to `errors`, else they are among its lines."""
     with contextlib.ExitStack() as closing:
         to = closing.enter_context(errors.open("ab")) if errors else asyncio.subprocess.STDOUT
         process = await asyncio.create_subprocess_exec(
-            *host.command(command),
+            *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=to,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final, cast
@@ -15,18 +16,22 @@ from holdfast.lab.box import Box
 from holdfast.lab.door import door
 from holdfast.lab.hosts import CannotPlay, Host
 from holdfast.lab.peers import BOX, MINE
+from holdfast.lab.peers.base import Running, launch
 from holdfast.lab.play import GLANCE, Call, Failed, Ground, Progress, Stage
 from holdfast.lab.scenarios import Parameters, Scenario, World
 from holdfast.lab.town import SITES, Town
 from holdfast.node.client import Client
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import FileKind, Message
-from holdfast.sound.call import talk
 from holdfast.testing.processes import NodeProgram, Processes
 
 RELAYS: Final = {"relay-one.test": "203.0.113.10", "relay-two.test": "192.0.2.10"}
 ALLOWED: Final = ("relay-two.test",)
 """It stands on ground that is on every list."""
+HEADER: Final = 44
+"""Bytes of a WAV file before its sound."""
+SPEECH: Final = 90.0
+"""Seconds for which there is something to say in a call."""
 PAGE: Final = 256 * 1024
 """Bytes of the page of a site that is looked at as a control."""
 PORT: Final = 443
@@ -93,6 +98,7 @@ class Holdfast(Stage):
     def __init__(self, ground: Ground, anna: Person, boris: Person, peer: str) -> None:
         super().__init__(ground)
         self.peer = peer
+        self._speech = anna.program.directory.with_name("speech.wav")
         self._anna, self._boris = anna, boris
 
     async def meet(self) -> None:
@@ -169,26 +175,31 @@ class Holdfast(Stage):
 
     async def call(self) -> Call:
         """See `Stage`."""
-        anna, boris = self._anna.client, self._boris.client
-        for client in (anna, boris):
-            for one in await client.node.calls():
+        people = self._anna, self._boris
+        for person in people:
+            for one in await person.client.node.calls():
                 if one.state != "ended":
-                    await client.node.hang_up(one.id)
+                    await person.client.node.hang_up(one.id)
+        anna, boris = (Phone(person, self._speech) for person in people)
+        call = HoldfastCall(anna, boris)
         try:
-            call = await anna.node.start_call(await self._anna.contact())
-            accepted = False
-            while True:
-                states = [await _state_of_call(client, call.id) for client in (anna, boris)]
-                if states == ["talking", "talking"]:
-                    return HoldfastCall(anna, boris, call.id)
-                if states[1] == "ringing" and not accepted:
-                    accepted = True
-                    await boris.node.accept_call(call.id)
-                if accepted and "ended" in states:
-                    raise Failed("the call ended")
-                await asyncio.sleep(GLANCE)
-        except ApiError as error:
-            raise Failed(str(error)) from None
+            waiting = await boris.start("answer", "--once")
+            while "Waiting" not in (line := await waiting.line()):
+                if not line:
+                    raise Failed("the answering command ended")
+            await anna.start("call", await self._anna.contact())
+            await _until(self._talking)
+        except BaseException:
+            await call.end()
+            raise
+        return call
+
+    async def _talking(self) -> bool:
+        """Whether both are in a call."""
+        for person in (self._anna, self._boris):
+            if not any(one.state == "talking" for one in await person.client.node.calls()):
+                return False
+        return True
 
     async def found(self) -> tuple[str, list[str]]:
         """See `Stage`."""
@@ -196,33 +207,53 @@ class Holdfast(Stage):
         return found.network, found.evidence
 
 
-class HoldfastCall(Call):
-    """A call of two nodes, whose sound is coded here."""
+class Phone:
+    """What speaks and hears for one person in one call: `holdfast call` or `holdfast answer`."""
 
-    def __init__(self, anna: Client, boris: Client, id: str) -> None:
-        self._clients, self._id = (anna, boris), id
-        self._heard = bytearray(), bytearray()
-        talking = asyncio.Event()
-        talking.set()
-        self._talks = [
-            asyncio.create_task(talk(client, id, voice.spoken(), heard.extend, talking))
-            for client, heard in zip(self._clients, self._heard, strict=True)
-        ]
+    def __init__(self, person: Person, speech: Path) -> None:
+        self._person, self._speech = person, speech
+        self._heard = person.program.directory.with_suffix(".wav")
+        self._heard.unlink(missing_ok=True)
+        self._running: Running | None = None
+
+    async def start(self, *command: str) -> Running:
+        """Do that."""
+        program = self._person.program
+        words = [*program.enter, sys.executable, "-m", "holdfast.cli", *command]
+        words += ["--in", str(self._speech), "--out", str(self._heard), "--force"]
+        self._running = await launch([*words, "--home", str(program.directory)])
+        return self._running
+
+    def size(self) -> int:
+        """Bytes of the file with what was heard."""
+        return self._heard.stat().st_size if self._heard.exists() else 0
+
+    def since(self, size: int) -> bytes:
+        """What was heard since the file had that size."""
+        return self._heard.read_bytes()[max(size, HEADER) :] if self._heard.exists() else b""
+
+    async def end(self) -> None:
+        """Hang up."""
+        if self._running is not None:
+            await self._running.end()
+
+
+class HoldfastCall(Call):
+    """A call of two nodes, each with a command line as its sound card."""
+
+    def __init__(self, *phones: Phone) -> None:
+        self._phones = phones
 
     async def listen(self, seconds: float) -> list[bytes]:
         """See `Call`."""
-        starts = [len(heard) for heard in self._heard]
+        starts = [phone.size() for phone in self._phones]
         await asyncio.sleep(seconds)
-        return [bytes(one[at:]) for one, at in zip(self._heard, starts, strict=True)]
+        return [phone.since(size) for phone, size in zip(self._phones, starts, strict=True)]
 
     async def end(self) -> None:
         """See `Call`."""
-        for one in self._talks:
-            one.cancel()
-        await asyncio.gather(*self._talks, return_exceptions=True)
-        for client in self._clients:
-            with contextlib.suppress(ApiError):
-                await client.node.hang_up(self._id)
+        for phone in self._phones:
+            await phone.end()
 
 
 @contextlib.asynccontextmanager
@@ -286,6 +317,9 @@ async def on_hosts(directory: Path) -> AsyncIterator[Holdfast]:
 async def _met(ground: Ground, anna: Person, boris: Person, peer: str) -> AsyncIterator[Holdfast]:
     made = Holdfast(ground, anna, boris, peer)
     try:
+        await asyncio.to_thread(
+            voice.record, anna.program.directory.with_name("speech.wav"), SPEECH
+        )
         await anna.open()
         await boris.open()
         await made.meet()
@@ -327,7 +361,3 @@ def _done(message: Message | None) -> int:
     if message is None or message.file is None:
         return 0
     return message.file.size if _state(message) in ("sent", "whole") else message.file.done
-
-
-async def _state_of_call(client: Client, id: str) -> str:
-    return next((one.state for one in await client.node.calls() if one.id == id), "ended")

@@ -191,6 +191,18 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
         ],
     ),
     (
+        "learned",  # UDP went with it
+        [
+            ("worked", HERE, "websocket"),
+            ("worked", HERE, QUIC),
+            ("lasted", HERE, "websocket"),
+            ("ended", HERE, QUIC, True, 0, 60_000),
+            ("ended", HERE, "websocket", True, 10_000_000, 600_000),
+            *[("failed", HERE, path, "connect") for path in STREAMS],
+            ("worked", "other:1", "websocket"),
+        ],
+    ),
+    (
         "learned",  # there is no other one to ask
         [
             ("worked", HERE, "websocket"),

@@ -13,19 +13,20 @@ import pytest
 from holdfast.core import wire
 from holdfast.core.caps import Caps, Home
 from holdfast.drive.logs import Appended, CaughtUp, Created, Down, LogEvent, Logs, Received, Up
-from holdfast.paths import websocket
+from holdfast.paths import quic, websocket
+from holdfast.paths.base import Unreachable
 from holdfast.relay.limits import RelayLimits
 from holdfast.relay.program import RelayError, Secrets, now_ms, run
 
 
 @asynccontextmanager
 async def relay(
-    data: Path, limits: RelayLimits | None = None, port: int = 0
+    data: Path, limits: RelayLimits | None = None, port: int = 0, udp: bool = True
 ) -> AsyncIterator[Home]:
     stop = asyncio.Event()
     said: asyncio.Queue[str] = asyncio.Queue()
     task = asyncio.create_task(
-        run(data, ("127.0.0.1", port), limits=limits, say=said.put_nowait, stop=stop)
+        run(data, ("127.0.0.1", port), limits=limits, udp=udp, say=said.put_nowait, stop=stop)
     )
     first = asyncio.create_task(said.get())
     await asyncio.wait([task, first], return_when=asyncio.FIRST_COMPLETED, timeout=20)
@@ -93,6 +94,35 @@ async def test_the_same_relay_after_a_restart(tmp_path: Path) -> None:
         await node.logs.stop()
 
 
+async def test_udp_may_be_left_closed(tmp_path: Path) -> None:
+    async with relay(tmp_path / "relay", udp=False) as home:
+        with pytest.raises(Unreachable) as caught:
+            await quic.connect(home, Raw())
+        assert caught.value.kind == "refused"
+        node = Node()
+        node.logs.open(home)
+        await node.until(Up)
+        await node.logs.stop()
+
+
+class Raw:
+    """Hears a channel and says nothing."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.closed = asyncio.Event()
+
+    def on_frame(self, frame: bytes) -> None:
+        self.frames.append(frame)
+
+    def on_live(self, frame: bytes) -> None: ...
+
+    def on_drained(self) -> None: ...
+
+    def on_closed(self, reason: str) -> None:
+        self.closed.set()
+
+
 async def test_another_pin_is_not_spoken_to(tmp_path: Path) -> None:
     async with relay(tmp_path / "relay") as home:
         node = Node()
@@ -107,21 +137,6 @@ async def test_a_malformed_frame_ends_that_connection_alone(tmp_path: Path) -> N
         node = Node()
         node.logs.open(home)
         await node.until(Up)
-
-        class Raw:
-            def __init__(self) -> None:
-                self.frames: list[bytes] = []
-                self.closed = asyncio.Event()
-
-            def on_frame(self, frame: bytes) -> None:
-                self.frames.append(frame)
-
-            def on_live(self, frame: bytes) -> None: ...
-
-            def on_drained(self) -> None: ...
-
-            def on_closed(self, reason: str) -> None:
-                self.closed.set()
 
         raw = Raw()
         channel = await websocket.connect(home, raw)

@@ -413,7 +413,9 @@ class Ladder:
                 return Finding("away", (Fact(name, "unreached"),))
             if between.kind != "proxy":
                 return Finding("clear")  # not known yet
-        tried = {one.kind for path, one in place.paths.items() if path != HOP and one.fails}
+        tried = {
+            one.kind for path, one in place.paths.items() if path not in (HOP, QUIC) and one.fails
+        }
         if place.carried and tried and tried <= SILENT | {"tls", "frozen"}:
             return Finding("learned", (Fact(name, "over"),))
         return Finding("clear")

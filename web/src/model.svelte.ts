@@ -18,6 +18,7 @@ export type Screen =
   | { at: "invite" }
   | { at: "settings" }
   | { at: "simulator" }
+  | { at: "report" }
   | { at: "status" };
 
 /** Messages without a hole; `newest`: they reach to the end, so that news can be added. */

@@ -6,7 +6,7 @@ import ipaddress
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.lab import packets
@@ -40,6 +40,7 @@ def sound(raw: bytes) -> bool:
     return total(body if protocol == packets.ICMP else pseudo + body) == 0
 
 
+@settings(deadline=None)
 @given(ADDRESSES, PORTS, PORTS, st.integers(0, 63), NUMBERS, NUMBERS, PAYLOADS)
 def test_segments_are_read_as_they_were_built(
     addresses: tuple[bytes, bytes],
@@ -57,6 +58,7 @@ def test_segments_are_read_as_they_were_built(
     )
 
 
+@settings(deadline=None)
 @given(ADDRESSES, PORTS, PORTS, PAYLOADS)
 def test_datagrams_are_read_as_they_were_built(
     addresses: tuple[bytes, bytes], near: int, far: int, payload: bytes
@@ -66,6 +68,7 @@ def test_datagrams_are_read_as_they_were_built(
     assert packets.read(raw) == Packet(raw, *addresses, packets.UDP, payload, near, far)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=120))
 def test_anything_is_read_or_refused(data: bytes) -> None:
     for one in (data, b"\x45" + data, b"\x60" + data):
@@ -77,6 +80,7 @@ def test_anything_is_read_or_refused(data: bytes) -> None:
         assert len(read.payload) <= len(read.raw)
 
 
+@settings(deadline=None)
 @given(SIX, PAYLOADS, st.integers(0, 400), st.integers(0, 255))
 def test_damage_and_cuts_are_read_or_refused(
     addresses: tuple[bytes, bytes], payload: bytes, place: int, byte: int
@@ -114,6 +118,7 @@ def test_addresses_of_two_kinds_are_no_packet() -> None:
         packets.build(HOME, bytes(16), packets.UDP, b"")
 
 
+@settings(deadline=None)
 @given(ADDRESSES, st.sampled_from((SYN, ACK, ACK | SYN)), NUMBERS, NUMBERS, PAYLOADS)
 def test_resets_carry_the_numbers_that_are_expected_next(
     addresses: tuple[bytes, bytes], flags: int, seq: int, ack: int, payload: bytes
@@ -133,6 +138,7 @@ def test_resets_carry_the_numbers_that_are_expected_next(
     assert sound(on.raw)
 
 
+@settings(deadline=None)
 @given(ADDRESSES, PAYLOADS)
 def test_an_icmp_error_quotes_what_was_not_delivered(
     addresses: tuple[bytes, bytes], payload: bytes

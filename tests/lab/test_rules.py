@@ -63,3 +63,31 @@ def test_every_scenario_says_what_it_is_and_draws_from_its_ranges(id: str) -> No
     one.at(WORLD, 1, **drawn)
     with pytest.raises(ValueError, match="no parameter"):
         one.at(WORLD, 1, nonsense=1)
+
+
+def test_of_a_composition_what_is_wrong_is_to_be_said() -> None:
+    said = {
+        "tcp16-20+lossy-wifi": {"freeze"},
+        "tcp16-20+ja4-list": {"freeze", "fingerprint"},
+        "udp-sweep+sni-block": {"udp-block", "name-block"},
+        "udp-sweep+bufferbloat": {"clear", "udp-block"},
+        "open+bufferbloat": {"clear"},
+        "sleep": {"clear", "offline", "unknown"},
+    }
+    for id, verdicts in said.items():
+        assert set(scenarios.find(id).verdicts) == verdicts
+
+
+def test_compositions_are_drawn_from_a_seed_and_play() -> None:
+    drawn = [scenarios.drawn(Random(seed)) for seed in range(300)]
+    again = [scenarios.drawn(Random(seed)) for seed in range(300)]
+    assert [one.id for one in drawn] == [one.id for one in again]
+    assert {part for one in drawn for part in one.id.split("+")} == set(ALL)
+    for one in drawn:
+        parameters = one.draw(Random(1))
+        staging = one.stage(WORLD, 1, **parameters)
+        assert [turn.at for turn in staging.turns] == sorted(turn.at for turn in staging.turns)
+        assert sum(not ALL[part].benign for part in one.id.split("+")) <= 1
+        assert set(scenarios.find(one.id).usual) == set(parameters)
+    user_space = [scenarios.drawn(Random(seed), needs_packets=False) for seed in range(300)]
+    assert not any(one.needs_packets for one in user_space)

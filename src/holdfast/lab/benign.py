@@ -247,7 +247,7 @@ ALL: Final[list[Scenario]] = [
         "A firewall that lets out what pages need and nothing else: no UDP.",
         "",
         TCP,
-        "clear",
+        "clear udp-block",
         lambda world, p, dice: Staging([rules.Ports((80, 443))], [packet_rules.Ports((80, 443))]),
         benign=True,
     ),

@@ -3,18 +3,19 @@ measurement, F field reports, ? weak; bbs#N is the tracker of net4people."""
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from holdfast.lab import datagrams, rules
-from holdfast.lab.packet_rules import Drops
+from holdfast.lab.packet_rules import Drops, Line
 from holdfast.lab.rules import Act
 from holdfast.lab.scenario import Scenario, Staging, scenario
 
 TLS: Final = "websocket classic browser micro hop"
 BOTH: Final = f"{TLS} quic"
 ECH_NAMES: Final = ("cloudflare-ech.com",)
-SIMPLE_ROUND_TRIP: Final = 0.2
-"""Seconds after which TCP sends again what was lost, at first."""
+FAR: Final = 0.04
+"""Seconds to a listed address, where what is lost costs as much as it does at such a distance."""
 
 
 def _cut(reset: float) -> Act:
@@ -124,7 +125,7 @@ ALL: Final[list[Scenario]] = [
         "QUIC of version 1 to UDP port 443, in datagrams of 1,001 bytes or more, is dropped.",
         "Russia 2022, bbs#108 (P)",
         TLS,
-        "clear",
+        "clear udp-block",
         lambda world, p, dice: Staging([datagrams.Quic(1, int(p["size"]), 443)]),
         size=(1001, 1001, 1001),
     ),
@@ -237,7 +238,7 @@ ALL: Final[list[Scenario]] = [
         "All UDP but questions for names is dropped.",
         "Iran, June 2025, bbs#489 (P)",
         TLS,
-        "clear",
+        "clear udp-block",
         lambda world, p, dice: Staging([datagrams.Sweep()]),
     ),
     scenario(
@@ -286,9 +287,12 @@ ALL: Final[list[Scenario]] = [
         "throttled",
         lambda world, p, dice: Staging(
             [rules.Police(world.relays, _left(p["loss"]))],
-            [Drops(world.packed(world.relays), p["loss"], dice)],
+            [
+                Line(dice, seconds=FAR, addresses=world.packed(world.relays)),
+                Drops(world.packed(world.relays), p["loss"], dice),
+            ],
         ),
-        loss=(0.2, 0.15, 0.35),
+        loss=(0.2, 0.18, 0.24),
     ),
     scenario(
         "address-block",
@@ -322,7 +326,6 @@ ALL: Final[list[Scenario]] = [
 
 
 def _left(loss: float) -> float:
-    """Bits a second that TCP gets where so many packets are lost, each of which costs a time-out
-    that doubles; for user space, where packets cannot be lost."""
-    waits = loss * SIMPLE_ROUND_TRIP / (1 - 2 * min(loss, 0.45))
-    return rules.SEGMENT * 8 / waits
+    """Bits a second that TCP gets where so many packets are lost, as measured in the packet lab at
+    that distance; for user space, where packets cannot be lost."""
+    return 80_000 * math.exp(18 * (0.2 - loss))

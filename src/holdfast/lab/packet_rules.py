@@ -84,6 +84,8 @@ class Line(PacketRule):
     def sees(self, packet: Packet, out: bool, now: float) -> Decision:
         if not concerns(packet, self.addresses):
             return PASSED
+        if self.addresses:
+            out = packet.source in self.addresses
         way, bits = self._ways[out], self.up if out else self.down
         if self._lost(way):
             return DROPPED

@@ -72,7 +72,7 @@ class Staging:
 @dataclass(frozen=True)
 class Scenario:
     """`survives`: paths that get through it, by name; () when nothing can. `verdict`: what a
-    node in it is to say, see `core.ladder`; of a composition, each part's. `needs_packets`: it
+    node in it is to say, see `core.ladder`, or one of several words. `needs_packets`: it
     cannot be played in user space. `on_handshakes`: it leaves alone what stands, which is cut when
     it begins late."""
 
@@ -91,9 +91,8 @@ class Scenario:
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """What may be said: of several things done at once it is one of them."""
-        found = tuple(self.verdict.split())
-        return tuple(one for one in found if one != "clear") or ("clear",)
+        """What may be said."""
+        return tuple(self.verdict.split())
 
     def stage(self, world: World, seed: int = 0, **changed: float) -> Staging:
         """What is done, with the usual parameters but for those changed. Raises ValueError for
@@ -185,11 +184,22 @@ def compose(parts: Sequence[Scenario]) -> Scenario:
         "",
         make,
         tuple(path for path in parts[0].survives if all(path in one.survives for one in parts)),
-        " ".join(part.verdict for part in parts),
+        " ".join(_verdicts(parts)),
         {f"{part.id}.{name}": value for part in parts for name, value in part.usual.items()},
         {f"{part.id}.{name}": span for part in parts for name, span in part.ranges.items()},
         all(part.benign for part in parts),
         any(part.needs_packets for part in parts),
         any(part.on_handshakes for part in parts),
         tuple(one for one in ONSETS if all(one in part.onsets for part in parts)) or ("before",),
+    )
+
+
+def _verdicts(parts: Sequence[Scenario]) -> list[str]:
+    """Of several things done at once one is said; that nothing is wrong, if all may say so."""
+    every = [one for part in parts for one in part.verdicts]
+    found = [one for one in dict.fromkeys(every) if one != "clear"]
+    return (
+        found
+        if found and any("clear" not in part.verdicts for part in parts)
+        else ["clear", *found]
     )

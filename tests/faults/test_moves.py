@@ -11,6 +11,7 @@ import random
 from pathlib import Path
 
 import people
+import pytest
 from test_kills import Killer, Talker, check
 
 from holdfast.node.client import Client, NotRunning
@@ -105,5 +106,6 @@ def prove(seed: int, count: int, directory: Path) -> dict[str, int]:
     return asyncio.run(play(seed, count, directory))
 
 
+@pytest.mark.prove
 def test_a_sample(tmp_path: Path) -> None:
     assert prove(1, 2, tmp_path)["moves"] >= 2

@@ -8,6 +8,7 @@ has acknowledged what it was told, so that a crash at any point loses nothing. S
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Iterable
 from typing import Final
@@ -114,8 +115,9 @@ def listed(work: Work) -> dict[str, tuple[Home, bool, list[str]]]:
 def arrange(desk: Desk, work: Work) -> None:
     """See that every inbox is on relays that work."""
     for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state = 'active' ORDER BY added"):
-        arrange_one(desk, work, cid)
-        _tell_of_another(desk, work, cid)
+        with contextlib.suppress(ApiError):  # one that nothing can be sent to stops no other
+            arrange_one(desk, work, cid)
+            _tell_of_another(desk, work, cid)
 
 
 def arrange_one(desk: Desk, work: Work, cid: str) -> None:

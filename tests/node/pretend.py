@@ -67,7 +67,10 @@ class Paths:
                 attempt.hangs = "mute" if how == "hangs" else "connect"
                 await asyncio.get_running_loop().create_future()
             if how == "late":
-                await asyncio.sleep(0.05)
+                for _ in range(50):  # later than another one, if another one is tried
+                    await asyncio.sleep(0.01)
+                    if len(self.tried) > 1 and self.lines.keys() - {name}:
+                        break
             elif how != "works":
                 kind: Kind = how  # type: ignore[assignment]
                 raise Unreachable(kind, f"{name}: {how}")

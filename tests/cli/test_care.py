@@ -14,6 +14,7 @@ from holdfast.cli.say import Exit
 from holdfast.testing.processes import Processes
 
 
+@pytest.mark.timeout(180)
 def test_a_relay_is_looked_after(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def care(what: str, data: Path, *more: str, code: Exit = Exit.OK) -> Any:
         assert main(["relay", what, "--data", str(data), *more, "--json"]) == code

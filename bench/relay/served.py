@@ -36,7 +36,7 @@ class PlainFront(Front):
     """The same without TLS, to see what TLS costs."""
 
     def _connection(self) -> asyncio.Protocol:
-        return HttpConnection(self._door, self._open)
+        return HttpConnection(self._door, self.open)
 
 
 def serve(directory: str, tls: bool, pipe: Connection) -> None:

@@ -161,14 +161,14 @@ def once(
         return runner.run(load(relay, tls, pairs, window, seconds, rate))
 
 
-def show(name: str, results: list[Result]) -> None:
+def show(name: str, results: list[Result], means: str = "") -> None:
     """One line of the table: medians."""
     per_core = statistics.median(result.per_core for result in results)
     rate = statistics.median(result.delivered / result.seconds for result in results)
     cuts = [statistics.quantiles(result.delays, n=100) for result in results]
     p50 = statistics.median(cut[49] for cut in cuts) * 1e3
     p99 = statistics.median(cut[98] for cut in cuts) * 1e3
-    print(f"{name:38}{rate:10,.0f}{per_core:14,.0f}{p50:9.2f}{p99:9.2f}", flush=True)
+    print(f"{name:38}{rate:10,.0f}{per_core:14,.0f}{p50:9.2f}{p99:9.2f}  {means}", flush=True)
 
 
 def main() -> None:

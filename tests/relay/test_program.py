@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,17 +17,15 @@ from holdfast.drive.logs import Appended, CaughtUp, Created, Down, LogEvent, Log
 from holdfast.paths import quic, websocket
 from holdfast.paths.base import Unreachable
 from holdfast.relay.limits import RelayLimits
-from holdfast.relay.program import RelayError, Secrets, now_ms, run
+from holdfast.relay.program import RelayError, Secrets, decoy_of, now_ms, run
 
 
 @asynccontextmanager
-async def relay(
-    data: Path, limits: RelayLimits | None = None, port: int = 0, udp: bool = True
-) -> AsyncIterator[Home]:
+async def relay(data: Path, port: int = 0, **about: Any) -> AsyncIterator[Home]:
     stop = asyncio.Event()
     said: asyncio.Queue[str] = asyncio.Queue()
     task = asyncio.create_task(
-        run(data, ("127.0.0.1", port), limits=limits, udp=udp, say=said.put_nowait, stop=stop)
+        run(data, ("127.0.0.1", port), say=said.put_nowait, stop=stop, **about)
     )
     first = asyncio.create_task(said.get())
     await asyncio.wait([task, first], return_when=asyncio.FIRST_COMPLETED, timeout=20)
@@ -94,15 +93,30 @@ async def test_the_same_relay_after_a_restart(tmp_path: Path) -> None:
         await node.logs.stop()
 
 
-async def test_udp_may_be_left_closed(tmp_path: Path) -> None:
-    async with relay(tmp_path / "relay", udp=False) as home:
-        with pytest.raises(Unreachable) as caught:
-            await quic.connect(home, Raw())
-        assert caught.value.kind == "refused"
-        node = Node()
-        node.logs.open(home)
-        await node.until(Up)
-        await node.logs.stop()
+SITE = "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("about", "is_open"),
+    [
+        ({}, True),
+        ({"udp": False}, False),
+        ({"decoy": decoy_of(SITE)}, False),  # that server would not answer over UDP
+        ({"decoy": decoy_of(SITE), "udp": True}, True),
+    ],
+)
+async def test_udp_is_open_unless_it_is_a_mark(
+    tmp_path: Path, about: dict[str, Any], is_open: bool
+) -> None:
+    async with relay(tmp_path / "relay", **about) as home:
+        raw = Raw()
+        if is_open:
+            (await quic.connect(home, raw)).close()
+            await raw.closed.wait()
+        else:
+            with pytest.raises(Unreachable) as caught:
+                await quic.connect(home, raw)
+            assert caught.value.kind == "refused"
 
 
 class Raw:
@@ -153,7 +167,7 @@ async def test_a_malformed_frame_ends_that_connection_alone(tmp_path: Path) -> N
 
 async def test_an_address_has_only_so_many_connections(tmp_path: Path) -> None:
     limits = RelayLimits(connections_per_address=1)
-    async with relay(tmp_path / "relay", limits) as home:
+    async with relay(tmp_path / "relay", limits=limits) as home:
         first, second = Node(), Node()
         first.logs.open(home)
         await first.until(Up)

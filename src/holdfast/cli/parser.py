@@ -67,7 +67,11 @@ def _programs(commands: Any) -> None:
     relay.add_argument("--data", type=Path, metavar="DIR", required=True)
     relay.add_argument("--listen", metavar="HOST:PORT")
     relay.add_argument("--to", type=Path, metavar="DIR", help="of backup: a new directory")
-    relay.add_argument("--no-udp", action="store_true", help="by TCP alone, without HTTP/3")
+    relay.add_argument(
+        "--udp",
+        action=argparse.BooleanOptionalAction,
+        help="HTTP/3 on the UDP port too, which is so unless --decoy is a web server",
+    )
     relay.add_argument("--cert", type=Path, metavar="FILE", help="PEM certificate chain")
     relay.add_argument("--key", type=Path, metavar="FILE", help="PEM key of --cert")
     relay.add_argument(

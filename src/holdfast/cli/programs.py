@@ -63,7 +63,7 @@ def relay(asked: argparse.Namespace) -> None:
                 limits=limits,
                 proxy=proxy,
                 acme=authority,
-                udp=not asked.no_udp,
+                udp=asked.udp,
                 say=lambda address: show({"address": address}, asked.json, address),
             )
         )

@@ -169,9 +169,11 @@ class Front:
         """What is shown now."""
         return self._door.certificate
 
-    async def listen(self, host: str, port: int, *, udp: bool = True) -> int:
-        """Open the port (0: any), of UDP too if wanted, and answer which it is. Raises OSError."""
+    async def listen(self, host: str, port: int, *, udp: bool | None = None) -> int:
+        """Open the port (0: any) and answer which it is. Raises OSError. `udp`: that of UDP too;
+        None: unless a web server is behind it, which would not answer there by itself."""
         loop = asyncio.get_running_loop()
+        udp = self.web is None if udp is None else udp
         for chance in range(CHANCES, 0, -1):
             self._server = await loop.create_server(self._connection, host, port, backlog=1024)
             places = [one.getsockname() for one in self._server.sockets]

@@ -165,19 +165,18 @@ async def run(
     limits: RelayLimits | None = None,
     proxy: str | None = None,
     acme: certificate.Authority | None = None,
-    udp: bool = True,
+    udp: bool | None = None,
     say: Callable[[str], object] = _print,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Run a relay until SIGTERM, SIGINT or `stop`.
 
     The first thing said is its address. `advertise` is the HOST or HOST:PORT under which
-    nodes reach it, if that is not what it listens on. `decoy` is what
-    strangers see, a folder of pages or another web server; without it a folder is made in the data
-    directory. `proxy` is a URL, see `paths.dial`,
-    through which other relays are reached for nodes that ask for it. `acme` is asked for a
-    certificate in the advertised name while the relay runs. With `udp` the port of that number is
-    opened too. Port 0 takes a free one.
+    nodes reach it, if that is not what it listens on. `decoy` is what strangers see, a folder of
+    pages or another web server; without it a folder is made in the data directory. `proxy` is a
+    URL, see `paths.dial`, through which other relays are reached for nodes that ask for it. `acme`
+    is asked for a certificate in the advertised name while the relay runs. `udp` is whether the
+    port of that number is opened too, see `Front.listen`. Port 0 takes a free one.
     Raises `RelayError` with a sentence for people.
     """
     limits = limits or RelayLimits()
@@ -245,7 +244,7 @@ async def _serve(hub: Hub, stop: asyncio.Event) -> None:
                 await stop.wait()
 
 
-async def _listen(front: Front, host: str, port: int, udp: bool) -> int:
+async def _listen(front: Front, host: str, port: int, udp: bool | None) -> int:
     try:
         return await front.listen(host, port, udp=udp)
     except OSError as error:

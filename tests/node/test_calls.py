@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from chatters import hear, meet, person, relay, until
+from chatters import PATIENCE, hear, last_file, meet, person, relay, served, until
 
+from holdfast.core.call import bursts
+from holdfast.core.call.bursts import Spoken
 from holdfast.core.call.jitter import Packet
+from holdfast.core.call.rungs import BURST
 from holdfast.core.chat import content
+from holdfast.core.ladder import SMALL
 from holdfast.node import calls
 from holdfast.node.api import Node
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import Call, CallChanged, Message
+from holdfast.node.thin import DECODE, ENCODE, NOTE, Thin
+from holdfast.sound import wav
+from holdfast.sound.opus import RATE, SAMPLE, Encoder
 
 
 @contextlib.asynccontextmanager
@@ -216,3 +225,129 @@ async def test_homes_of_a_ring_that_are_none_do_not_ring(tmp_path: Path) -> None
         found = await entry(boris)
         assert found.call is not None
         assert found.call.outcome == "missed"
+
+
+async def speak(one: Node, other: Node, seconds: float) -> list[bytes]:
+    """`one` says packets as its node wants them coded; what `other` plays of them."""
+    speaker, listener = one._engine, other._engine
+    assert speaker is not None
+    assert listener is not None
+    heard: list[bytes] = []
+    loop = asyncio.get_running_loop()
+    due, wanted, until_then = 0.0, 0, loop.time() + seconds
+    while loop.time() < until_then:
+        call = speaker.calls._call
+        if call is None:
+            break
+        if loop.time() >= due:
+            rung = call.machine.rung
+            due = max(due, loop.time() - 0.1) + rung.ms / 1000
+            speaker.calls.microphone(rung.number, bytes((7,)) * rung.size)
+        wanted += 1
+        while wanted > 0:
+            pulled = listener.calls.pull()
+            wanted -= pulled.units if isinstance(pulled, Packet) else 1
+            if isinstance(pulled, Packet) and pulled.data:
+                heard.append(pulled.data)
+        await asyncio.sleep(0.02)
+    return heard
+
+
+@pytest.mark.timeout(120)
+async def test_where_only_text_passes_it_is_spoken_in_bursts(tmp_path: Path) -> None:
+    async with two(tmp_path) as (anna, boris):
+        made = await anna.start_call("Boris")
+        ringing = await rings(boris)
+        await in_state(anna, "ringing")
+        await boris.accept_call(ringing.id)
+        for node in (anna, boris):
+            await in_state(node, "talking")
+        assert anna._engine is not None
+        logs = anna._engine.calls._logs
+        path = logs.path
+        logs.path = lambda home: SMALL  # type: ignore[method-assign]
+        for _ in range(10):
+            heard = await speak(anna, boris, 2)
+            if any(len(packet) == BURST.size for packet in heard):
+                break
+        else:
+            raise AssertionError("nothing came in bursts")
+        (seen,) = await boris.calls()
+        assert seen.line == "pieces"
+        logs.path = path  # type: ignore[method-assign]
+        for _ in range(10):
+            await speak(anna, boris, 2)
+            if (await anna.calls())[0].line == "whole":
+                break
+        await anna.hang_up(made.id)
+        await entry(boris)
+        last = (await boris.contacts())[0].last
+        assert last is not None
+        story = await boris.call_story(last.id)
+        assert {"live"} <= {one.way for one in story.samples}
+        assert "bursts" in {one.rung for one in story.samples}
+        assert all(one.why for one in story.moments)
+
+
+@pytest.mark.timeout(120)
+async def test_a_burst_that_comes_too_late_is_a_voice_note_of_that_moment(tmp_path: Path) -> None:
+    async with two(tmp_path) as (anna, boris):
+        made = await anna.start_call("Boris")
+        await boris.accept_call((await rings(boris)).id)
+        for node in (anna, boris):
+            await in_state(node, "talking")
+        await anna.hang_up(made.id)
+        await entry(boris)
+        tone = voice(2.0)
+        encoder = Encoder(BURST.rate, BURST.ms)
+        size = encoder.samples * SAMPLE
+        packets = [
+            Spoken(at * BURST.units, BURST, encoder.encode(tone[at * size : (at + 1) * size]))
+            for at in range(30)
+        ]
+        contact = (await anna.contacts())[0].id
+        said = content.Burst(bytes.fromhex(made.id), bursts.encode(packets))
+        await anna._do(lambda desk, work: calls.say(desk, work, contact, said))
+
+        note = await until(lambda: last_file(boris), bool)
+        assert note is not None
+        assert note.note == "from-call"
+        assert note.file is not None
+        assert (note.file.kind, note.file.state) == ("voice", "whole")
+        assert 1_700 <= note.file.duration <= 1_900
+        assert max(note.file.wave) == 31
+        async with served(boris, tmp_path / "boris") as client:
+            kept = io.BytesIO()
+            await client.download(note.id, kept)
+        (tmp_path / "note.ogg").write_bytes(kept.getvalue())
+        heard = b"".join(wav.read(tmp_path / "note.ogg"))
+        assert abs(len(heard) / SAMPLE / RATE - 1.8) < 0.1
+        # Of a call that is not known nothing is made.
+        unknown = content.Burst(os.urandom(16), bursts.encode(packets))
+        await anna._do(lambda desk, work: calls.say(desk, work, contact, unknown))
+        await asyncio.sleep(5)
+        assert (await last_file(boris)) == note
+
+
+def voice(seconds: float) -> bytes:
+    """Something that sounds."""
+    at = np.arange(int(seconds * RATE)) / RATE
+    return (8_000 * np.sin(2 * np.pi * 300 * at)).astype(np.int16).tobytes()
+
+
+async def test_codec2_is_coded_beside_the_node() -> None:
+    answers: asyncio.Queue[bytes] = asyncio.Queue()
+    thin = Thin()
+    pcm = (voice(0.24)[::12] + bytes(320 * 12))[: 320 * SAMPLE * 6]
+    for at in range(6):
+        thin.ask(ENCODE, pcm[at * 640 : at * 640 + 640], answers.put_nowait)
+    async with asyncio.timeout(PATIENCE):
+        coded = [await answers.get() for _ in range(6)]
+        assert {len(one) for one in coded} == {6}
+        thin.ask(DECODE, b"".join(coded), answers.put_nowait)
+        assert len(await answers.get()) == 6 * 640
+        thin.ask(NOTE, b"garbage", answers.put_nowait)
+        assert await answers.get() == b""
+        thin.ask(ENCODE, b"short", answers.put_nowait)
+        assert await answers.get() == b""
+    await thin.stop()

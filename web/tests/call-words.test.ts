@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import type { Call, CallEntry } from "../src/api";
+import type { Call, CallEntry, CallSample } from "../src/api";
+import { line as drawn, parts, top } from "../src/calls/story";
 import {
   clock, ending, entry, live, ringsHere, shape, situation, Steady, step, Turn,
 } from "../src/calls/words";
@@ -103,4 +104,27 @@ test("whoever is louder speaks, and a breath does not end it", () => {
   expect(turn.who).toBe("");
   turn.hear(0.7, 0.6, 900);
   expect(turn.who).toBe("me");
+});
+
+const sample = (at: number, rung: string, way: CallSample["way"] = "live", delay = 80, lost = 0): CallSample =>
+  ({ at, rung, way, delay, lost });
+
+test("a call is told in parts", () => {
+  const samples = [
+    sample(0, "Opus 16k/20"), sample(1000, "Opus 16k/20"), sample(2000, "Opus 6k/120"),
+    sample(3000, "Codec2 1200 x 6", "live", 600), sample(4000, "Codec2 1200 x 6", "live", 800),
+    sample(5000, "Codec2 1200 x 6", "live", 700), sample(6000, "Opus 16k/20", "none", 700, 95),
+    sample(7000, "bursts", "bursts", 2500), sample(8000, "Opus 16k/20", "bursts", 2600),
+  ];
+  expect(parts(samples)).toEqual([
+    { how: "live", at: 0, to: 2000, delay: 80 },
+    { how: "thin", at: 2000, to: 3000, delay: 80 },
+    { how: "dotted", at: 3000, to: 6000, delay: 700 },
+    { how: "away", at: 6000, to: 7000, delay: 700 },
+    { how: "pieces", at: 7000, to: 9000, delay: 2600 },
+  ]);
+  expect(top(samples)).toBe(3000);
+  expect(drawn(samples, 300, 60).match(/[ML]/g)).toHaveLength(9);
+  expect(parts([])).toEqual([]);
+  expect(drawn([], 300, 60)).toBe("");
 });

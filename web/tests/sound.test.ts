@@ -106,14 +106,15 @@ const periods = (samples: Float32Array) =>
   samples.reduce((sum, value, i) => sum + (i > 0 && samples[i - 1]! < 0 && value >= 0 ? 1 : 0), 0);
 
 test("faster and slower keep the pitch", () => {
+  const said = voice(24_000, 150);
   for (const speed of [70, 115, 150]) {
     const tempo = new Tempo();
     const all: number[] = [];
-    for (let at = 0; at < 48_000; at += 960) {
-      all.push(...tempo.change(voice(48_000, 150).slice(at, at + 960), speed));
+    for (let at = 0; at < 24_000; at += 960) {
+      all.push(...tempo.change(said.slice(at, at + 960), speed));
     }
-    expect(all.length).toBeGreaterThan((48_000 * 100) / speed - 1500);
-    expect(all.length).toBeLessThan((48_000 * 100) / speed + 1500);
+    expect(all.length).toBeGreaterThan((24_000 * 100) / speed - 1500);
+    expect(all.length).toBeLessThan((24_000 * 100) / speed + 1500);
     expect(periods(Float32Array.from(all)) / (all.length / 48_000)).toBeCloseTo(150, -1);
   }
 });

@@ -80,6 +80,9 @@ class Thin:
                 process.kill()
             while self._waiting:
                 self._answer(b"")
+            if process.stdin is not None:
+                process.stdin.close()
+            await process.wait()
 
     def _answer(self, result: bytes) -> None:
         if self._waiting:

@@ -25,12 +25,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from holdfast.node.client import Client, Sound
-from holdfast.sound.coding import CONFIG, FRAME, FRAME_BYTES, Ear, Mouth
+from holdfast.sound.coding import CONFIG, FRAME, FRAME_BYTES, Ear, Mouth, frames_of
 from holdfast.sound.opus import RATE, SAMPLE
 
 PERIOD: Final = FRAME / RATE
 AHEAD: Final = 1
 """Frames asked for before they are played."""
+AHEAD_LONG: Final = 3
+"""The same, where an answer is many frames, and takes longer to make."""
 AFTER: Final = 1.0
 """Seconds that are still listened to when everything was said."""
 SKIPPED: Final = 2
@@ -86,6 +88,7 @@ class Talk:
         """Decoded and not played."""
         self._missed = self._skip = 0
         """Frames in a row that were late; frames that are left out because of it."""
+        self._long = False
         self._over = False
         self._mouth = Mouth()
         self._ear = Ear()
@@ -130,7 +133,9 @@ class Talk:
                 if message[:1] == bytes((CONFIG,)):
                     self._mouth.code(message[1:])
                 else:
-                    self._owed = max(0, self._owed - 1)
+                    frames = frames_of(message)
+                    self._long = frames > 1
+                    self._owed = max(0, self._owed - frames)
                     self._answers.append((loop.time(), message))
         finally:
             self._over = True
@@ -147,9 +152,11 @@ class Talk:
         if len(self._pcm) >= FRAME_BYTES:
             pcm, self._pcm = self._pcm[:FRAME_BYTES], self._pcm[FRAME_BYTES:]
         # What was made shorter is no whole frame: then one more is needed.
-        needed = (AHEAD + self._skip) * FRAME_BYTES
+        needed = ((AHEAD_LONG if self._long else AHEAD) + self._skip) * FRAME_BYTES
         needed += FRAME_BYTES if len(self._pcm) % FRAME_BYTES else 0
-        while len(self._pcm) + (self._owed + len(self._answers)) * FRAME_BYTES < needed:
+        coming = self._owed + sum(frames_of(answer) for _, answer in self._answers)
+        while len(self._pcm) + coming * FRAME_BYTES < needed:
+            coming += 1
             self._owed += 1
             self._sound.want()
         return pcm

@@ -132,6 +132,12 @@ class Ear:
         return b""
 
 
+def frames_of(answer: bytes) -> int:
+    """For how many frames that were wanted an answer stands."""
+    place = {PLAY: 2, RAW: 2, SILENCE: 1}.get(answer[0] if answer else CONCEAL, 0)
+    return max(1, answer[place]) if 0 < place < len(answer) else 1
+
+
 def resampler(rate: int) -> av.AudioResampler:
     """Mono in 16 bit to this rate."""
     return av.AudioResampler(format="s16", layout="mono", rate=rate)

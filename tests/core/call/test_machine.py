@@ -270,6 +270,16 @@ def test_where_live_ways_are_blocked_it_is_spoken_in_bursts() -> None:
     assert not unheard(world, 0)
 
 
+def test_one_side_alone_has_no_live_way() -> None:
+    world = talking(delay=20)
+    world.run(2_000)
+    world.caller.do(world.caller.machine.routes((), world.now))
+    world.run(8_000)
+    assert world.caller.machine.bursts
+    assert world.callee.machine.their_bursts
+    assert not unheard(world, 0, 350)
+
+
 def test_small_exchanges_carry_bursts() -> None:
     world = talking(delay=30)
     world.text_every = 5_000

@@ -58,7 +58,7 @@ BEHIND: Final = 400
 State = Literal["calling", "ringing", "connecting", "talking", "ended"]
 Step = Literal["ringing", "accept", "decline", "busy", "end"]
 Reason = Literal["", "hung-up", "declined", "busy", "missed", "unanswered", "lost", "failed"]
-Line = Literal["whole", "thin", "dotted", "pieces", "double", "broken"]
+Line = Literal["whole", "thin", "dotted", "pieces", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +185,10 @@ class Machine:
             return "broken"
         if self.bursts or self.their_bursts:
             return "pieces"
-        worse = max(self._level(self.rung), self._level(self._their_rung))
-        if worse < 2 and self._doubling:
-            return "double"
-        return ("whole", "whole", "thin", "dotted")[worse]
-
-    @staticmethod
-    def _level(rung: Rung) -> int:
-        if rung.codec == "codec2":
-            return 3
-        return 2 if rung.rate < 8_000 else 1
+        rungs = (self.rung, self._their_rung)
+        if any(rung.codec == "codec2" for rung in rungs):
+            return "dotted"
+        return "thin" if any(rung.rate < 8_000 for rung in rungs) else "whole"
 
     # What people do.
 
@@ -287,6 +281,8 @@ class Machine:
         self.offline = self.open and not up
         before = self._routes.current
         if self._routes.set(up, now) and self.open:
+            if not self.bursts and self._routes.current is not None:
+                self._silent_since = 0
             self._moved(before, "it is gone" if before else "it is there", now)
         return self._show()
 
@@ -409,9 +405,9 @@ class Machine:
                 self._routes.arrived(numbers[0], sent, oldest, now)
         if report.seen is None or self.bursts or not self._sender.heard_of:
             return []
-        if self._silent_since and not self._silent(now):
-            self._recovered(now)
         route = self._routes.current
+        if self._silent_since and route is not None and not self._silent(now):
+            self._recovered(now)
         waiting = self._sender.waiting(now)
         if route is None:
             return []
@@ -446,7 +442,8 @@ class Machine:
         self._silent_since = 0
         again = 0
         current = self._routes.current
-        if current is not None and current.datagrams:
+        assert current is not None
+        if current.datagrams:
             again = self._sender.send_again()
         self.story.note("it goes on", f"silent for {silent} ms; {again} frames sent again", now)
 

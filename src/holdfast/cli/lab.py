@@ -215,8 +215,8 @@ def run(asked: argparse.Namespace) -> int:
         if asked.record:
             tell(f"Stopped. The same command goes on from what is in {asked.record}.")
         raise
-    order = list(ALL)
-    rows.sort(key=lambda row: (peers.index(row.peer), order.index(row.id.split("+")[0])))
+    order, by = list(ALL), list(PEERS)
+    rows.sort(key=lambda row: (by.index(row.peer), order.index(row.id.split("+")[0])))
     if asked.readme:
         try:
             asked.readme.write_text(matrix.into(asked.readme.read_text(), matrix.tables(rows)))

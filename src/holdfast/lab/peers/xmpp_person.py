@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator
@@ -31,6 +32,8 @@ PORTS: Final = ((5222, False), (5223, True))
 CONNECT_SECONDS: Final = 15.0
 PING_SECONDS: Final = 15
 ANSWER_SECONDS: Final = 10
+STALL_MS: Final = 20_000
+"""After which what was sent and not acknowledged counts as lost (TCP_USER_TIMEOUT)."""
 PIECE: Final = 64 * 1024
 FILE: Final = "file "
 TIMES: Final = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=30)
@@ -139,7 +142,7 @@ class Person(ClientXMPP):
                 slot = (await asked)["http_upload_slot"]
                 headers = {one["name"]: one["value"] for one in slot["put"]["headers"]}
                 headers |= {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-                async with aiohttp.ClientSession(timeout=TIMES) as session:
+                async with _session() as session:
                     put = session.put(
                         slot["put"]["url"], data=_pieces(path), headers=headers, ssl=self._trust
                     )
@@ -156,7 +159,7 @@ class Person(ClientXMPP):
             try:
                 digest, done = hashlib.sha256(), 0
                 async with (
-                    aiohttp.ClientSession(timeout=TIMES) as session,
+                    _session() as session,
                     session.get(url, ssl=self._trust) as answer,
                 ):
                     answer.raise_for_status()
@@ -176,6 +179,18 @@ class Person(ClientXMPP):
             self.write(wish["to"], wish["body"])
         else:
             self._go(self.upload(wish["to"], Path(wish["path"])))
+
+
+def _session() -> aiohttp.ClientSession:
+    """For files; it gives up on a connection over which nothing passes any more."""
+
+    def made(about: Any) -> socket.socket:
+        sock = socket.socket(*about[:3])
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALL_MS)
+        return sock
+
+    connector = aiohttp.TCPConnector(socket_factory=made)
+    return aiohttp.ClientSession(timeout=TIMES, connector=connector)
 
 
 async def _pieces(path: Path) -> AsyncIterator[bytes]:

@@ -24,6 +24,13 @@ def test_speech_is_found_wherever_it_was_said() -> None:
     assert voice.understood(wrapped) > 0.99
 
 
+def test_what_is_made_longer_to_catch_up_is_understood_all_the_same() -> None:
+    second = RATE * SAMPLE
+    said = piece()
+    late = said[:second] + said[second - second // 10 : 2 * second] + said[2 * second :]
+    assert voice.understood(late[:SIZE]) > 0.8
+
+
 def test_silence_noise_and_half_of_it_are_not_speech_heard() -> None:
     dice = Random(1)
     noise = array("h", (round(dice.gauss(0, 2_000)) for _ in range(SIZE // SAMPLE))).tobytes()

@@ -174,6 +174,7 @@ def run(asked: argparse.Namespace) -> int:
     from holdfast.lab import matrix
     from holdfast.lab.hosts import CannotPlay, lacks
     from holdfast.lab.peers import BOX, PEERS
+    from holdfast.lab.play import COLUMNS
     from holdfast.lab.scenarios import ALL, drawn
 
     if not asked.all and not asked.scenario and not asked.random:
@@ -192,7 +193,11 @@ def run(asked: argparse.Namespace) -> int:
         raise Trouble(f"no peer {unknown[0]}; there are: {', '.join(PEERS)}", Exit.USAGE)
     if asked.readme and not asked.readme.is_file():
         raise Trouble(f"there is no file {asked.readme}", Exit.USAGE)
-    about = {"megabytes": asked.megabytes, "seed": asked.seed}
+    about: dict[str, object] = {"megabytes": asked.megabytes, "seed": asked.seed}
+    if asked.column:
+        about["columns"] = asked.column
+        if unknown := sorted(set(asked.column) - set(COLUMNS)):
+            raise Trouble(f"no column {unknown[0]}; there are: {', '.join(COLUMNS)}", Exit.USAGE)
     if asked.draw or asked.set:
         about |= {"draw": asked.draw, "set": sorted(asked.set)}
     rows = matrix.read(asked.record, about) if asked.record else []
@@ -238,13 +243,20 @@ async def _play(
     from holdfast.lab.hosts import CannotPlay
 
     size = int(asked.megabytes * 1_000_000)
+    columns = tuple(asked.column or play.COLUMNS)
     with tempfile.TemporaryDirectory(prefix="holdfast-lab-") as place:
         async with peers.make(peer)(Path(place)) as stage:
             for number, (one, parameters) in enumerate(left, 1):
                 tell(f"{peer}: {one.id} ({number} of {len(left)})")
                 try:
                     row = await play.play(
-                        stage, one, parameters, seed=asked.seed, size=size, say=tell
+                        stage,
+                        one,
+                        parameters,
+                        seed=asked.seed,
+                        size=size,
+                        columns=columns,
+                        say=tell,
                     )
                     keep(row)
                 except (CannotPlay, play.Failed) as error:

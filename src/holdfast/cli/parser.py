@@ -145,6 +145,7 @@ def _programs(commands: Any) -> None:
     run.add_argument("--random", type=int, default=0, metavar="N", help="so many that are drawn")
     run.add_argument("--megabytes", type=float, default=10, help="of the file (10)")
     run.add_argument("--peer", action="append", metavar="PEER", help="who; see docs/lab.md")
+    run.add_argument("--column", action="append", metavar="COLUMN", help="only this; may repeat")
     run.add_argument("--record", type=Path, metavar="FILE", help="keep rows, and go on from them")
     run.add_argument("--readme", type=Path, metavar="FILE", help="put the matrix into that page")
     play = _call(labs, "play", "lab:play", "put any program into a scenario")

@@ -22,6 +22,8 @@ ENOUGH: Final = 0.6
 """STOI from which speech is heard; noise, and other speech, are at 0.4."""
 QUIET: Final = 100
 """Samples below which nothing is heard at all, of 32,767."""
+APART: Final = RATE // 2
+"""Samples by which a second may be elsewhere than the whole would have it."""
 PIECE: Final = RATE // 50 * SAMPLE
 
 
@@ -63,13 +65,23 @@ def beside(pcm: bytes, channels: int) -> bytes:
 
 
 def understood(heard: bytes) -> float:
-    """How well a few seconds of what was said are understood: STOI, 0 to 1."""
+    """How well a few seconds of what was said are understood: STOI, 0 to 1, the mean of each
+    second's. Each is looked for by itself, since all peers make what they play longer or shorter
+    to catch up with what was late, which does not hinder understanding."""
     from holdfast.testing import listening
 
     heard = heard[: len(heard) // SAMPLE * SAMPLE]
     if len(heard) < RATE * SAMPLE or max(array("h", heard)) < QUIET:
         return 0.0
-    piece = listening.samples(heard)
+    whole = listening.samples(heard)
     said = listening.samples(speech() + speech()[: len(heard)])
-    at = min(max(0, listening.align(piece, said)), len(said) - len(piece))
-    return listening.stoi(said[at : at + len(piece)], piece, 0)
+    at = listening.align(whole, said)
+    scores = []
+    for start in range(0, len(whole) - RATE + 1, RATE):
+        piece = whole[start : start + RATE]
+        first = min(max(0, at + start - APART), len(said) - RATE)
+        near = said[first : first + RATE + 2 * APART]
+        found = min(max(0, listening.align(piece, near)), len(near) - RATE)
+        loud = float(abs(piece).max()) * 32_767 >= QUIET
+        scores.append(listening.stoi(near[found : found + RATE], piece, 0) if loud else 0.0)
+    return sum(scores) / len(scores)

@@ -236,7 +236,9 @@ async def against_nginx(
             probes += await recorded(port, classic=True)
             # What two runs of the site itself differ in would be no finding: it is nothing.
             itself = compare(sample(probes, min(40, some)), direct, direct)
-            found, clouded = await asyncio.gather(compare(probes, port, direct, tries), itself)
+            found, clouded = await asyncio.gather(
+                compare(probes, port, direct, tries, probing.but_goodbyes), itself
+            )
             assert clouded == []
             return found, len(probes)
 

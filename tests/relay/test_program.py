@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import ssl
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from holdfast.core.caps import Caps, Home
 from holdfast.drive.logs import Appended, CaughtUp, Created, Down, LogEvent, Logs, Received, Up
 from holdfast.paths import quic, websocket
 from holdfast.paths.base import Unreachable
+from holdfast.relay import certificate, program
 from holdfast.relay.limits import RelayLimits
 from holdfast.relay.program import RelayError, Secrets, decoy_of, now_ms, run
 
@@ -193,6 +195,42 @@ async def test_a_taken_port_is_one_clear_sentence(tmp_path: Path) -> None:
         with pytest.raises(RelayError, match="another program uses it"):
             async with relay(tmp_path / "two", port=home.port):
                 pass
+
+
+async def test_a_certificate_that_was_renewed_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "RELOAD_SECONDS", 0.05)
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        certificate.load_or_make(tmp_path / name, "relay.example", now_ms())
+    cert, key = tmp_path / "old" / "tls.crt", tmp_path / "old" / "tls.key"
+    stop = asyncio.Event()
+    said: asyncio.Queue[str] = asyncio.Queue()
+    say = said.put_nowait
+    task = asyncio.create_task(
+        run(tmp_path / "r", ("127.0.0.1", 0), cert=cert, key=key, say=say, stop=stop)
+    )
+    home = Home.parse(await said.get())
+
+    async def shown() -> str:
+        return await asyncio.to_thread(ssl.get_server_certificate, (home.host, home.port))
+
+    assert await shown() == cert.read_text()
+    cert.write_text("damaged")
+    await asyncio.sleep(0.2)  # what was shown before still is
+    assert (await shown()).startswith("-----BEGIN")
+    for name in ("tls.key", "tls.crt"):
+        (tmp_path / "new" / name).replace(tmp_path / "old" / name)
+    async with asyncio.timeout(20):
+        while await shown() != cert.read_text():
+            await asyncio.sleep(0.05)
+    node = Node()  # and nodes come by it, though it has another key
+    node.logs.open(home)
+    await node.until(Up)
+    await node.logs.stop()
+    stop.set()
+    await task
 
 
 def test_secrets_are_kept_and_readable_by_their_owner_alone(tmp_path: Path) -> None:

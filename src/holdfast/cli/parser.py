@@ -60,9 +60,10 @@ def _programs(commands: Any) -> None:
     relay.add_argument(
         "what",
         nargs="?",
-        choices=["run", "verify", "compact", "backup", "drain"],
+        choices=["run", "status", "verify", "compact", "backup", "drain"],
         default="run",
-        help="run it; check all that it keeps; give room back; copy it into --to; stop it",
+        help="run it; say how it is; check all that it keeps; give room back; copy it into --to;"
+        " stop it",
     )
     relay.add_argument("--data", type=Path, metavar="DIR", required=True)
     relay.add_argument("--listen", metavar="HOST:PORT")

@@ -19,6 +19,11 @@ def relay(asked: argparse.Namespace) -> None:
     from holdfast.relay.limits import RelayLimits
     from holdfast.relay.program import RelayError, decoy_of, run, tune
 
+    if asked.what == "status":
+        from holdfast.cli import looking
+
+        looking.status(asked)
+        return
     if asked.what != "run":
         from holdfast.cli import care
 

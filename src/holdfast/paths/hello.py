@@ -114,7 +114,7 @@ def read(data: bytes) -> Hello:
         if message[:1] not in (b"\x01", b""):
             raise NotHello("not a ClientHello")
         wanted = 4 + int.from_bytes(message[1:4], "big") if len(message) >= 4 else 4
-        if wanted > LONGEST or not size:
+        if wanted > LONGEST or not size or size > LONGEST:
             raise NotHello("too long")
         if len(data) < at:
             raise Incomplete

@@ -30,6 +30,7 @@ from holdfast.relay.passage import Passage
 from holdfast.relay.quic import BUFFER, Listener
 from holdfast.relay.small import Small
 from holdfast.relay.upstream import Upstream, Web
+from holdfast.relay.watching import Watched
 
 H2: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What every client says first (RFC 9113 section 3.4)."""
@@ -51,6 +52,7 @@ class Door:
         decoy: Decoy,
         small: Small,
         program: websocket.Accept,
+        watched: Sequence[Watched] = (),
     ) -> None:
         self.certificate = certificate
         self._decoy = decoy
@@ -62,12 +64,14 @@ class Door:
         key = certificate.key_hash
         self._sockets = [caps.request_path(home, key).encode() for home in homes]
         self._exchanges = [caps.exchange_path(home, key).encode() for home in homes]
+        self._watched = watched
+        self._pages = [one.path(key).encode() for one in watched]
 
     def begins(self, first: bytes) -> bool:
         """Whether what begins so is a request on a secret path, of either kind."""
         line = first.split(b"\r\n", 1)[0].split(b" ")
         target = line[1] if len(line) == 3 else b""
-        return _is_secret(target, self._sockets + self._exchanges)
+        return _is_secret(target, self._sockets + self._exchanges + self._pages)
 
     # A Site.
 
@@ -77,6 +81,8 @@ class Door:
             request.target.encode("latin-1"), self._exchanges
         ):
             return self._exchange(request)
+        if request.method == "GET" and _is_secret(request.target.encode("latin-1"), self._pages):
+            return self._watched[self._pages.index(request.target.encode("latin-1"))].answer()
         return self._page(request)
 
     async def _exchange(self, request: Request) -> Response:
@@ -134,13 +140,15 @@ class Front:
         decoy: Decoy,
         program: websocket.Accept,
         web: Web | None = None,
+        watched: Sequence[Watched] = (),
         strangers: int = STRANGERS,
     ) -> None:
         self._path_secrets = path_secrets
         self.decoy = decoy
         self._program = program
         self.web = web
-        self._small = Small(program)
+        self._watched = watched
+        self.small = Small(program)
         self.open = Open(strangers)
         """What has not become a relay connection."""
         self._server: asyncio.Server | None = None
@@ -153,7 +161,12 @@ class Front:
         """Show this certificate to whoever comes from now on."""
         tls.choose_protocol(certificate.context, self.web is not None and self.web.h2 is not None)
         self._door = self.door(
-            certificate, self._path_secrets, self.decoy, self._small, self._program
+            certificate,
+            self._path_secrets,
+            self.decoy,
+            self.small,
+            self._program,
+            self._watched,
         )
         self._door.also = self._also
         for listener in self._listeners:
@@ -203,7 +216,7 @@ class Front:
 
     async def close(self) -> None:
         """Close the port and what has not become a relay connection."""
-        self._small.close()
+        self.small.close()
         self.decoy.close()
         if self._server is not None:
             self._server.close()

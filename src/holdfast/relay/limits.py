@@ -35,22 +35,30 @@ class Doors:
     def __init__(self, limits: RelayLimits) -> None:
         self._limits = limits
         self._by_address: Counter[str] = Counter()
-        self._total = 0
+        self.total = self.refused = 0
+        """Connections now, and that were refused so far."""
 
     def enter(self, address: str) -> str:
         """Count a connection in; otherwise the sentence that says why not."""
-        if self._total >= self._limits.connections:
+        why_not = self._why_not(address)
+        if why_not:
+            self.refused += 1
+            return why_not
+        self.total += 1
+        self._by_address[address] += 1
+        return ""
+
+    def _why_not(self, address: str) -> str:
+        if self.total >= self._limits.connections:
             return f"this relay has all the {self._limits.connections} connections it takes"
         if self._by_address[address] >= self._limits.connections_per_address:
             most = self._limits.connections_per_address
             return f"this address has all the {most} connections it may have here"
-        self._total += 1
-        self._by_address[address] += 1
         return ""
 
     def leave(self, address: str) -> None:
         """Count a connection out."""
-        self._total -= 1
+        self.total -= 1
         self._by_address[address] -= 1
         if self._by_address[address] <= 0:
             del self._by_address[address]

@@ -9,6 +9,8 @@ import fcntl
 import functools
 import gc
 import hashlib
+import json
+import logging
 import os
 import re
 import secrets
@@ -26,7 +28,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from holdfast.core import wire
 from holdfast.core.caps import BadAddress, Home, b64, join, unb64
-from holdfast.relay import certificate
+from holdfast.drive.http import Response
+from holdfast.relay import certificate, watching
 from holdfast.relay.decoy import Decoy, Folder, make_site
 from holdfast.relay.front import Front
 from holdfast.relay.hub import Hub
@@ -45,7 +48,11 @@ if TYPE_CHECKING:
 TICK_SECONDS: Final = 5
 GOODBYE_SECONDS: Final = 0.2
 """For what is queued on connections to leave, when the relay stops."""
+RELOAD_SECONDS: Final = 60.0
 PROOFS: Final = 16
+
+
+_log = logging.getLogger(__name__)
 
 
 class RelayError(Exception):
@@ -90,6 +97,7 @@ class Secrets:
             serialization.Encoding.Raw, serialization.PublicFormat.Raw
         )
         self.pin = hashlib.sha256(self.public).digest()
+        self.operators = watching.operators(key)
 
     def home(self, host: str, port: int) -> Home:
         """The address under which this relay is advertised."""
@@ -113,7 +121,7 @@ class Relay:
         proxy: str | None = None,
     ) -> None:
         self.hub = Hub(store, limits, clock, soon, proxy)
-        self._doors = Doors(limits)
+        self.doors = Doors(limits)
         self._limits = limits
         self._keys = keys
         self._prove = functools.lru_cache(PROOFS)(keys.prove)
@@ -128,8 +136,8 @@ class Relay:
             bounds.max_body,
             bounds.max_lifetime,
         )
-        why_not = self._doors.enter(address)
-        left = functools.partial(self._doors.leave, address) if not why_not else lambda: None
+        why_not = self.doors.enter(address)
+        left = functools.partial(self.doors.leave, address) if not why_not else lambda: None
         connection = Connection(self.hub, channel, welcome, left, address)
         if why_not:
             connection.end("full", why_not)
@@ -208,13 +216,27 @@ async def run(
     relay = Relay(store, keys, limits, now_ms, loop.call_soon, proxy)
     # A site elsewhere has another name, so its pages alone can be shown.
     web = decoy if isinstance(decoy, Web) and not decoy.http.secure else None
-    front = Front(tls, keys.paths, site, relay.accept, web)
+    began = time.time()
+
+    def numbers() -> Response:
+        return watching.page(
+            [
+                *_numbers(relay, front),
+                *watching.disk(data / "logs", limits.store.disk_bytes),
+                *watching.process(began),
+            ]
+        )
+
+    watched = [watching.Watched(keys.operators, watching.NUMBERS, numbers)]
+    watched += [watching.Watched(one, watching.HEALTH, watching.healthy) for one in keys.paths]
+    front = Front(tls, keys.paths, site, relay.accept, web, watched)
     renewing: asyncio.Task[None] | None = None
     try:
         port = await _listen(front, *listen, udp)
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
                 loop.add_signal_handler(number, stop.set)
+        certificate.write(data / "at", json.dumps([listen[0], port]).encode())
         say(str(_address(keys, listen[0], port, advertise)))
         if acme is not None:
             from holdfast.relay.acme import Renewer
@@ -223,6 +245,8 @@ async def run(
                 data, name, acme, challenge=front.challenge, use=front.use, now=now_ms
             )
             renewing = asyncio.create_task(renewer.run())
+        elif cert is not None and key is not None:
+            renewing = asyncio.create_task(_reload(cert, key, front))
         await _serve(relay.hub, stop)
     finally:
         if renewing is not None:
@@ -234,6 +258,44 @@ async def run(
         os.close(lock)
     if failures:
         raise RelayError(failures[0])
+
+
+async def _reload(cert: Path, key: Path, front: Front) -> None:
+    """Show the operator's certificate anew when its files have changed."""
+    known = _changed(cert, key)
+    while True:
+        await asyncio.sleep(RELOAD_SECONDS)
+        if (now := _changed(cert, key)) == known:
+            continue
+        try:
+            front.use(certificate.load(cert, key))
+        except certificate.BadCertificate as error:
+            _log.warning("the certificate that was shown before still is: %s", error)
+        else:
+            _log.info("the certificate was read anew")
+        known = now
+
+
+def _changed(*paths: Path) -> list[tuple[int, int]]:
+    found = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            found.append((stat.st_mtime_ns, stat.st_ino))
+    return found
+
+
+def _numbers(relay: Relay, front: Front) -> list[watching.Number]:
+    until = front.certificate.chain[0].not_valid_after_utc.timestamp()
+    number = watching.Number
+    return [
+        number("holdfast_connections", "Of nodes.", relay.doors.total),
+        number("holdfast_refused_total", "Nodes that were one too many.", relay.doors.refused),
+        number("holdfast_exchanges", "Sessions of small exchanges.", len(front.small)),
+        number("holdfast_strangers", "Connections that are no node's.", len(front.open)),
+        number("holdfast_crowded", "1 while records wait for the disk.", relay.hub.store.crowded),
+        number("holdfast_certificate_end_seconds", "When it ends, since 1970.", until),
+    ]
 
 
 async def _serve(hub: Hub, stop: asyncio.Event) -> None:

@@ -35,6 +35,9 @@ class Small:
         self._program = program
         self._sessions: dict[bytes, _Session] = {}
 
+    def __len__(self) -> int:
+        return len(self._sessions)
+
     async def answer(self, body: bytes, peer: str, tls_key_hash: bytes) -> Response | None:
         """One exchange; None if it is none, or of a session that is over."""
         try:

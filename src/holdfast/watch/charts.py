@@ -11,7 +11,7 @@ from holdfast.watch.event import Event
 from holdfast.watch.words import Words
 
 WIDTH, HEIGHT = 760, 262
-LEFT, RIGHT, TOP, BOTTOM = 44, 750, 26, 236
+LEFT, RIGHT, TOP, BOTTOM = 64, 750, 26, 236
 LABEL = 160
 HALF_HOUR = 1800
 

@@ -387,3 +387,39 @@ async def test_reading_goes_on_over_many_pieces_in_segments_and_index(
         expected = [(n, b"%d" % n + bytes(n * 10)) for n in range(1, 61)]
         assert await b.read(1) == expected
         assert await b.read(1, 39) == expected[39:]
+
+
+async def test_logs_that_are_not_in_use_leave_the_memory_and_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "CACHED_LOGS", 20)
+    async with opened(tmp_path, Quota(log_records=3)) as b:
+        names = [bytes([n]) * 16 for n in range(60)]
+        for key, name in enumerate(names, 1):
+            await b.make(name)
+            assert await b.append(key, b"%d" % key) == (None, 1)
+        await until_checkpointed(b)
+        for key in range(1, 61):
+            assert await b.append(key, b"more") == (None, 2)
+            await b.ask(b.store.trim, key, 1)
+        await until_checkpointed(b)
+        for key, name in enumerate(names, 1):
+            found = await b.find(name)
+            assert found is not None and (found.key, found.first, found.next) == (key, 2, 3)
+            assert await b.read(key) == [(2, b"more")]
+        assert len(b.store._shelf._logs) <= 60 and len(b.store._shelf._names) == len(
+            b.store._shelf._logs
+        )
+        assert len(b.store._shelf._logs) < 30
+
+
+async def test_many_tiny_records_are_in_memory_only_until_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "CHANGED_RECORDS", 50)
+    async with opened(tmp_path) as b:
+        await b.make()
+        for n in range(1, 301):
+            await b.append(1, b"%d" % n)
+        assert len(b.store._shelf.changes.fresh) < 300
+        assert [seq for seq, _ in await b.read(1)] == list(range(1, 301))

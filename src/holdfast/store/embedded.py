@@ -37,7 +37,8 @@ CHECKPOINT_SECONDS: Final = 120
 MEASURE_SECONDS: Final = 0.2
 """Between two looks at how much room the disk has."""
 CHANGED_LOGS: Final = 20_000
-"""More than so many of them, and a checkpoint is made earlier."""
+CHANGED_RECORDS: Final = 100_000
+"""More than so many of them, and a checkpoint is made earlier: until then they are in memory."""
 _FAILED: Final = (
     "the relay could not write its database and has stopped, so that it promises nothing"
     " it does not keep: {error}. Check the disk, then start it again"
@@ -132,7 +133,8 @@ class Embedded:
     @property
     def crowded(self) -> bool:
         """See `Store.crowded`."""
-        return self._backlog > self._quota.backlog_bytes
+        late = len(self._shelf.changes.fresh) > 4 * CHANGED_RECORDS
+        return late or self._backlog > self._quota.backlog_bytes
 
     def make(self, frame: wire.Create, done: Answer) -> None:
         """See `Store.make`."""
@@ -230,6 +232,7 @@ class Embedded:
                 self._due
                 or shelf.offset >= self._quota.segment_bytes
                 or len(shelf.changes.used) + len(shelf.changes.next) > CHANGED_LOGS
+                or len(shelf.changes.fresh) > CHANGED_RECORDS
             )
             if full and shelf.frozen is None and self._thawing is None:
                 batch.frozen = shelf.freeze(self._draw())

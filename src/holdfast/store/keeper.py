@@ -16,7 +16,7 @@ from holdfast.store import entries
 from holdfast.store.base import Quota
 from holdfast.store.files import Files
 from holdfast.store.index import SEQ_BITS, Changes, Index, Place, Segment
-from holdfast.store.segments import Segments, path_of, write
+from holdfast.store.segments import Segments, mapped, path_of, write
 
 
 class Keeper:
@@ -102,15 +102,15 @@ class Keeper:
         self._remove(victims, size)
 
     def _live(self, segment: Segment) -> list[Place]:
-        data = memoryview(path_of(self._folder, segment.number, segment.sorted).read_bytes())
-        return self._index.wanted(
-            ((key << SEQ_BITS) + seq, segment.number, at)
-            for part in entries.scan(data, segment.number, self._index.seed)
-            for found in entries.entries(data, part)
-            if found is not None
-            for kind, key, seq, _, at, _ in (found,)
-            if kind == entries.RECORD
-        )
+        with mapped(path_of(self._folder, segment.number, segment.sorted)) as data:
+            return self._index.wanted(
+                ((key << SEQ_BITS) + seq, segment.number, at)
+                for part in entries.scan(data, segment.number, self._index.seed)
+                for found in entries.entries(data, part)
+                if found is not None
+                for kind, key, seq, _, at, _ in (found,)
+                if kind == entries.RECORD
+            )
 
     def _remove(self, segments: list[Segment], added: int = 0) -> None:
         for each in segments:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from holdfast.store import entries
 from holdfast.store.base import StoreFailed
 from holdfast.store.files import Files, sync_directory
 from holdfast.store.index import Index
-from holdfast.store.segments import path_of
+from holdfast.store.segments import mapped, path_of
 from holdfast.store.shelf import Shelf
 
 INDEX: Final = "index.db"
@@ -59,17 +58,10 @@ def replay(folder: Path, index: Index, files: Files, shelf: Shelf) -> int:
     for number in left:
         path = path_of(folder, number, False)
         end = 0
-        if path.stat().st_size:
-            with path.open("rb") as file:
-                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-                view = memoryview(data)
-                try:
-                    for part in entries.scan(view, number, index.seed):
-                        damaged += _replay(view, part, number, shelf)
-                        end = part.end
-                finally:
-                    view.release()
-                    data.close()
+        with mapped(path) as view:
+            for part in entries.scan(view, number, index.seed):
+                damaged += _replay(view, part, number, shelf)
+                end = part.end
         if end:
             files.cut(path, end)
             shelf.changes.sizes[number] = end

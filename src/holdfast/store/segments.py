@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,22 @@ OPEN_FILES: Final = 64
 def path_of(folder: Path, number: int, sorted_: bool) -> Path:
     """Where a segment is."""
     return folder / f"{number:08}.{'kept' if sorted_ else 'log'}"
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[memoryview]:
+    """A segment's bytes, read as they are looked at."""
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            yield memoryview(b"")
+            return
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        view = memoryview(data)
+        try:
+            yield view
+        finally:
+            view.release()
+            data.close()
 
 
 def write(

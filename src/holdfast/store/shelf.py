@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final
 
 from holdfast.core import wire
@@ -25,6 +26,7 @@ CACHED_LOGS: Final = 50_000
 RECOUNT: Final = 1_000
 """Milliseconds between two counts of a log that is full."""
 PRUNED: Final = 1_000
+EVICTED: Final = 64
 
 
 class Log:
@@ -212,12 +214,10 @@ class Shelf:
                 log.fresh = [] if cut is None else log.fresh[cut:]
             if number % PRUNED == PRUNED - 1:
                 yield
-        if len(self._logs) > CACHED_LOGS:
-            for number, log in enumerate(list(self._logs.values())[: -CACHED_LOGS // 2]):
-                if log.key in self._logs and not self._changed(log.key):
-                    del self._logs[log.key], self._names[log.made.name]
-                if number % PRUNED == PRUNED - 1:
-                    yield
+        for _ in range(len(self._logs) // EVICTED + 1):
+            if len(self._logs) > CACHED_LOGS:
+                self._evict()
+                yield
 
     def replay(self, entry: entries.Entry, body: bytes, segment: int) -> None:
         """An entry that no checkpoint knows. Of records, `body` is not asked for."""
@@ -262,7 +262,18 @@ class Shelf:
         self.gathered += size
         return at
 
+    def _evict(self) -> None:
+        """Forget some logs that the index knows all about, those that came first."""
+        for key in list(islice(self._logs, EVICTED)):
+            log = self._logs.pop(key)
+            if self._changed(key) or log.fresh:
+                self._logs[key] = log
+            else:
+                del self._names[log.made.name]
+
     def _make(self, key: int, made: Made, used: int) -> None:
+        if len(self._logs) >= CACHED_LOGS:
+            self._evict()
         self._logs[key] = Log(key, made, 1, used)
         self._names[made.name] = key
         self._count += 1
@@ -299,6 +310,8 @@ class Shelf:
         found = self._lookup.load(key)
         if found is None:
             return None
+        if len(self._logs) >= CACHED_LOGS:
+            self._evict()
         log = self._logs[key] = Log(key, *found)
         self._names[log.made.name] = key
         self._tally(log)

@@ -23,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,12 @@ TOOLS: Final = {
     "nsenter": "util-linux",
     "mount": "mount",
 }
+
+WITH_CLOCK: Final = """
+[ -s "$0" ] || exec "$@"
+exec faketime -m --exclude-monotonic -f "$(cat "$0")" "$@"
+"""
+"""Runs a program with the clock that a file says."""
 
 
 class CannotPlay(Exception):
@@ -76,8 +83,7 @@ class Host:
         self._running: list[subprocess.Popen[Any]] = []
         self._complaint = ""
         self._lock = threading.Lock()
-        self.clock = 0.0
-        """Seconds by which it is ahead for programs that are started from now on."""
+        self._clock = tempfile.NamedTemporaryFile("w") if place.watched else None  # noqa: SIM115
         unshare = ["unshare", "--net", "--mount"]
         self._enter = ["nsenter", "--net", "--mount"]
         if os.geteuid() != 0:
@@ -143,13 +149,22 @@ class Host:
         self.address = address
 
     def command(self, command: Sequence[str | Path]) -> list[str]:
-        """What to run here so that it runs there, with the host's clock. Raises `CannotPlay`."""
+        """What to run here so that it runs there, with the clock that the host has then."""
         enter = [*self._enter, "--target", str(self.pid), "--"]
-        if self.clock:
-            if shutil.which("faketime") is None:
-                raise CannotPlay("A wrong clock needs faketime: apt-get install it.")
-            enter += ["faketime", "-m", "--exclude-monotonic", "-f", f"{self.clock:+.0f}s"]
+        if self._clock is not None:
+            enter += ["sh", "-c", WITH_CLOCK, self._clock.name]
         return [*enter, *map(str, command)]
+
+    def set_clock(self, seconds: float) -> None:
+        """By so much it is ahead, on a watched host, for programs that are started from now on.
+        Raises `CannotPlay`."""
+        assert self._clock is not None
+        if seconds and shutil.which("faketime") is None:
+            raise CannotPlay("A wrong clock needs faketime: apt-get install it.")
+        self._clock.seek(0)
+        self._clock.truncate()
+        self._clock.write(f"{seconds:+.0f}s" if seconds else "")
+        self._clock.flush()
 
     def start(self, command: Sequence[str | Path], **about: Any) -> subprocess.Popen[Any]:
         """A program on this host; `about` is what Popen takes. It ends with the lab at the
@@ -186,6 +201,8 @@ class Host:
         for process in self._running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(END_SECONDS)
+        if self._clock is not None:
+            self._clock.close()
         if (device := getattr(self, "device", None)) is not None:
             with contextlib.suppress(OSError):
                 os.close(device)
@@ -229,7 +246,7 @@ class Lab:
         self.rules = staging.on_packets
         self.middle.everywhere = staging.everywhere
         for host in self._watched:
-            host.clock = staging.clock
+            host.set_clock(staging.clock)
         if staging.turns:
             self._conductor = Conductor(staging.turns, self._turn)
 
@@ -242,7 +259,7 @@ class Lab:
                 host.stand(still=False)
         self.rules, self.middle.everywhere, self.middle.dark = (), (), False
         for host in self._watched:
-            host.clock = 0
+            host.set_clock(0)
 
     @property
     def _watched(self) -> list[Host]:

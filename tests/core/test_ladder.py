@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.core.ladder import (
+    FLAPS,
     HOP,
     LONGEST_REST,
     PATHS,
@@ -24,9 +25,12 @@ MINUTE = 60_000
 
 def after(*story: tuple) -> Verdict:
     """The verdict after calls of the ladder, each a method's name and its arguments before the
-    time; a second passes between two."""
+    time; a second passes between two, and more where `wait` says so."""
     ladder, now = Ladder(), 1_000
     for name, *about in story:
+        if name == "wait":
+            now += about[0]
+            continue
         getattr(ladder, name)(*about, now)
         now += 1_000
     return ladder.finding(now).verdict
@@ -39,6 +43,7 @@ def fails(*kinds: str) -> list[tuple]:
 
 YES, NO = ("control", "foreign", True, 5e6), ("control", "foreign", False, 0)
 DOMESTIC, NO_DOMESTIC = ("control", "domestic", True, 5e6), ("control", "domestic", False, 0)
+CRAWLS = ("rate", HERE, "websocket", 64_000)
 STORIES: list[tuple[Verdict, list[tuple]]] = [
     ("unknown", []),
     ("clear", [("worked", HERE, "websocket")]),
@@ -79,13 +84,16 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
     ),
     ("clear", [("worked", HERE, "websocket"), ("rate", HERE, "websocket", 5e6)]),
     ("clear", [("worked", HERE, "websocket"), ("rate", HERE, "websocket", 50_000)]),
-    ("throttled", [("worked", HERE, "websocket"), ("rate", HERE, "websocket", 64_000), YES]),
+    ("clear", [("worked", HERE, "websocket"), CRAWLS, YES]),  # once may be a moment
+    ("clear", [("worked", HERE, "websocket"), CRAWLS, ("rate", HERE, "websocket", 5e6), YES]),
+    ("throttled", [("worked", HERE, "websocket"), CRAWLS, CRAWLS, YES]),
     (
         "clear",  # the relay is slow, since another one is not
         [
             ("worked", HERE, "websocket"),
             ("worked", "other:1", "websocket"),
-            ("rate", HERE, "websocket", 64_000),
+            CRAWLS,
+            CRAWLS,
             ("rate", "other:1", "websocket", 5e6),
             YES,
         ],
@@ -95,7 +103,8 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
         [
             ("worked", HERE, "websocket"),
             ("worked", "other:1", "websocket"),
-            ("rate", HERE, "websocket", 64_000),
+            CRAWLS,
+            CRAWLS,
             ("rate", HERE, HOP, 5e6),
             ("rate", "other:1", "websocket", 5e6),
             YES,
@@ -106,6 +115,7 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
         [
             ("failed", HERE, "websocket", "mute"),
             ("worked", HERE, "classic"),
+            ("rate", HERE, "classic", 64_000),
             ("rate", HERE, "classic", 64_000),
             YES,
         ],
@@ -174,8 +184,21 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
             ("worked", HERE, "websocket"),
             ("lasted", HERE, "websocket"),
             ("ended", HERE, "websocket", True, 10_000_000, 600_000),
-            *[("failed", HERE, path, "connect") for path in STREAMS],
             ("worked", "other:1", "websocket"),
+            ("wait", FLAPS),
+            *[("failed", HERE, path, "connect") for path in STREAMS],
+            ("worked", HERE, HOP),
+        ],
+    ),
+    (
+        "clear",  # what was tried just before there was a network again says nothing
+        [
+            ("worked", HERE, "websocket"),
+            ("lasted", HERE, "websocket"),
+            ("ended", HERE, "websocket", True, 10_000_000, 600_000),
+            ("failed", HERE, "websocket", "connect"),
+            ("worked", "other:1", "websocket"),
+            *[("failed", HERE, path, "connect") for path in STREAMS],
             ("worked", HERE, HOP),
         ],
     ),

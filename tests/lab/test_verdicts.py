@@ -244,7 +244,8 @@ async def trial(made: Town, scenario: Scenario, seed: int) -> Found:
         if name.endswith("seconds") and "learn-list" in scenario.id:
             parameters[name] = dice.uniform(5, LASTS / 3)  # else it does not happen here
     late = "file" in scenario.onsets and dice.random() < 0.5
-    found = Found(scenario.id, parameters, seed, late, frozenset(scenario.verdicts))
+    words = scenario.verdict.split() if scenario.benign else scenario.verdicts
+    found = Found(scenario.id, parameters, seed, late, frozenset(words))
     async with Box({}) as box, contextlib.AsyncExitStack() as stack:
         homes, sites = made.names(box)
         world = World(

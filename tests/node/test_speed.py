@@ -9,7 +9,7 @@ import pytest
 from holdfast.core import wire
 from holdfast.core.ladder import SLOW
 from holdfast.node import speed
-from holdfast.node.speed import EVERY, LARGE, PROBES, Speed
+from holdfast.node.speed import AGAIN, EVERY, LARGE, PROBES, Speed
 
 ANSWER = wire.encode(wire.Probed(bytes(speed.PROBE)))
 PIECE = bytes(16 * 1024)
@@ -63,6 +63,16 @@ async def test_so_is_a_large_frame_long_after_it_was_asked_for_but_not_one_that_
     line.speed.sent()
     line.comes(PIECE, LATE)
     assert len(line.sent) == PROBES
+
+
+async def test_what_was_slow_once_is_measured_again_soon_and_then_seldom() -> None:
+    line = Line()
+    for times in (1, 2, 2):
+        line.speed.measure()
+        assert len(line.sent) == times * PROBES
+        for _ in range(PROBES):
+            line.comes(ANSWER, 1_000)
+        line.now += AGAIN
 
 
 async def test_a_calls_frames_tell_nothing() -> None:

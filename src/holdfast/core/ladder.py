@@ -67,6 +67,11 @@ REMEMBERED: Final = 300_000
 SLOW: Final = 160_000
 """Bits a second below which a place is throttled, if another is much faster."""
 FASTER: Final = 10
+SURE: Final = 2
+"""Measurements that find it slow before that is said: one may be of a moment."""
+FLAPS: Final = 15_000
+"""Attempts that ended so soon after another relay was reached may have begun before there was a
+network."""
 
 
 @dataclass
@@ -85,6 +90,8 @@ class _Path:
     rate: float = 0
     """Bits a second that came, when it was measured last."""
     rated: int = 0
+    slow: int = 0
+    """Measurements in a row that found it slow."""
 
 
 @dataclass
@@ -330,12 +337,24 @@ class Ladder:
         unless the direct one is known to be slow as well."""
         one = self._at(place, path)
         one.rate, one.rated = bits, now
+        one.slow = one.slow + 1 if bits < SLOW else 0
         if path == HOP and bits < SLOW and not self._crawls(place, STREAMS, now):
             self.failed(place, HOP, "slow", now)
 
     def suspect(self, place: str, path: str, now: int) -> bool:
-        """Whether a connection there should be measured: others were slow lately."""
-        return self._rate(place, (path,), now) is None and self._crawls(place, self.paths, now)
+        """Whether a connection there should be measured: others were slow lately, or it was, once
+        only."""
+        unsure = self._rate(place, (path,), now) is None or self._slow(now) < SURE
+        return unsure and self._crawls(place, self.paths, now)
+
+    def _slow(self, now: int) -> int:
+        """Measurements that found something slow lately."""
+        return sum(
+            one.slow
+            for place in self._places.values()
+            for one in place.paths.values()
+            if now - one.rated < REMEMBERED
+        )
 
     def _rate(self, place: str, paths: Sequence[str], now: int) -> float | None:
         """The last known of these paths."""
@@ -439,7 +458,8 @@ class Ladder:
             seen = {kinds.get(path, "") for path in STREAMS}
             if seen <= SILENT | {"tls", "frozen"}:
                 if any(one.worked for path, one in place.paths.items() if path in STREAMS):
-                    return Finding("learned", works)
+                    sure = self._tried_since(name, place)
+                    return Finding("learned", works) if sure else Finding("clear", works[-1:])
                 return Finding("name-block" if seen & {"tls", "mute"} else "address-block", works)
             return Finding("dns-block", works) if seen == {"dns"} else Finding("clear", works[-1:])
         tried = {kind for path, kind in kinds.items() if path in STREAMS}
@@ -455,11 +475,22 @@ class Ladder:
             return Finding("udp-block", works)
         return Finding("clear", (Fact(name, "works", working[0]),))
 
+    def _tried_since(self, name: str, place: _Place) -> bool:
+        """Whether a stream to it failed while another relay was reached, and not just before."""
+        there = [
+            one.worked
+            for other, known in self._places.items()
+            for path, one in known.paths.items()
+            if other != name and path in STREAMS and one.up
+        ]
+        failed = max((place.paths.get(path, _Path()).failed for path in STREAMS), default=0)
+        return bool(there) and failed >= max(there) + FLAPS
+
     def _throttled(self, name: str, now: int) -> tuple[Fact, ...]:
         """That a relay is slow by itself, while others and what nobody blocks are not."""
         rate = self._rate(name, STREAMS, now)
         fast = max((c[1] for c in self._controls.values()), default=0)
-        if rate is None or rate >= SLOW or fast <= FASTER * rate:
+        if rate is None or rate >= SLOW or fast <= FASTER * rate or self._slow(now) < SURE:
             return ()
         others = [self._rate(one, STREAMS, now) for one in self._places if one != name]
         by_hop = self._rate(name, (HOP,), now)

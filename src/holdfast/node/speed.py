@@ -16,7 +16,9 @@ PAUSE: Final = 2
 PROBES: Final = 3
 PROBE: Final = 8 * 1024
 EVERY: Final = 240_000
-"""Milliseconds between two measurements of one connection."""
+"""Milliseconds between two measurements of one connection,"""
+AGAIN: Final = 15_000
+"""and after one that found it slow for the first time."""
 LOOKS: Final = (15.0, 45.0)
 """Seconds after asking: what came until then tells the rate if the answers did not come."""
 
@@ -43,6 +45,7 @@ class Speed:
         self._received, self._tell = received, tell
         self._large = self._asked = 0
         """When the last large frame came, and when the first frame since the last answer left."""
+        self._every = EVERY
         self._measured = -EVERY
         self._probes: list[tuple[int, int]] = []
         """When each answer came, and what had come until then."""
@@ -76,7 +79,7 @@ class Speed:
     def measure(self) -> None:
         """Ask the relay for something, unless that was done lately."""
         now = self._clock()
-        if self._measuring or now - self._measured < EVERY:
+        if self._measuring or now - self._measured < self._every:
             return
         self._measured, self._measuring, self._probes = now, True, []
         self._before = self._received()
@@ -105,4 +108,5 @@ class Speed:
 
     def _end(self, bits: float) -> None:
         self._measuring = False
+        self._every = AGAIN if bits < SLOW and self._every == EVERY else EVERY
         self._tell(bits)

@@ -65,7 +65,10 @@ def _programs(commands: Any) -> None:
         help="run it; say how it is; check all that it keeps; give room back; copy it into --to;"
         " stop it",
     )
-    relay.add_argument("--data", type=Path, metavar="DIR", required=True)
+    relay.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML: every setting that no flag gives"
+    )
+    relay.add_argument("--data", type=Path, metavar="DIR", help="all that the relay keeps")
     relay.add_argument("--listen", metavar="HOST:PORT")
     relay.add_argument("--to", type=Path, metavar="DIR", help="of backup: a new directory")
     relay.add_argument(

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 
+from holdfast.cli import settings
 from holdfast.cli.say import Exit, Trouble, show
 
 
@@ -19,6 +20,9 @@ def relay(asked: argparse.Namespace) -> None:
     from holdfast.relay.limits import RelayLimits
     from holdfast.relay.program import RelayError, decoy_of, run, tune
 
+    settings.fill(asked, os.environ)
+    if asked.data is None:
+        raise Trouble("a relay needs --data DIR, where it keeps everything", Exit.USAGE)
     if asked.what == "status":
         from holdfast.cli import looking
 

@@ -105,7 +105,7 @@ def test_datagrams_stand_beside_tcp_until_udp_is_dropped_and_nothing_ends(
     there: tuple[Lab, str],
 ) -> None:
     found = vanishing(*there)
-    assert found["gap"] < 2 and found["lost"] <= found["sent"] / 10, found
+    assert found["gap"] < 5 and found["lost"] <= found["sent"] / 10, found
 
 
 def test_where_no_tcp_passes_it_is_by_quic(there: tuple[Lab, str]) -> None:

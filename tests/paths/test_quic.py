@@ -233,7 +233,7 @@ async def test_who_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 async def test_who_answers_the_handshake_alone_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quic, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(quic, "CONNECT_SECONDS", 3.0)
     monkeypatch.setattr(port.Visitor, "on_http", lambda self, event: None)
     front, home = await serve(tmp_path, EchoRelay(KEY))
     with pytest.raises(Unreachable) as caught:
@@ -281,9 +281,9 @@ async def test_silence_is_found_out_and_sooner_when_datagrams_are_in_use(
     front, home = await serve(tmp_path, EchoRelay(KEY))
     async with Between(home.port) as net:
         for live in (True, False):
-            monkeypatch.setattr(quic, "LIVE_SECONDS", 0.3 if live else 60)
-            monkeypatch.setattr(quic, "ASK_SECONDS", 60 if live else 0.3)
-            monkeypatch.setattr(quic, "ANSWER_SECONDS", 0.1)
+            monkeypatch.setattr(quic, "LIVE_SECONDS", 1.0 if live else 60)
+            monkeypatch.setattr(quic, "ASK_SECONDS", 60 if live else 0.5)
+            monkeypatch.setattr(quic, "ANSWER_SECONDS", 0.5)
             net.loses = lambda data, sent: False
             heard = Heard()
             channel = await quic.connect(at(home, net.port), heard)
@@ -358,6 +358,6 @@ def at(home: Home, number: int) -> Home:
 
 
 async def until(true) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not true():
             await asyncio.sleep(0.01)

@@ -39,7 +39,8 @@ MAX_HELD: Final = 64 * 1024
 MAX_LATE: Final = 8
 """Datagrams that wait for the network; older ones are thrown away."""
 GOODBYE_SECONDS: Final = 1.0
-"""For what was sent before the end to arrive."""
+"""For what was sent before the end to arrive, so many times if it goes on arriving."""
+GOODBYES: Final = 20
 CUT: Final = "the connection was cut"
 CLOSED: Final = "the other side closed the connection"
 
@@ -293,7 +294,17 @@ class Flow:
         self.soon()
         idle = not self.quic.unsent and not self.quic.unanswered
         hopeless = self.silent > GOODBYE_SECONDS / 2
-        self._loop.call_later(0 if idle or hopeless else GOODBYE_SECONDS, self.close, reason)
+        self._loop.call_later(0 if idle or hopeless else GOODBYE_SECONDS, self._give_up, GOODBYES)
+
+    def _give_up(self, chances: int) -> None:
+        """While what is left goes on arriving, it may."""
+        if self.ended:
+            return
+        hopeless = self.silent > GOODBYE_SECONDS / 2
+        if self.quic.unsent and not hopeless and chances:
+            self._loop.call_later(GOODBYE_SECONDS, self._give_up, chances - 1)
+        else:
+            self.close(self._reason)
 
     def close(self, reason: str = "", code: int = ErrorCode.H3_NO_ERROR) -> None:
         """End it at once, with what can be sent now."""

@@ -50,7 +50,7 @@ class Stranger(h3.Flow, asyncio.DatagramProtocol):
         self.quic.connect(self._address, self._loop.time())
         self.soon()
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await self._ready.wait()
         except BaseException:
             await self.__aexit__(None, None, None)

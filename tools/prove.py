@@ -93,6 +93,13 @@ PROOFS = {
         "probes of a kind",
         "a relay answers strangers as its folder alone, or the nginx behind it, answers them",
     ),
+    "call-worlds": Proof(
+        "tests/core/call/test_machine.py",
+        600,
+        60,
+        "simulated minutes",
+        "a call whose network changes every ten seconds comes back from everything",
+    ),
     "call-shape": Proof(
         "tests/attacks/test_vbr_speech.py",
         480,

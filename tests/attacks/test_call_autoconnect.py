@@ -16,8 +16,9 @@ from chatters import meet, person, relay, until
 
 from holdfast.core.call import bursts
 from holdfast.core.call.bursts import Spoken
+from holdfast.core.call.commands import Attach, Burst, Keep, Send
 from holdfast.core.call.frames import Frame, encode
-from holdfast.core.call.machine import Attach, Burst, Keep, Machine, Send
+from holdfast.core.call.machine import Machine
 from holdfast.core.call.routes import Route
 from holdfast.core.call.rungs import RUNGS
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.core.call import machine
+from holdfast.core.call import commands
 from holdfast.core.call.frames import FRAME_MS, BadFrame
 from holdfast.core.call.jitter import Nothing, Pulled
 from holdfast.core.call.machine import Machine
@@ -304,29 +304,29 @@ class Calls:
         self._tell(CallChanged(self._view(call)))
         self._tick_from_now()
 
-    def _do(self, commands: list[machine.Command]) -> None:
+    def _do(self, wanted: list[commands.Command]) -> None:
         call = self._call
         if call is None:
             return
         changed = False
-        for command in commands:
+        for command in wanted:
             match command:
-                case machine.Send(plain, routes):
+                case commands.Send(plain, routes):
                     self._send(call, plain, routes)
-                case machine.Burst(data, upto):
+                case commands.Burst(data, upto):
                     self._burst(call, content.Burst(call.terms.id, data, upto))
-                case machine.Code(rung):
+                case commands.Code(rung):
                     if call.sound is not None:
                         call.sound.code(rung)
-                case machine.Keep(_, packets):
+                case commands.Keep(_, packets):
                     self._late.keep(call.contact, call.terms.id, packets)
-                case machine.Say(step):
+                case commands.Say(step):
                     self._answer(call.contact, call.terms, step, call.random, call.nonce)
-                case machine.Attach():
+                case commands.Attach():
                     self._attach(call)
-                case machine.Changed():
+                case commands.Changed():
                     changed = True
-                case machine.Over():
+                case commands.Over():
                     self._over(call)
         if changed:
             self._tell(CallChanged(self._view(call)))

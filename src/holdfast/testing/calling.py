@@ -21,11 +21,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal
 
-from holdfast.core.call import machine
+from holdfast.core.call import commands
 from holdfast.core.call.bursts import Spoken
+from holdfast.core.call.commands import Command
 from holdfast.core.call.frames import FRAME_MS
 from holdfast.core.call.jitter import GENTLE, PLAIN, Packet
-from holdfast.core.call.machine import Command, Machine
+from holdfast.core.call.machine import Machine
 from holdfast.core.call.routes import Route
 from holdfast.core.call.rungs import DATAGRAM_BYTES, RUNGS, STREAM_BYTES, Rung
 
@@ -117,28 +118,28 @@ class Side:
         times = [since, *(at for at, _ in self.heard if since <= at <= until), until]
         return max(b - a for a, b in itertools.pairwise(times))
 
-    def do(self, commands: list[Command]) -> None:
+    def do(self, wanted: list[Command]) -> None:
         """Carry the machine's commands out."""
         world = self._world
-        for command in commands:
+        for command in wanted:
             match command:
-                case machine.Send(plain, routes):
+                case commands.Send(plain, routes):
                     self.sent.append((world.now, len(plain)))
                     world.carry(self, self._counter, plain, routes)
                     self._counter += 1
-                case machine.Burst(data, upto):
+                case commands.Burst(data, upto):
                     self.bursts.append((world.now, len(data)))
                     world.text(self, data, upto)
-                case machine.Code(rung):
+                case commands.Code(rung):
                     self._coming = rung
-                case machine.Keep(_, packets):
+                case commands.Keep(_, packets):
                     self.kept += packets
-                case machine.Say(step):
+                case commands.Say(step):
                     world.tell(self, step)
-                case machine.Attach():
+                case commands.Attach():
                     self.attached = True
                     self.start()
-                case machine.Over():
+                case commands.Over():
                     self.over = True
 
     def start(self) -> None:

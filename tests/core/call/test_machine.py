@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -133,7 +134,7 @@ def test_nothing_was_ever_heard() -> None:
     assert reasons <= {"failed", "hung-up"}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     st.integers(0, 10_000),
     st.floats(0, 300),
@@ -157,7 +158,7 @@ def test_whatever_the_network_does(seed, delay, jitter, loss, drift, acts) -> No
                 world.stall = world.caller if act == "stall" else None
     world.cut, world.stall = False, None
     world.caller.mute(False)
-    world.run(40_000)
+    world.run(25_000)
     if world.caller.machine.state == "talking":
         for side in (world.caller, world.callee):
             played = [number for _, number in side.heard]
@@ -182,7 +183,7 @@ def test_steps_that_have_no_place_change_nothing() -> None:
 
 def test_a_blocked_way_costs_a_quarter_of_a_second_and_no_word() -> None:
     gaps = []
-    for seed in range(40):
+    for seed in range(20):
         world = talking(seed=seed, delay=30, jitter=6, ways=("datagrams", "stream"))
         world.run(4_000 + seed * 7)
         blocked = world.now
@@ -191,7 +192,7 @@ def test_a_blocked_way_costs_a_quarter_of_a_second_and_no_word() -> None:
         gaps.append(world.callee.gap(blocked - 100, blocked + 4_000))
         assert not unheard(world, 100)
         assert not world.callee.machine.bursts
-    assert sorted(gaps)[37] <= 250
+    assert sorted(gaps)[18] <= 250
 
 
 def test_the_better_way_is_used_again_when_it_has_been_well() -> None:
@@ -342,10 +343,16 @@ def test_every_decision_has_a_reason() -> None:
     assert {"live", "bursts"} <= {one.way for one in story.samples}
 
 
-def test_hours_with_a_change_of_world_every_ten_seconds() -> None:
-    world = talking(seed=9, delay=30, jitter=10, ways=("datagrams", "stream"), drift=100)
+def test_a_change_of_world_every_ten_seconds(tmp_path) -> None:
+    assert prove(9, 20, tmp_path)
+
+
+def prove(seed: int, count: int, directory: Path) -> dict[str, int]:
+    """So many minutes of a call whose world changes every ten seconds: no drift, nothing grows, no
+    state from which it does not come back."""
+    world = talking(seed=seed, delay=30, jitter=10, ways=("datagrams", "stream"), drift=100)
     random = world.random
-    for _ in range(720):
+    for _ in range(count * 6):
         world.rate = random.choice([0, 0, 0, 64_000, 24_000, 8_000])
         world.loss = random.choice([0, 0, 0.1, 0.3])
         world.cut = random.random() < 0.1
@@ -364,3 +371,4 @@ def test_hours_with_a_change_of_world_every_ten_seconds() -> None:
         assert len(one._jitter._packets) < 30
         assert len(one._sender._flying) < 60
         assert len(one.story.samples) <= 1_200
+    return {"minutes": count, "decisions": len(world.caller.machine.story.entries)}

@@ -7,12 +7,25 @@ side's has: until then there is no state in which a frame is sent. Source: spec/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from holdfast.core.call import bursts
 from holdfast.core.call.bursts import Spoken
 from holdfast.core.call.choice import Choice
+from holdfast.core.call.commands import (
+    Attach,
+    Burst,
+    Changed,
+    Code,
+    Command,
+    Keep,
+    Line,
+    Over,
+    Reason,
+    Say,
+    Send,
+    State,
+)
 from holdfast.core.call.frames import FRAME_MS, BadFrame, Frame, decode
 from holdfast.core.call.jitter import Jitter, Pulled
 from holdfast.core.call.receipts import Receipts
@@ -54,69 +67,6 @@ SOON_MS: Final = 20_000
 """A live way that fails so soon again was spoken on too high."""
 BEHIND: Final = 400
 """Units that the other side may lack before bursts become thinner."""
-
-State = Literal["calling", "ringing", "connecting", "talking", "ended"]
-Step = Literal["ringing", "accept", "decline", "busy", "end"]
-Reason = Literal["", "hung-up", "declined", "busy", "missed", "unanswered", "lost", "failed"]
-Line = Literal["whole", "thin", "dotted", "pieces", "broken"]
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Tell the other side, durably, over the messages' way."""
-
-    step: Step
-
-
-@dataclass(frozen=True, slots=True)
-class Attach:
-    """Both accepted: follow the call's logs and begin to send."""
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Seal this frame and pass it on by these routes, now or never."""
-
-    plain: bytes
-    routes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Burst:
-    """Pass this on durably, over the messages' way. `upto`: the unit of theirs until which all
-    has come, or is given up."""
-
-    data: bytes
-    upto: int
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """From now on the microphone is coded so."""
-
-    rung: Rung
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """This came too late to be part of the talk: it is kept beside it, as a note of `at`
-    milliseconds of the call."""
-
-    at: int
-    packets: tuple[Spoken, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """Something that people see is not what it was."""
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """The call has ended: let go of everything."""
-
-
-Command = Say | Attach | Send | Burst | Code | Keep | Changed | Over
 
 
 class Machine:
@@ -330,11 +280,6 @@ class Machine:
     def _patience(self, base: int) -> int:
         return base + int(self._sender.trip * 1.25) + self._their_ms
 
-    @property
-    def _slowest(self) -> int:
-        """Milliseconds of the longer rhythm of the two, beyond that of a line that is not thin."""
-        return max(0, max(self.rung.ms, self._their_ms) - RUNGS[1].ms)
-
     def _silent(self, now: int) -> bool:
         """The way in use is silent: nothing more is thrown into it."""
         return (
@@ -369,7 +314,8 @@ class Machine:
             if newer:
                 self._their_rung = frame.rung
                 self.their_bursts = False
-                self._depth(frame.rung)
+                self._jitter.floor = max(frame.rung.copies, default=0) * frame.rung.units
+                self._jitter.lump = frame.rung.units - 1
             self._put(frame)
         return out + self._show()
 
@@ -380,10 +326,6 @@ class Machine:
     def _heard(self, now: int) -> None:
         self._heard_at = now
         self.away = 0
-
-    def _depth(self, rung: Rung) -> None:
-        self._jitter.floor = max(rung.copies, default=0) * rung.units
-        self._jitter.lump = rung.units - 1
 
     def _put(self, frame: Frame) -> None:
         rung = frame.rung
@@ -610,7 +552,9 @@ class Machine:
             if self._routes.leave(now):
                 self._silent_since = 0
                 self._moved(route, f"the last one was silent for {silence} ms", now)
-            elif now - self._silent_since >= self._patience(BURSTS_MS) + 3 * self._slowest:
+                return out
+            slow = max(0, max(self.rung.ms, self._their_ms) - RUNGS[1].ms)
+            if now - self._silent_since >= self._patience(BURSTS_MS) + 3 * slow:
                 return self._burst(now, f"the only live way is silent for {silence} ms")
         doubling = silence > self._patience(SUSPECT)
         if doubling and not self._doubling and self._routes.beside(now) is not None:

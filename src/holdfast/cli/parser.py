@@ -110,6 +110,9 @@ def _programs(commands: Any) -> None:
         help="take nodes to other relays through socks5h://HOST:PORT or http://HOST:PORT",
     )
     relay.add_argument("--advertise", metavar="HOST:PORT", help="where nodes reach it")
+    relay.add_argument(
+        "--log", metavar="text|json", help="how events are written to standard error"
+    )
     node = _call(commands, "node", "programs:node", "run a node: your side of Holdfast")
     node.add_argument("--relay", metavar="ADDRESS", action="append", default=[])
     node.add_argument("--name", help="what others call you; without it, the interface asks")

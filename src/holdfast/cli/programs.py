@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import os
 
-from holdfast.cli import settings
+from holdfast.cli import logs, settings
 from holdfast.cli.say import Exit, Trouble, show
 
 
@@ -59,6 +59,9 @@ def relay(asked: argparse.Namespace) -> None:
         if not 0.001 <= asked.rate <= 100_000:
             raise Trouble("--rate takes MiB a second, for example 2 or 0.5", Exit.USAGE)
         limits = RelayLimits(connection=Limits(bytes_per_second=int(asked.rate * 2**20)))
+    if asked.log not in (None, "text", "json"):
+        raise Trouble("--log takes text or json", Exit.USAGE)
+    logs.begin(asked.log or "text")
     tune()
     try:
         uvloop.run(

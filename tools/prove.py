@@ -142,6 +142,21 @@ PROOFS = {
         "claims",
         "in both labs each scenario does what it documents, and no more",
     ),
+    "verdicts": Proof(
+        "tests/lab/test_verdicts.py",
+        384,
+        96,
+        "blocked networks",
+        "a node says what is done to it, of every scenario with fresh parameters and of two at once",
+    ),
+    "benign-verdicts": Proof(
+        "tests/lab/test_verdicts.py",
+        500,
+        125,
+        "networks that nobody blocks",
+        "on a network that is merely bad a node accuses nobody",
+        "prove_benign",
+    ),
     "two-relays": Proof(
         "tests/faults/test_two_relays.py",
         20,

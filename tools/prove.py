@@ -147,7 +147,7 @@ PROOFS = {
         384,
         96,
         "blocked networks",
-        "a node says what is done to it, of every scenario with fresh parameters and of two at once",
+        "a node says what is done to it, in every scenario, freshly drawn, and in two at once",
     ),
     "benign-verdicts": Proof(
         "tests/lab/test_verdicts.py",

@@ -1,12 +1,31 @@
 """Coroutine tests run on a fresh event loop each; nothing else is global."""
 
 import asyncio
+import functools
 import inspect
+import itertools
 
 import pytest
 from browser import browser, town
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from holdfast.core.tokens import EXPONENT, SIZE
+from holdfast.watch import issuer
 
 __all__ = ["browser", "town"]
+
+
+@functools.cache
+def issuer_keys() -> tuple[rsa.RSAPrivateKey, ...]:
+    """As many as an observatory's windows need, made once."""
+    return tuple(rsa.generate_private_key(EXPONENT, SIZE * 8) for _ in range(80))
+
+
+@pytest.fixture
+def ready_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Observatories of this test get keys that were made before, each another one."""
+    keys = itertools.cycle(issuer_keys())
+    monkeypatch.setattr(issuer.rsa, "generate_private_key", lambda *_: next(keys))
 
 
 @pytest.hookimpl(tryfirst=True)

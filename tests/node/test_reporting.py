@@ -18,7 +18,8 @@ async def test_nothing_is_told_until_it_is_chosen(world):
         await person.node.complain(["calls"])
 
 
-async def test_complaints_reach_an_observatory_once_a_day(world, tmp_path):
+@pytest.mark.timeout(240)
+async def test_complaints_reach_an_observatory_once_a_day(world, tmp_path, ready_keys):
     import asyncio
 
     from holdfast.watch import program

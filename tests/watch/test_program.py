@@ -18,6 +18,7 @@ from holdfast.watch.ledger import raw
 from holdfast.watch.places import parse
 from holdfast.watch.program import SAMPLE, WatchError, key_of
 
+pytestmark = [pytest.mark.usefixtures("ready_keys"), pytest.mark.timeout(240)]
 NOW = 1_790_000_000 // 86_400 * 86_400 + 13 * 3600
 PLACES = parse(SAMPLE.read_bytes())
 CALLS = Complaint("VEL", "veltel", "calls")

@@ -51,7 +51,7 @@ async def get(url, body=None, kind="application/json"):
     def fetch():
         request = urllib.request.Request(url, body, {"content-type": kind})
         try:
-            with urllib.request.urlopen(request, timeout=20) as response:
+            with urllib.request.urlopen(request, timeout=200) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()

@@ -10,7 +10,6 @@ from browser import browser, town
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from holdfast.core.tokens import EXPONENT, SIZE
-from holdfast.watch import issuer
 
 __all__ = ["browser", "town"]
 
@@ -25,7 +24,7 @@ def issuer_keys() -> tuple[rsa.RSAPrivateKey, ...]:
 def ready_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Observatories of this test get keys that were made before, each another one."""
     keys = itertools.cycle(issuer_keys())
-    monkeypatch.setattr(issuer.rsa, "generate_private_key", lambda *_: next(keys))
+    monkeypatch.setattr(rsa, "generate_private_key", lambda *_: next(keys))
 
 
 @pytest.hookimpl(tryfirst=True)

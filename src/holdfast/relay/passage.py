@@ -180,11 +180,12 @@ class Passage(asyncio.Protocol):
         self._far = None
         loop = asyncio.get_running_loop()
         late = (self._owes or self._last) and loop.time() - self._heard > LATE_SECONDS
-        gone = self._ended and (self._owes or not self._said)
+        gone = self._ended and self._owes
+        silent = (self._owes or self._ended) and not self._said
         if not isinstance(self.transport, TlsTransport):
             _end(self.transport)
             self._timer = loop.call_later(LINGER_SECONDS, self.transport.close)
-        elif late or gone:
+        elif late or gone or silent:
             self.transport.leave()
         else:
             self.transport.linger()

@@ -147,7 +147,7 @@ def main() -> int:
                 "not prove",
                 "--color=no",
             ]
-            stages = [*python_stages(), *web_stages(), Stage("pytest", tests, 900)]
+            stages = [*python_stages(), *web_stages(), Stage("pytest", tests, 1200)]
     except setup.CannotSetUp as error:
         print(error, file=sys.stderr)
         return 1

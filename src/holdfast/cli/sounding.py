@@ -15,7 +15,7 @@ from holdfast.cli.calls import with_node
 from holdfast.cli.say import Exit, Trouble, show, tell
 from holdfast.node.client import Client
 from holdfast.node.rpc import ApiError
-from holdfast.node.schema import Call, CallChanged
+from holdfast.node.schema import Call, CallChanged, CallMoment
 from holdfast.sound import wav
 from holdfast.sound.call import Heard, talk
 from holdfast.sound.opus import BadSound
@@ -215,14 +215,23 @@ def _line(one: Call, name: str) -> str:
 
 
 def calls(asked: argparse.Namespace) -> int | None:
-    """Show the call that is going on, if any."""
+    """Show the call that is going on, if any, or how one went."""
 
     async def work(client: Client) -> None:
+        if asked.of:
+            story = await client.node.call_story(asked.of)
+            show(story, asked.json, "\n".join(map(_moment, story.moments)))
+            return
         for one in await client.node.calls():
             who = await client.node.contact(one.contact)
             show(one, asked.json, _line(one, who.name))
 
     return with_node(asked, work)
+
+
+def _moment(one: CallMoment) -> str:
+    seconds = one.at // 1000
+    return f"{seconds // 60}:{seconds % 60:02}  {one.what}: {one.why}"
 
 
 def decline(asked: argparse.Namespace) -> int | None:

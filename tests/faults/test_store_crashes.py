@@ -81,7 +81,7 @@ class Owner:
         got: list[Found | None] = []
         self._store.find(name, got.append)
         while not got:
-            self._posted.get()()
+            self._posted.get(timeout=30)()
         return got[0]
 
     def read(self, key: int) -> list[tuple[int, bytes]]:
@@ -92,7 +92,7 @@ class Owner:
             since = records[-1][0] if records else 0
             self._store.read(key, since, lambda part, more: got.append((part, more)))  # noqa: B023
             while not got:
-                self._posted.get()()
+                self._posted.get(timeout=30)()
             part, more = got[0]
             assert part or not more
             records += part
@@ -120,10 +120,10 @@ class Run(Owner):
         for _ in range(groups):
             self._group()
             if self._dice.random() < 0.5:
-                self._posted.get()()
+                self._posted.get(timeout=30)()
                 self._group()
             while self._answered < len(self.ops):
-                self._posted.get()()
+                self._posted.get(timeout=30)()
             self._find()
             if self._dice.random() < 0.3:
                 self._store.sweep()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from holdfast.paths.pacing import FIRST, LEAST, MOST, TRUSTED, Size
@@ -33,6 +33,7 @@ def test_what_passes_is_found_and_few_connections_are_lost_to_it(limit: int) -> 
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 20_000)), max_size=60))
+@example([(True, 12_500), (False, 20_000), (True, 12_500)])
 def test_it_stays_within_its_bounds_whatever_happens(story: list[tuple[bool, int]]) -> None:
     size = Size()
     for good, carried in story:

@@ -70,6 +70,7 @@ class Size:
 
     def failed(self, carried: int) -> None:
         """One that carried so many bytes one way, or was to bring them, did not end."""
+        carried = min(carried, MOST)
         self._full = 0
         if carried <= self._passed + CLOSE:  # what did pass does not any more
             self._passed = self._passed * 2 // 3

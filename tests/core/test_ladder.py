@@ -88,6 +88,26 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
     ("clear", [("worked", HERE, "websocket"), CRAWLS, ("rate", HERE, "websocket", 5e6), YES]),
     ("throttled", [("worked", HERE, "websocket"), CRAWLS, CRAWLS, YES]),
     (
+        "clear",  # it is not known yet whether another one is slow as well
+        [
+            ("worked", HERE, "websocket"),
+            ("worked", "other:1", "websocket"),
+            CRAWLS,
+            CRAWLS,
+            YES,
+        ],
+    ),
+    (
+        "throttled",  # both are
+        [
+            ("worked", HERE, "websocket"),
+            ("worked", "other:1", "websocket"),
+            CRAWLS,
+            ("rate", "other:1", "websocket", 64_000),
+            YES,
+        ],
+    ),
+    (
         "clear",  # the relay is slow, since another one is not
         [
             ("worked", HERE, "websocket"),
@@ -296,6 +316,17 @@ def test_the_best_is_first_and_what_failed_rests() -> None:
     assert ladder.order(HERE, 1_000) == ["classic", "browser", SMALL, "websocket"]
     assert ladder.order("other.example:443", 1_000) == list(DIRECT)
     assert ladder.order(HERE, REST["tls"] + 1) == list(DIRECT)
+
+
+def test_where_one_relay_crawls_the_others_are_measured() -> None:
+    ladder = Ladder(DIRECT)
+    ladder.worked(HERE, "websocket", 0)
+    ladder.worked("other:1", "websocket", 0)
+    assert not ladder.suspect("other:1", "websocket", 1)
+    ladder.rate(HERE, "websocket", 64_000, 1)
+    assert ladder.suspect("other:1", "websocket", 2)
+    ladder.rate("other:1", "websocket", 5e6, 3)
+    assert not ladder.suspect("other:1", "websocket", 4)
 
 
 def test_what_worked_last_goes_first() -> None:

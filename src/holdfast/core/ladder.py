@@ -342,10 +342,12 @@ class Ladder:
             self.failed(place, HOP, "slow", now)
 
     def suspect(self, place: str, path: str, now: int) -> bool:
-        """Whether a connection there should be measured: others were slow lately, or it was, once
-        only."""
-        unsure = self._rate(place, (path,), now) is None or self._slow(now) < SURE
-        return unsure and self._crawls(place, self.paths, now)
+        """Whether a connection there should be measured: something was slow lately, or it was,
+        once only."""
+        unknown = self._rate(place, (path,), now) is None
+        if self._crawls(place, self.paths, now):
+            return unknown or self._slow(now) < SURE
+        return unknown and self._slow(now) > 0  # is it slow as well, or the other one by itself?
 
     def _slow(self, now: int) -> int:
         """Measurements that found something slow lately."""
@@ -492,6 +494,9 @@ class Ladder:
         fast = max((c[1] for c in self._controls.values()), default=0)
         if rate is None or rate >= SLOW or fast <= FASTER * rate or self._slow(now) < SURE:
             return ()
+        up = [one for one, place in self._places.items() if any(p.up for p in place.paths.values())]
+        if any(self._rate(one, self.paths, now) is None for one in up):
+            return ()  # not known yet whether it is this one alone
         others = [self._rate(one, STREAMS, now) for one in self._places if one != name]
         by_hop = self._rate(name, (HOP,), now)
         if any(one and one > FASTER * rate for one in others) and not (

@@ -58,6 +58,13 @@ PROOFS = {
         "crash states",
         "what the relay's store answered survives a power cut",
     ),
+    "store-kills": Proof(
+        "tests/faults/test_store_kills.py",
+        20_000,
+        1_000,
+        "kills",
+        "what the relay's store answered survives kill -9 at random and at named points",
+    ),
     "node-crashes": Proof(
         "tests/faults/test_node_crashes.py",
         6_000,

@@ -109,6 +109,12 @@ def _programs(commands: Any) -> None:
         metavar="URL",
         help="take nodes to other relays through socks5h://HOST:PORT or http://HOST:PORT",
     )
+    relay.add_argument(
+        "--store",
+        metavar="URL",
+        help="nats://HOST:PORT,HOST:PORT of a cluster that keeps the logs, so that many relays"
+        " can be one",
+    )
     relay.add_argument("--advertise", metavar="HOST:PORT", help="where nodes reach it")
     relay.add_argument(
         "--log", metavar="text|json", help="how events are written to standard error"

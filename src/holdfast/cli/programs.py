@@ -76,6 +76,7 @@ def relay(asked: argparse.Namespace) -> None:
                 proxy=proxy,
                 acme=authority,
                 udp=asked.udp,
+                place=asked.store,
                 say=lambda address: show({"address": address}, asked.json, address),
             )
         )

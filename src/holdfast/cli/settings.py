@@ -29,6 +29,7 @@ RELAY: Final[Mapping[str, type]] = {
     "decoy-tls": str,
     "rate": float,
     "proxy": str,
+    "store": str,
     "log": str,
 }
 _WORDS: Final = {bool: "true or false", float: "a number", str: "a text", Path: "a path"}

@@ -9,7 +9,7 @@ from holdfast.core.log.reader import Reader
 from holdfast.core.log.server import Refusal
 from holdfast.relay.limits import RelayLimits
 from holdfast.relay.onward import Checked, Tunnel
-from holdfast.store.base import Answer, Store
+from holdfast.store.base import Answer, Shared, Store
 
 if TYPE_CHECKING:
     from holdfast.paths.base import Channel
@@ -40,6 +40,9 @@ class Hub:
         self._connections: dict[Connection, int] = {}
         self._dirty: dict[Connection, None] = {}
         self._beside: dict[bytes, Connection] = {}
+        self._shared = store if isinstance(store, Shared) else None
+        if self._shared is not None:
+            self._shared.tells(self._publish, self._gone)
 
     def tunnel(self, channel: Channel, end: Callable[[str, str], None]) -> Tunnel:
         """A connection is to be passed on to another relay."""
@@ -74,7 +77,10 @@ class Hub:
     def follow(self, key: int, connection: Connection, reader: Reader) -> None:
         """`reader` wants to know what comes to the log."""
         who = (id(connection), reader.handle)
-        self._followers.setdefault(key, {})[who] = (connection, reader)
+        followers = self._followers.setdefault(key, {})
+        if self._shared is not None and not followers:
+            self._shared.follow(key)
+        followers[who] = (connection, reader)
 
     def unfollow(self, key: int, connection: Connection, reader: Reader) -> None:
         """`reader` does not want to know any more."""
@@ -83,9 +89,22 @@ class Hub:
             followers.pop((id(connection), reader.handle), None)
             if not followers:
                 del self._followers[key]
+                if self._shared is not None:
+                    self._shared.unfollow(key)
 
-    def publish(self, key: int, seq: int, body: bytes) -> None:
-        """A record is durable; with sequence number 0, a live frame passes."""
+    def stored(self, key: int, seq: int, body: bytes) -> None:
+        """A record that came here is durable."""
+        if self._shared is None:
+            self._publish(key, seq, body)
+
+    def live(self, key: int, body: bytes) -> None:
+        """A live frame passes."""
+        if self._shared is None:
+            self._publish(key, 0, body)
+        else:
+            self._shared.live(key, body)
+
+    def _publish(self, key: int, seq: int, body: bytes) -> None:
         for connection, reader in self._followers.get(key, {}).values():
             connection.published(reader, seq, body)
 
@@ -94,10 +113,14 @@ class Hub:
 
         def dropped(refusal: Refusal | None) -> None:
             done(refusal)
-            for connection, reader in list(self._followers.get(key, {}).values()):
-                connection.log_gone(reader.handle)
+            if refusal is None:
+                self._gone(key)
 
         self.store.drop(key, dropped)
+
+    def _gone(self, key: int) -> None:
+        for connection, reader in list(self._followers.get(key, {}).values()):
+            connection.log_gone(reader.handle)
 
     def dirty(self, connection: Connection) -> None:
         """The connection has something to send at the end of this turn."""

@@ -36,7 +36,7 @@ from holdfast.relay.hub import Hub
 from holdfast.relay.limits import Doors, RelayLimits
 from holdfast.relay.session import Connection
 from holdfast.relay.upstream import BadUpstream, Mirror, Web
-from holdfast.store.base import Store, StoreFailed
+from holdfast.store.base import Shared, Store, StoreFailed
 from holdfast.store.care import backup
 from holdfast.store.embedded import Embedded
 from holdfast.store.files import sync_directory
@@ -174,6 +174,7 @@ async def run(
     proxy: str | None = None,
     acme: certificate.Authority | None = None,
     udp: bool | None = None,
+    place: str | None = None,
     say: Callable[[str], object] = _print,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -184,7 +185,8 @@ async def run(
     pages or another web server; without it a folder is made in the data directory. `proxy` is a
     URL, see `paths.dial`, through which other relays are reached for nodes that ask for it. `acme`
     is asked for a certificate in the advertised name while the relay runs. `udp` is whether the
-    port of that number is opened too, see `Front.listen`. Port 0 takes a free one.
+    port of that number is opened too, see `Front.listen`. `place` is the URL of a cluster that
+    keeps the logs in place of this directory, see `store.cluster.Place`. Port 0 takes a free one.
     Raises `RelayError` with a sentence for people.
     """
     limits = limits or RelayLimits()
@@ -202,17 +204,12 @@ async def run(
         name = _reachable(listen[0], advertise)
         tls = _certificate(data, cert, key, name, acme)
         site = _site(decoy or data / "site")
-        upgrade(data / "logs.db", data / "logs", _note)
-        store = Embedded(
-            data / "logs",
-            quota=limits.store,
-            clock=now_ms,
-            post=loop.call_soon_threadsafe,
-            failed=failed,
-        )
+        store = await _store(data, place, limits, failed)
     except (StoreFailed, certificate.BadCertificate, RelayError) as error:
         os.close(lock)
         raise RelayError(str(error)) from error
+    if isinstance(store, Shared):
+        _note(f"What this relay acknowledges is {store.guarantee}.")
     relay = Relay(store, keys, limits, now_ms, loop.call_soon, proxy)
     # A site elsewhere has another name, so its pages alone can be shown.
     web = decoy if isinstance(decoy, Web) and not decoy.http.secure else None
@@ -254,10 +251,40 @@ async def run(
         relay.hub.end("later", failures[0] if failures else "the relay is stopping")
         await front.close()
         await asyncio.sleep(GOODBYE_SECONDS)
-        store.close()
+        if isinstance(store, Shared):
+            await store.aclose()
+        else:
+            store.close()
         os.close(lock)
     if failures:
         raise RelayError(failures[0])
+
+
+async def _store(
+    data: Path, place: str | None, limits: RelayLimits, failed: Callable[[str], None]
+) -> Store:
+    """Raises `StoreFailed`, `RelayError`."""
+    if place is not None:
+        try:
+            from holdfast.store.cluster import Cluster, Place
+        except ImportError as error:
+            raise RelayError(
+                f"--store needs a package that is not installed ({error.name}): install Holdfast"
+                " with its extra named cluster"
+            ) from error
+        try:
+            where = Place.parse(place)
+        except ValueError as error:
+            raise RelayError(str(error)) from error
+        return await Cluster.open(where, limits.store, now_ms, failed)
+    upgrade(data / "logs.db", data / "logs", _note)
+    return Embedded(
+        data / "logs",
+        quota=limits.store,
+        clock=now_ms,
+        post=asyncio.get_running_loop().call_soon_threadsafe,
+        failed=failed,
+    )
 
 
 async def _reload(cert: Path, key: Path, front: Front) -> None:

@@ -169,7 +169,7 @@ class Connection:
                 case server.Send(frame):
                     self._send(frame)
                 case server.Fan(key, body):
-                    hub.publish(key, 0, body)
+                    hub.live(key, body)
                 case server.Find(log_id):
                     hub.store.find(log_id, self._found)
                 case server.Make(create):
@@ -196,12 +196,12 @@ class Connection:
 
     def _stored(self, add: server.Add, refusal: server.Refusal | None, seq: int) -> None:
         if refusal is None:
-            self._hub.publish(add.key, seq, add.body)
+            self._hub.stored(add.key, seq, add.body)
         for command in self.session.settled(add.handle, add.n, refusal):
             self._carry_out([command])
         self._hub.dirty(self)
 
-    def _found(self, log: server.Found | None) -> None:
+    def _found(self, log: server.Found | server.Refusal | None) -> None:
         self._carry_out(self.session.found(log, self._hub.clock()))
         self._hub.dirty(self)
 

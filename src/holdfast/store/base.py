@@ -1,8 +1,8 @@
 """What a relay asks of a store of logs.
 
 Every call returns at once and is answered later, through its callback, on the thread or
-loop that owns the store. Answers to writes come in the order of the writes, and only
-after what they report is durable. A store that could not make something durable answers
+loop that owns the store. Answers to writes of one log come in the order of the writes, and
+only after what they report is durable. A store that could not make something durable answers
 nothing any more and calls `failed` once: after a failed sync nobody knows what is on the
 disk, so the one honest thing is to stop.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from holdfast.core import wire
 from holdfast.core.log.server import Found, Refusal
@@ -59,8 +59,9 @@ class Store(Protocol):
     def make(self, frame: wire.Create, done: Answer) -> None:
         """Make a log; made before with the same verifiers and limit is done as well."""
 
-    def find(self, name: bytes, found: Callable[[Found | None], None]) -> None:
-        """Look a log up by name. The work is the same whether it exists or not."""
+    def find(self, name: bytes, found: Callable[[Found | Refusal | None], None]) -> None:
+        """Look a log up by name. The work is the same whether it exists or not. A refusal says
+        that nobody knows now."""
 
     def touch(self, key: int) -> None:
         """Somebody with a right to the log came: it is not idle."""
@@ -86,3 +87,29 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Finish what was begun and let go of the files."""
+
+
+@runtime_checkable
+class Shared(Store, Protocol):
+    """A store that other relays write to as well, and that tells of it."""
+
+    guarantee: str
+    """What an acknowledgement promises, in words."""
+
+    async def aclose(self) -> None:
+        """As `close`, awaited."""
+
+    def tells(
+        self, publish: Callable[[int, int, bytes], None], gone: Callable[[int], None]
+    ) -> None:
+        """Whom to tell of records and live frames (number 0) of followed logs, whoever put them
+        there, and of logs that were dropped."""
+
+    def follow(self, key: int) -> None:
+        """Somebody wants to know what comes to a log."""
+
+    def unfollow(self, key: int) -> None:
+        """Somebody does not want to know any more."""
+
+    def live(self, key: int, body: bytes) -> None:
+        """Hand a live frame to whoever follows, here or elsewhere."""

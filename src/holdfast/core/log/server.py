@@ -192,6 +192,8 @@ class Session:
         self._acked = 0
         self._unsettled: deque[tuple[int, int]] | None = None
         self._unsettled_bytes = 0
+        self._early: set[int] | None = None
+        """Settled, while one before them is not."""
         burst = limits.burst_seconds
         self._records = Bucket(limits.appends_per_second, limits.appends_per_second * burst)
         self._bytes = Bucket(limits.bytes_per_second, limits.bytes_per_second * burst)
@@ -237,11 +239,15 @@ class Session:
         self._held = None
         return [Send(wire.Bye(code, text[:256])), End(code)]
 
-    def found(self, log: Found | None, now: int) -> list[Command]:
-        """Answer to `Find`; None if the log is absent or expired."""
+    def found(self, log: Found | Refusal | None, now: int) -> list[Command]:
+        """Answer to `Find`; None if the log is absent or expired, a refusal if nobody knows."""
         frame, self._waiting = self._waiting, None
         out: list[Command] = []
-        if self.state == "open" and isinstance(frame, wire.Attach):
+        if self.state != "open" or not isinstance(frame, wire.Attach):
+            pass
+        elif isinstance(log, Refusal):
+            out.append(_refused(frame.handle, log))
+        else:
             binding = self._granted(frame, log)
             if binding is None or log is None:
                 out.append(_refused(frame.handle, DENIED))
@@ -269,11 +275,19 @@ class Session:
         return out
 
     def settled(self, handle: int, n: int, refusal: Refusal | None) -> list[Command]:
-        """Answer to `Add`, in the order of the appends: durable, or refused."""
-        first, size = self._unsettled.popleft() if self._unsettled else (0, 0)
-        if first != n:
-            raise AssertionError("appends settle in the order they were made")
-        self._unsettled_bytes -= size
+        """Answer to `Add`: durable, or refused. Those of different logs come in any order."""
+        unsettled = self._unsettled
+        if not unsettled:
+            raise AssertionError("nothing was to be settled")
+        if unsettled[0][0] == n:
+            self._unsettled_bytes -= unsettled.popleft()[1]
+            while self._early and unsettled and unsettled[0][0] in self._early:
+                first, size = unsettled.popleft()
+                self._early.remove(first)
+                self._unsettled_bytes -= size
+        else:
+            self._early = self._early or set()
+            self._early.add(n)
         if refusal is None or self.state != "open":
             return []
         return [_refused(handle, refusal, n)]

@@ -140,7 +140,7 @@ def start(place: Place, port: int, parts: list[Part]) -> str:
 
     listen = f"127.0.0.1:{place.port_of('relay')}"
     relay = holdfast("relay", "relay", "--data", place.path / "relay", "--listen", listen)
-    node = ["--relay", relay.address(), "--no-browser"]
+    node = ["--relay", relay.address(), "--no-browser", "--no-near"]
     link = place.path / "echo.link"
     home = place.path / "echo"
     other = holdfast("echo-node", "node", "--home", home, *node, "--name", "Echo", "--port", "0")

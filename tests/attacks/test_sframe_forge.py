@@ -10,7 +10,7 @@ import pytest
 from holdfast.core.caps import Home
 from holdfast.core.seal import frame
 from holdfast.core.seal.frame import FrameError, Opener, Sealer
-from holdfast.node.calls import Terms
+from holdfast.node.ringing import Terms
 
 HOME = Home("relay.example", 443, b"p" * 16, b"k" * 32)
 

@@ -19,7 +19,7 @@ from holdfast.core.call.jitter import Packet
 from holdfast.core.call.rungs import BURST
 from holdfast.core.chat import content
 from holdfast.core.ladder import SMALL
-from holdfast.node import calls
+from holdfast.node import ringing
 from holdfast.node.api import Node
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import Call, CallChanged, Message
@@ -173,7 +173,7 @@ async def test_an_old_ring_is_a_missed_call(tmp_path: Path) -> None:
         assert engine is not None
         assert keeper is not None
         home = str((await keeper.run(engine.desk.homes))[0])
-        at = (await boris.contacts())[0].added - calls.TOO_LATE - 1
+        at = (await boris.contacts())[0].added - ringing.TOO_LATE - 1
         said = content.Ring(bytes(16), at, bytes(32), bytes(16), bytes(32), (home,))
         for _ in range(2):
             engine.calls.heard(cid, said)
@@ -307,7 +307,7 @@ async def test_a_burst_that_comes_too_late_is_a_voice_note_of_that_moment(tmp_pa
         ]
         contact = (await anna.contacts())[0].id
         said = content.Burst(bytes.fromhex(made.id), bursts.encode(packets))
-        await anna._do(lambda desk, work: calls.say(desk, work, contact, said))
+        await anna._do(lambda desk, work: ringing.say(desk, work, contact, said))
 
         note = await until(lambda: last_file(boris), bool)
         assert note is not None
@@ -324,7 +324,7 @@ async def test_a_burst_that_comes_too_late_is_a_voice_note_of_that_moment(tmp_pa
         assert abs(len(heard) / SAMPLE / RATE - 1.8) < 0.1
         # Of a call that is not known nothing is made.
         unknown = content.Burst(os.urandom(16), bursts.encode(packets))
-        await anna._do(lambda desk, work: calls.say(desk, work, contact, unknown))
+        await anna._do(lambda desk, work: ringing.say(desk, work, contact, unknown))
         await asyncio.sleep(5)
         assert (await last_file(boris)) == note
 

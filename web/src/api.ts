@@ -32,6 +32,10 @@ export interface Status {
   /** Whether `add_echo` can add the contact that answers, for trying things out. */
   echo: boolean;
   simulator: boolean;
+  /** Contacts that are on the same local network, by id. */
+  near: string[];
+  /** Whether this node can look for them at all. */
+  finds: boolean;
 }
 
 export interface Fact {
@@ -82,6 +86,8 @@ export interface Settings {
   delivery_receipts: boolean;
   typing: boolean;
   single_keys: boolean;
+  /** Whether contacts are looked for on the local network, and told there that one is here. */
+  near: boolean;
   /** Lifetime of messages in new conversations, 0 for ever. */
   timer: number;
   /** Whether a passphrase locks this machine's copy (changed by `set_passphrase`). */
@@ -374,7 +380,7 @@ export interface Calls {
   /** What was chosen. */
   settings: { params: Record<string, never>; result: Settings };
   /** Change what is given, leave the rest. */
-  update_settings: { params: { language?: "auto" | "en" | "ru" | null; theme?: "auto" | "light" | "dark" | null; read_receipts?: boolean | null; delivery_receipts?: boolean | null; typing?: boolean | null; single_keys?: boolean | null; timer?: number | null }; result: Settings };
+  update_settings: { params: { language?: "auto" | "en" | "ru" | null; theme?: "auto" | "light" | "dark" | null; read_receipts?: boolean | null; delivery_receipts?: boolean | null; typing?: boolean | null; single_keys?: boolean | null; near?: boolean | null; timer?: number | null }; result: Settings };
   /** Set, change or (with null) remove the passphrase. */
   set_passphrase: { params: { new: string | null; current?: string | null }; result: Settings };
   /** Change one's own name; contacts are told. */

@@ -145,6 +145,9 @@ def _programs(commands: Any) -> None:
         help="reach every relay directly: quicker, and each sees this machine's address",
     )
     node.add_argument(
+        "--no-near", **FLAG, help="never look for contacts on the local network, whatever is set"
+    )
+    node.add_argument(
         "--simulator", **FLAG, help="a pretended censor before relays of this machine, to try out"
     )
     node.add_argument("--echo", metavar="LINK", help="invitation of a contact that answers")

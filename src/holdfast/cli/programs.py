@@ -123,6 +123,7 @@ def node(asked: argparse.Namespace) -> None:
                 keyring=keyring,
                 proxy=board.url if board else proxy,
                 direct=asked.direct,
+                near=not asked.no_near,
                 controls=controls,
                 censor=board,
                 say=lambda address: show({"address": address}, asked.json, address),

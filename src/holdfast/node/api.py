@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -19,7 +19,6 @@ from holdfast.drive.fetch import fetch
 from holdfast.drive.logs import CaughtUp, Connect, Down, Received, Refused
 from holdfast.node import comparing, effects, files, homes, inviting, messages, talking, views
 from holdfast.node.calls import Calls
-from holdfast.node.calls import story as call_story
 from holdfast.node.database import (
     TooNew,
     WrongKey,
@@ -35,6 +34,7 @@ from holdfast.node.keeper import Keeper, StorageFailed, Work
 from holdfast.node.networks import Networks
 from holdfast.node.reporting import NAME as REPORTING
 from holdfast.node.reporting import CannotReport, Fetch, Lists, Reporter, load
+from holdfast.node.ringing import story as call_story
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import (
     Call,
@@ -62,6 +62,9 @@ from holdfast.node.schema import (
 from holdfast.node.sound import SoundSession
 from holdfast.node.vault import Vault, VaultError
 from holdfast.paths.base import Channel
+
+if TYPE_CHECKING:
+    from holdfast.drive.mdns import Discovery
 
 T = TypeVar("T")
 
@@ -114,6 +117,8 @@ class Node:
         """Told of connections on which datagrams would be of use."""
         self.stand_by: Callable[[set[Home]], None] = lambda homes: None
         """Told to which relays a second connection should be ready."""
+        self.discovery: Callable[[], Discovery] | None = None
+        """Makes what finds contacts on the local network."""
         self.networks: Networks | None = None
         """Remembers how relays were reached on which network."""
         self.fetch: Fetch = fetch
@@ -154,6 +159,9 @@ class Node:
         engine.relays.finding = self.finding
         engine.hops, engine.lend = self.hops, self.lend
         engine.networks, engine.stand_by = self.networks, self.stand_by
+        if self.discovery is not None:
+            engine.near.discovery = self.discovery()
+            engine.relays.finds = True
         engine.relays.simulator = self.censor is not None
         keeper = Keeper(
             lambda: open_database(self._vault.database, key, self._vfs),
@@ -382,6 +390,7 @@ class Node:
         delivery_receipts: bool | None = None,
         typing: bool | None = None,
         single_keys: bool | None = None,
+        near: bool | None = None,
         timer: int | None = None,
     ) -> Settings:
         """Change what is given."""
@@ -392,16 +401,20 @@ class Node:
             "delivery_receipts": delivery_receipts,
             "typing": typing,
             "single_keys": single_keys,
+            "near": near,
             "timer": timer,
         }
         if timer is not None and not 0 <= timer <= talking.MAX_TIMER:
             raise ApiError("bad-params", "a message lasts at most a year, or for ever with 0")
         changes = {key: value for key, value in given.items() if value is not None}
-        return await self._do(
+        chosen = await self._do(
             lambda desk, work: desk.set_settings(
                 work, msgspec.structs.replace(self._settings(desk, work), **changes)
             )
         )
+        if self._engine is not None:
+            self._engine.near.use(chosen.near)
+        return chosen
 
     async def set_passphrase(self, new: str | None, current: str | None = None) -> Settings:
         """Set, change or remove it."""

@@ -11,10 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
-
-import msgspec
 
 from holdfast.core.call import commands
 from holdfast.core.call.frames import FRAME_MS, BadFrame
@@ -23,67 +20,36 @@ from holdfast.core.call.machine import Machine
 from holdfast.core.call.pace import Pace
 from holdfast.core.call.routes import Route
 from holdfast.core.call.rungs import CODINGS
-from holdfast.core.call.story import Story
-from holdfast.core.caps import Caps, Home, hkdf
+from holdfast.core.caps import Caps, Home
 from holdfast.core.chat import content
 from holdfast.core.ladder import SMALL
 from holdfast.core.log.client import By
-from holdfast.core.seal.frame import FrameError, Opener, Sealer, call_keys, sender_key
+from holdfast.core.seal.frame import FrameError, Opener, Sealer
 from holdfast.drive.logs import Down, Live, LogEvent, Logs, Refused, Up
-from holdfast.node import messages
-from holdfast.node.database import row, rows
-from holdfast.node.desk import Desk, unpack_inbox
+from holdfast.node.desk import Desk
+from holdfast.node.direct import Direct
 from holdfast.node.keeper import Work
 from holdfast.node.late import Late
+from holdfast.node.ringing import Terms, over, ring, rung, say, told
 from holdfast.node.rpc import ApiError
-from holdfast.node.schema import Call, CallChanged, CallMoment, CallSample, CallStory, Event
+from holdfast.node.schema import Call, CallChanged, Event
 from holdfast.node.sound import SoundSession
 from holdfast.node.thin import Thin
 
 TICK: Final = FRAME_MS / 1000
 RING_TICK: Final = 0.5
-TOO_LATE: Final = 90_000
-"""A ring older than this (ms, both clocks) is a missed call."""
 AGAIN: Final = 1.0
 """Seconds before a log that is not there yet is asked for again."""
-KEPT: Final = 7 * 86_400_000
-"""How long a call is remembered, so that its ring is not taken for a new one."""
 UNSENT: Final = 4096
 """Bytes that may wait in a connection: what comes after them would be stale."""
 MUTE: Final = 0.18
 """Seconds without an answer after which datagrams are taken for dead."""
+DIRECT: Final = 2 * content.MAX_HOMES
+"""The number of the route without any relay; those before are of the homes."""
 ONE_RECORD: Final = 1
 """The logs take live frames; a log that takes no records at all cannot be made."""
 
 Submit = Callable[[Callable[[Work], Any]], "asyncio.Future[Any] | None"]
-
-
-@dataclass
-class Terms:
-    """What both sides know of a call once it was offered."""
-
-    id: bytes
-    secret: bytes = field(repr=False)
-    homes: tuple[Home, ...]
-    random: bytes = field(repr=False)
-    """The caller's."""
-    nonce: bytes
-    """The caller's."""
-    devices: tuple[bytes, bytes]
-    """Caller's and callee's."""
-    conversation: bytes
-
-    def caps(self, side: str) -> Caps:
-        """The log that this side, "caller" or "callee", sends on."""
-        return Caps.make(hkdf(self.secret, "call/log/1", side.encode(), length=128))
-
-    def key(self, side: str, random: bytes, nonce: bytes) -> tuple[bytes, int]:
-        """The SFrame base key and key id of a side. `random` and `nonce` are the callee's."""
-        base = call_keys(self.random, random, self.id, self.devices, self.conversation)
-        join, device = (
-            (self.nonce, self.devices[0]) if side == "caller" else (nonce, self.devices[1])
-        )
-        return sender_key(base, 0, device, join), int.from_bytes(join[:2], "big")
 
 
 class Current:
@@ -101,6 +67,9 @@ class Current:
         self.sealer: Sealer | None = None
         self.opener: Opener | None = None
         self.sound: SoundSession | None = None
+        self.direct: Direct | None = None
+        self.places: list[tuple[str, int]] = []
+        """Where the contact was said to be on the local network before it was asked."""
 
     @property
     def side(self) -> str:
@@ -134,6 +103,10 @@ class Calls:
         self._thin = Thin()
         self._late = Late(desk, submit, self._thin)
         self._sending: Caps | None = None
+        self.place: Callable[[str, bytes, int], None] = lambda contact, call, port: None
+        """Told at which port frames of a call are taken, for a contact on the local network."""
+        self.here: Callable[[str], bool] = lambda contact: False
+        """Whether a contact is there."""
 
     async def stop(self) -> None:
         """The node ends, and the call with it."""
@@ -341,7 +314,46 @@ class Calls:
         for home in terms.homes:
             self._follow(call, home)
             self._logs.pass_on(self._sending, home, b"", 0, "stream")
+        self._open_direct(call)
         self._tick_from_now()
+
+    # Without a relay.
+
+    @staticmethod
+    def _is_local(call: Current) -> bool:
+        """Whether the local network is all there is."""
+        only = call.direct is not None and call.machine.ways == (DIRECT,)
+        return only and call.direct is not None and call.direct.local
+
+    def _open_direct(self, call: Current) -> None:
+        """A port for the frames of the call, if the contact is on the local network."""
+        if call.direct is not None or not self.here(call.contact):
+            return
+
+        def opened(port: int) -> None:
+            self.place(call.contact, call.terms.id, port)
+
+        base = call.terms.base(call.random)
+        call.direct = Direct(base, call.side, self._desk.entropy, _now, self._frame)
+        call.direct.open(opened)
+        for address in call.places:
+            call.direct.offer(address, local=True)
+
+    def placed(self, contact: str, id: bytes, address: tuple[str, int] | None) -> None:
+        """A contact on the local network takes frames of a call there; without a call, it has come
+        to that network."""
+        call = self._call
+        if call is None or call.contact != contact:
+            return
+        if not id and call.machine.open:
+            if call.direct is None:
+                self._open_direct(call)
+            elif call.direct.port:
+                self.place(contact, call.terms.id, call.direct.port)
+        elif id == call.terms.id and address is not None:
+            call.places = [*call.places, address][-4:]
+            if call.direct is not None:
+                call.direct.offer(address, local=True)
 
     def _follow(self, call: Current, home: Home) -> None:
         if self._call is call:
@@ -352,6 +364,10 @@ class Calls:
             return
         frame = call.sealer.seal(plain)
         for number in routes:
+            if number == DIRECT:
+                if call.direct is not None:
+                    call.direct.send(frame)
+                continue
             home = call.terms.homes[number // 2]
             by: By = "stream" if number % 2 else "datagram"
             self._logs.pass_on(self._sending, home, frame, UNSENT, by)
@@ -370,7 +386,19 @@ class Calls:
             if link is not None and link.silent < MUTE + link.rtt:
                 found.append(Route(2 * place, datagrams=True))
             found.append(Route(2 * place + 1))
-        return tuple(sorted(found, key=lambda route: (not route.datagrams, route.number)))
+        found.sort(key=lambda route: (not route.datagrams, route.number))
+        if call.direct is not None and call.direct.up:
+            found.insert(0, Route(DIRECT, datagrams=True))
+        return tuple(found)
+
+    def _frame(self, sealed: bytes) -> None:
+        """A frame came, by whichever way."""
+        call = self._call
+        if call is None or call.opener is None:
+            return
+        with contextlib.suppress(FrameError):
+            counter, plain = call.opener.open(sealed)
+            self._do(call.machine.frame(counter, plain, _now()))
 
     def _on_event(self, event: LogEvent) -> None:
         call = self._call
@@ -378,13 +406,7 @@ class Calls:
             return
         match event:
             case Live(_, _, _, body):
-                if call.opener is None:
-                    return
-                try:
-                    counter, plain = call.opener.open(body)
-                except FrameError:
-                    return
-                self._do(call.machine.frame(counter, plain, _now()))
+                self._frame(body)
             case Up(home):
                 if call.machine.open and self._sending is not None:
                     # Ready for frames before there are any.
@@ -406,6 +428,8 @@ class Calls:
             await asyncio.sleep(TICK if self._call.machine.open else RING_TICK)
             call = self._call
             if call is not None:
+                if call.direct is not None:
+                    call.direct.tick()
                 if call.machine.open:
                     self._do(call.machine.routes(self._routes(call), _now()))
                 self._do(call.machine.tick(_now()))
@@ -431,6 +455,8 @@ class Calls:
         self._call = self._sending = None
         if call.sound is not None:
             call.sound.close("the call is over")
+        if call.direct is not None:
+            call.direct.close()
         for home in call.terms.homes:
             self._logs.close(home)
 
@@ -450,7 +476,7 @@ class Calls:
             since=one.since + wall if one.since else 0,
             muted=one.muted,
             their_muted=one.their_muted,
-            line=one.line,
+            line="double" if self._is_local(call) and one.line == "whole" else one.line,
             delay=one.delay,
             lost=one.lost,
             away=one.away + wall if one.away else 0,
@@ -461,139 +487,3 @@ class Calls:
 def _now() -> int:
     """Milliseconds of a clock that never jumps."""
     return time.monotonic_ns() // 1_000_000
-
-
-# Jobs.
-
-
-def ring(desk: Desk, work: Work, cid: str) -> Terms:
-    """Offer a call to a contact. Raises `ApiError`."""
-    state, outbox = row(work.db, "SELECT state, outbox FROM contact WHERE id = ?", cid)
-    messages.may_write(state)
-    if state != "active":
-        raise ApiError("not-allowed", "they have not answered the invitation yet; ring them then")
-    homes = desk.homes(work)[: content.MAX_HOMES]
-    if not homes:
-        raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
-    session = desk.session(work, cid)
-    terms = Terms(
-        desk.entropy(16),
-        desk.entropy(32),
-        homes,
-        desk.entropy(32),
-        desk.entropy(16),
-        (session.me.device, session.peer.device),
-        unpack_inbox(outbox).caps.conv_id,
-    )
-    addresses = tuple(str(home) for home in homes)
-    work.db.execute(
-        "INSERT INTO call (id, contact, mine, at, secret, homes) VALUES (?, ?, 1, ?, ?, ?)",
-        (terms.id, cid, work.now, terms.secret, " ".join(addresses)),
-    )
-    said = content.Ring(terms.id, work.now, terms.random, terms.nonce, terms.secret, addresses)
-    desk.say(work, cid, said)
-    return terms
-
-
-def rung(desk: Desk, work: Work, cid: str, said: content.Ring) -> Terms | None:
-    """A contact rings: the terms, or None if it rang before, or too long ago."""
-    found = row(work.db, "SELECT state, inbox FROM contact WHERE id = ?", cid)
-    if found is None or found[0] != "active":
-        return None
-    if row(work.db, "SELECT 1 FROM call WHERE id = ?", said.call):
-        return None
-    work.db.execute("DELETE FROM call WHERE at < ? AND outcome <> ''", (work.now - KEPT,))
-    work.db.execute(
-        "INSERT INTO call (id, contact, mine, at) VALUES (?, ?, 0, ?)", (said.call, cid, said.at)
-    )
-    try:
-        homes = tuple(Home.parse(text) for text in said.homes)
-    except ValueError:
-        homes = ()
-    if not homes or abs(work.now - said.at) > TOO_LATE:
-        over(desk, work, cid, said.call, "missed", 0)
-        return None
-    session = desk.session(work, cid)
-    return Terms(
-        said.call,
-        said.secret,
-        homes,
-        said.random,
-        said.nonce,
-        (session.peer.device, session.me.device),
-        unpack_inbox(found[1]).caps.conv_id,
-    )
-
-
-def say(desk: Desk, work: Work, cid: str, said: content.Answer | content.Burst) -> None:
-    """A step of a call, to a contact that can still be written to."""
-    found = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
-    if found is not None and found[0] == "active":
-        desk.say(work, cid, said)
-
-
-def told(story: Story) -> str:
-    """How a call went, to be kept."""
-    if not story.samples:
-        return ""
-    kept = CallStory(
-        samples=[
-            CallSample(at=one.at, rung=one.rung, way=one.way, delay=one.delay, lost=one.lost)
-            for one in story.samples
-        ],
-        moments=[CallMoment(at=one.at, what=one.what, why=one.why) for one in story.entries],
-    )
-    return msgspec.json.encode(kept).decode()
-
-
-def story(work: Work, message: str) -> CallStory:
-    """How the call went of which this is the entry. Raises `ApiError`."""
-    found = row(
-        work.db,
-        "SELECT c.story FROM message m LEFT JOIN call c ON c.id = m.mid AND c.contact = m.contact"
-        " WHERE m.id = ? AND m.kind = 'call'",
-        messages.number(message),
-    )
-    if found is None:
-        raise ApiError("not-found", "there is no such call")
-    return msgspec.json.decode(found[0], type=CallStory) if found[0] else CallStory()
-
-
-def over(
-    desk: Desk, work: Work, cid: str, id: bytes, outcome: str, duration: int, story: str = ""
-) -> None:
-    """A call has ended: an entry in the conversation; its logs go."""
-    found = row(
-        work.db, "SELECT mine, at, secret, homes FROM call WHERE id = ? AND outcome = ''", id
-    )
-    if found is None or row(work.db, "SELECT 1 FROM contact WHERE id = ?", cid) is None:
-        return
-    mine, at, secret, homes = found
-    work.db.execute(
-        "UPDATE call SET outcome = ?, secret = x'', story = ? WHERE id = ?", (outcome, story, id)
-    )
-    if mine:
-        for address in homes.split():
-            for side in (b"caller", b"callee"):
-                caps = Caps.make(hkdf(secret, "call/log/1", side, length=128))
-                desk.drop(work, caps, Home.parse(address))
-    seen = int(bool(mine) or outcome != "missed")
-    work.db.execute(
-        "INSERT INTO message (contact, cursor, mine, mid, kind, note, text, at, received, count,"
-        " state, seen) VALUES (?, 0, ?, ?, 'call', ?, '', ?, ?, ?, 'received', ?)",
-        (cid, mine, id, outcome, min(at, work.now), work.now, duration, seen),
-    )
-    message = work.db.last_insert_rowid()
-    work.db.execute("UPDATE contact SET active = ? WHERE id = ?", (work.now, cid))
-    desk.touch_message(work, message)
-    desk.touch_contact(work, cid)
-
-
-def resume(desk: Desk, work: Work) -> None:
-    """A call does not outlive the node: those that were going on have ended."""
-    for id, cid, mine, talked in rows(
-        work.db, "SELECT id, contact, mine, talked FROM call WHERE outcome = ''"
-    ):
-        outcome = "lost" if talked else "failed" if mine else "missed"
-        say(desk, work, cid, content.Answer(id, "end"))
-        over(desk, work, cid, id, outcome, 0)

@@ -33,7 +33,6 @@ from holdfast.drive.logs import (
     Up,
 )
 from holdfast.node import (
-    calls,
     comparing,
     effects,
     files,
@@ -41,6 +40,7 @@ from holdfast.node import (
     inviting,
     receiving,
     rehousing,
+    ringing,
     talking,
 )
 from holdfast.node.calls import Calls
@@ -48,9 +48,10 @@ from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, unpack_caps, unpack_inbox
 from holdfast.node.health import Health
 from holdfast.node.keeper import Keeper, StorageFailed, Work
+from holdfast.node.near import Near
 from holdfast.node.networks import Networks
 from holdfast.node.relays import Relays
-from holdfast.node.schema import Event, StatusChanged, TypingChanged
+from holdfast.node.schema import ContactChanged, ContactRemoved, Event, StatusChanged, TypingChanged
 from holdfast.node.transfers import Transfers
 from holdfast.paths.base import Channel, Handler
 
@@ -121,6 +122,9 @@ class Engine:
         self.transfers = Transfers(desk, lane, self._submit, tell)
         quick = partial(lane, connect=live)
         self.calls = Calls(desk, quick, self._submit, tell, clock)
+        self.near = Near(desk, self._submit, clock, self._met, self.calls.placed)
+        self.calls.place = self.near.place
+        self.calls.here = lambda contact: contact in self.near.contacts
         self._keeper: Keeper | None = None
         self._routes: dict[bytes, effects.Route] = {}
         self._homes: dict[bytes, set[str]] = {}
@@ -138,6 +142,7 @@ class Engine:
         if self.networks is not None:
             self.networks.load(await keeper.run(lambda work: self.desk.get(work, NETWORKS)))
         await keeper.run(lambda work: resume(self.desk, work))
+        self.near.use((await keeper.run(self.desk.settings)).near)
         self.transfers.start()
         self._ticking = (
             asyncio.create_task(self._tick()),
@@ -154,6 +159,7 @@ class Engine:
         for timer in self._timers.values():
             timer.cancel()
         await self.calls.stop()
+        await self.near.stop()
         await self.transfers.stop()
         await self.logs.stop()
 
@@ -169,10 +175,14 @@ class Engine:
     def _carry_out(self, effect: effects.Effect) -> None:
         match effect:
             case effects.Tell(event):
+                if isinstance(event, ContactChanged | ContactRemoved):
+                    self.near.look()
                 self._tell(event)
             case effects.Append(caps, home, rid, body, lifetime):
                 if lifetime and str(home) in self.relays.reached:
                     self.health.sent(rid, str(home))
+                if lifetime:
+                    self.near.appended(caps.locator)
                 self.logs.append(caps, home, rid, body, lifetime)
             case effects.Create(caps, home, most):
                 self.logs.create(caps, home, most)
@@ -275,6 +285,11 @@ class Engine:
             if self.networks is not None and self.networks.moved():
                 self._remember(self.networks.dump())
                 self.retry()
+
+    def _met(self) -> None:
+        """Somebody came to the local network, or left it."""
+        self.relays.near = self.near.contacts
+        self._tell_status()
 
     def _judge(self) -> None:
         """See which relays fall behind."""
@@ -584,5 +599,5 @@ def resume(desk: Desk, work: Work) -> None:
         work.after.append(effects.Drop(unpack_caps(stored), Home.parse(address)))
     inviting.sweep(desk, work)
     files.resume(desk, work)
-    calls.resume(desk, work)
+    ringing.resume(desk, work)
     talking.expire(desk, work)

@@ -13,7 +13,7 @@ import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from holdfast.core.caps import Home, b64
 from holdfast.core.seal import hpke
@@ -30,6 +30,10 @@ from holdfast.node.ways import Ways, paths
 
 PORT: Final = 8470
 """Of the web interface, unless another is asked for."""
+
+
+if TYPE_CHECKING:
+    from holdfast.drive.mdns import Discovery
 
 
 class NodeError(Exception):
@@ -67,6 +71,7 @@ async def run(
     keyring: bool = False,
     proxy: str | None = None,
     direct: bool = False,
+    near: bool = True,
     controls: Places | None = None,
     censor: Censor | None = None,
     say: Callable[[str], object] = _print,
@@ -76,9 +81,9 @@ async def run(
 
     The first thing said is the address that opens its interface in one browser, once;
     with `browser` it is opened in the system's one. With `proxy` relays are reached through that
-    alone, see `paths.dial`; with `direct` never through one another. `controls`
-    are places to look at when relays cannot be reached. `censor` is a pretended one
-    that stands there. Raises `NodeError` with a sentence for people.
+    alone, see `paths.dial`; with `direct` never through one another. Without `near` the local
+    network is left alone, whatever is set. `controls` are places to look at when relays cannot be
+    reached. `censor` is a pretended one that stands there. Raises `NodeError` with a sentence.
     """
     stop = stop or asyncio.Event()
     hpke.self_test()
@@ -91,6 +96,8 @@ async def run(
     node = Node(vault, ways.connect, now_ms, entropy, tuple(relays), echo_link)
     node.finding, node.censor, node.stand_by = ways.finding, censor, ways.stand_by
     node.lend = ways.lend
+    if near:
+        node.discovery = _mdns
     node.fetch = lambda url, body: fetch(url, body, proxy)
     node.networks = Networks(
         ways.ladder, now_ms, monotonic_ms, through=proxy or "", leave=ways.move
@@ -118,6 +125,12 @@ async def run(
         await node.stop()
         await ways.stop()
         await eyes.stop()
+
+
+def _mdns() -> Discovery:
+    from holdfast.drive.mdns import Mdns
+
+    return Mdns()
 
 
 async def _start(node: Node, server: NodeServer, name: str | None, port: int) -> None:

@@ -186,6 +186,14 @@ def appended(desk: Desk, work: Work, rid: bytes, home: str) -> None:
     _mark(desk, work, cid, "sent", rows(work.db, waiting, cid, seq))
 
 
+def handed(desk: Desk, work: Work, rid: bytes) -> None:
+    """The contact has this record, by no relay; its own word of that is still to come."""
+    found = row(work.db, "SELECT contact, seq FROM outgoing WHERE rid = ?", rid)
+    if found is not None:
+        waiting = "SELECT id FROM message WHERE contact = ? AND seq = ? AND state = 'waiting'"
+        _mark(desk, work, found[0], "sent", rows(work.db, waiting, *found))
+
+
 # Contents.
 
 

@@ -51,6 +51,10 @@ class Relays:
         """Which fall behind others, and how."""
         self.simulator = False
         """Whether a pretended censor stands before them."""
+        self.near: list[str] = []
+        """Contacts that are on the same local network."""
+        self.finds = False
+        """Whether they can be looked for."""
         self._known: dict[str, _Known] = {}
         self._mine: frozenset[str] = frozenset()
         self._off_since: int | None = None
@@ -176,6 +180,8 @@ class Relays:
             verdict=verdict,
             network=network,
             simulator=self.simulator,
+            near=list(self.near),
+            finds=self.finds,
             relays=[*self._used(work), *self._idle(work)],
             waiting=waiting,
             echo=desk.echo and row(work.db, "SELECT 1 FROM contact WHERE echo = 1") is None,

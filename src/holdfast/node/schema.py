@@ -87,6 +87,10 @@ class Status(Struct, frozen=True, kw_only=True):
     echo: bool = False
     """Whether `add_echo` can add the contact that answers, for trying things out."""
     simulator: bool = False
+    near: list[str] = []
+    """Contacts that are on the same local network, by id."""
+    finds: bool = False
+    """Whether this node can look for them at all."""
 
 
 class Fact(Struct, frozen=True, kw_only=True):
@@ -156,6 +160,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     delivery_receipts: bool = True
     typing: bool = True
     single_keys: bool = True
+    near: bool = False
+    """Whether contacts are looked for on the local network, and told there that one is here."""
     timer: Seconds = 0
     """Lifetime of messages in new conversations, 0 for ever."""
     passphrase: bool = False
@@ -533,6 +539,7 @@ class NodeApi(Protocol):
         delivery_receipts: bool | None = None,
         typing: bool | None = None,
         single_keys: bool | None = None,
+        near: bool | None = None,
         timer: Seconds | None = None,
     ) -> Settings:
         """Change what is given, leave the rest."""

@@ -170,6 +170,10 @@ export const en = {
   relayAddress: "Address of a relay",
   add: "Add",
   remove: "Remove",
+  near: "Without internet",
+  nearSwitch: "Talk with contacts on the same Wi-Fi",
+  nearHint:
+    "Works when both have it on, even with no internet at all. Everybody on that Wi-Fi can then see that this computer uses Holdfast, but not who you are or who your contacts are.",
   networks: "Networks",
   networksHint: "Which way to the relays worked on which network is remembered here, encrypted, so that it is taken first there.",
   networksKnown: { one: "{n} network is remembered.", other: "{n} networks are remembered." },

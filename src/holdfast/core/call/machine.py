@@ -129,6 +129,17 @@ class Machine:
         return self._jitter.lost
 
     @property
+    def route(self) -> int | None:
+        """The number of the live way in use, if there is one."""
+        current = self._routes.current
+        return None if self.bursts or current is None else current.number
+
+    @property
+    def ways(self) -> tuple[int, ...]:
+        """The numbers of all live ways that there are."""
+        return tuple(one.number for one in self._routes.up)
+
+    @property
     def line(self) -> Line:
         """What is between the two, the worse of both ways."""
         if self.away or self.offline:

@@ -100,12 +100,19 @@ export interface ReportPlace {
   ru: string;
 }
 
+export interface ServicePage {
+  name: string;
+  url: string;
+}
+
 export interface Reporting {
   url: string;
   region: string;
   operator: string;
   /** Whether what the network does to this node is told once an hour, without being asked. */
   automatic: boolean;
+  /** Services that are measured then, too, each by a look at its page. */
+  measured: string[];
   /** That are here, got ahead. */
   tokens: number;
   /** Reports that could not be sent yet. */
@@ -115,7 +122,9 @@ export interface Reporting {
   regions: ReportPlace[];
   operators: ReportPlace[];
   services: string[];
-  /** Complaints that were counted by this call of `complain`. */
+  /** Of the services that can be measured. */
+  looks: ServicePage[];
+  /** Reports that were counted by this call of `complain` or `measure_now`. */
   counted: number;
 }
 
@@ -461,10 +470,12 @@ export interface Calls {
   reporting: { params: Record<string, never>; result: Reporting };
   /** What the observatory at this address knows, without choosing it. not-allowed. */
   observatory: { params: { url: string }; result: Reporting };
-  /** Choose an observatory; with an empty address, none. not-allowed. */
-  set_reporting: { params: { url: string; region?: string; operator?: string; automatic?: boolean }; result: Reporting };
+  /** Choose an observatory, and which services to measure for it; with an empty address, none. not-allowed. */
+  set_reporting: { params: { url: string; region?: string; operator?: string; automatic?: boolean; services?: string[] | null }; result: Reporting };
   /** Tell that these do not work: text, voice, calls, video, media, internet, or service:NAME. What cannot be sent now is sent later the same day. not-allowed. */
   complain: { params: { functions: string[] }; result: Reporting };
+  /** Measure what was chosen, and tell it, once an hour at most. not-allowed. */
+  measure_now: { params: Record<string, never>; result: Reporting };
   /** Ask to compare emoji, or join the other's asking. */
   start_verification: { params: { contact: string }; result: Verification };
   /** The comparison in progress. */

@@ -261,6 +261,10 @@ def _reporting(commands: Any) -> None:
     observatory.add_argument(
         "--automatic", **FLAG, help="tell once an hour what the network does, too"
     )
+    observatory.add_argument(
+        "--measure", action="append", default=[], metavar="SERVICE", help="look at its page, too"
+    )
+    observatory.add_argument("--now", **FLAG, help="measure and tell it now, once an hour at most")
     observatory.add_argument("--off", **FLAG, help="tell nobody, and forget it")
 
 

@@ -37,8 +37,10 @@ def observatory(asked: argparse.Namespace) -> int | None:
                 raise Trouble(_lists(found), Exit.USAGE)
         else:
             found = await client.node.set_reporting(
-                asked.url, asked.region, asked.operator, asked.automatic
+                asked.url, asked.region, asked.operator, asked.automatic, asked.measure
             )
+        if asked.now:
+            found = await client.node.measure_now()
         show(found, asked.json, _told(found))
 
     return with_node(asked, work)
@@ -47,13 +49,19 @@ def observatory(asked: argparse.Namespace) -> int | None:
 def _lists(found: Reporting) -> str:
     regions = ", ".join(f"{one.code} {one.en}" for one in found.regions)
     operators = ", ".join(f"{one.code} {one.en}" for one in found.operators)
-    return f"choose with --region and --operator. Regions: {regions}. Operators: {operators}"
+    text = f"choose with --region and --operator. Regions: {regions}. Operators: {operators}"
+    if found.looks:
+        pages = ", ".join(f"{one.name} ({one.url})" for one in found.looks)
+        text += f". Services that --measure can look at: {pages}"
+    return text
 
 
 def _told(found: Reporting) -> str:
     if not found.url:
         return "Nobody is told anything."
     often = "and once an hour by itself" if found.automatic else "only when you say so"
+    if found.measured:
+        often += f"; measured by a look at their pages: {', '.join(found.measured)}"
     whom = f"{found.url} is told what does not work in {found.region} on {found.operator}, {often}."
     more = f"{found.tokens} tokens ready, {found.waiting} reports wait. {found.trouble}"
     return f"{whom}\n{more.rstrip()}"

@@ -39,6 +39,8 @@ Function = Annotated[
     str,
     Meta(pattern=r"^(text|voice|calls|video|media|internet|service:[a-z0-9][a-z0-9.-]{0,30})\Z"),
 ]
+Page = Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?/[!-~]{0,200}\Z")]
+"""Of a service or a control, by which a node measures it."""
 Rate = Annotated[int, Meta(ge=0, le=32_768)]
 Verdict = Literal[
     "clear", "freeze", "fingerprint", "name-block", "dns-block", "address-block", "allowlist",
@@ -59,13 +61,15 @@ class Complaint(Struct, frozen=True, tag="complaint", forbid_unknown_fields=True
 
 
 class Result(Struct, frozen=True, forbid_unknown_fields=True):
-    """How one function fared. Rates are kbit/s by steps; 0: not measured."""
+    """How one function fared. Rates are kbit/s by steps, the grade is that of calls as heard
+    (`core.call.grade`, 1 bad to 5 excellent); 0: not measured."""
 
     function: Function
     ok: bool
     verdict: Verdict = "unknown"
     rate: Rate = 0
     control: Rate = 0
+    grade: Annotated[int, Meta(ge=0, le=5)] = 0
 
 
 class Measurement(Struct, frozen=True, tag="measurement", forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
@@ -15,7 +15,7 @@ from holdfast.core.caps import BadAddress, Home
 from holdfast.core.ladder import SAYS, Finding
 from holdfast.core.seal import rest
 from holdfast.core.seal.link import BadLink, Link
-from holdfast.drive.fetch import fetch
+from holdfast.drive.fetch import Look, fetch, look
 from holdfast.drive.logs import CaughtUp, Connect, Down, Received, Refused
 from holdfast.node import comparing, effects, files, homes, inviting, messages, talking, views
 from holdfast.node.calls import Calls
@@ -31,6 +31,7 @@ from holdfast.node.depot import Depot
 from holdfast.node.desk import Desk
 from holdfast.node.engine import Engine
 from holdfast.node.keeper import Keeper, StorageFailed, Work
+from holdfast.node.measuring import heard_lately
 from holdfast.node.networks import Networks
 from holdfast.node.reporting import NAME as REPORTING
 from holdfast.node.reporting import CannotReport, Fetch, Lists, Reporter, load
@@ -52,6 +53,7 @@ from holdfast.node.schema import (
     Page,
     Reporting,
     ReportPlace,
+    ServicePage,
     Settings,
     Simulator,
     Status,
@@ -123,6 +125,8 @@ class Node:
         """Remembers how relays were reached on which network."""
         self.fetch: Fetch = fetch
         """Asks an observatory."""
+        self.see: Callable[[str], Awaitable[Look]] = look
+        """Looks at a page of a service that is measured."""
         self._reporter: Reporter | None = None
         self.censor: Censor | None = None
         """Pretended, on this machine."""
@@ -197,6 +201,8 @@ class Node:
             self._clock,
             self.finding,
             lambda: engine.relays.online,
+            lambda: keeper.run(heard_lately),
+            self.see,
         )
         self._reporter.start()
 
@@ -668,12 +674,17 @@ class Node:
         return Reporting(url=url.rstrip("/"), **_places(lists))
 
     async def set_reporting(
-        self, url: str, region: str = "", operator: str = "", automatic: bool = False
+        self,
+        url: str,
+        region: str = "",
+        operator: str = "",
+        automatic: bool = False,
+        services: list[str] | None = None,
     ) -> Reporting:
         """Choose one, or none."""
         reporter = await self._ready()
         try:
-            await reporter.choose(url, region, operator, automatic)
+            await reporter.choose(url, region, operator, automatic, services or [])
         except CannotReport as error:
             raise ApiError("not-allowed", str(error)) from None
         return self._reporting(reporter)
@@ -683,6 +694,15 @@ class Node:
         reporter = await self._ready()
         try:
             counted = await reporter.complain(functions)
+        except CannotReport as error:
+            raise ApiError("not-allowed", str(error)) from None
+        return msgspec.structs.replace(self._reporting(reporter), counted=counted)
+
+    async def measure_now(self) -> Reporting:
+        """Measure, and tell it."""
+        reporter = await self._ready()
+        try:
+            counted = await reporter.measure()
         except CannotReport as error:
             raise ApiError("not-allowed", str(error)) from None
         return msgspec.structs.replace(self._reporting(reporter), counted=counted)
@@ -699,10 +719,11 @@ class Node:
             region=chosen.region,
             operator=chosen.operator,
             automatic=chosen.automatic,
+            measured=chosen.services,
             tokens=len(chosen.spare),
             waiting=len(chosen.waiting),
             trouble=chosen.trouble,
-            **(_places(reporter.lists) if reporter.lists else {}),
+            **(_places(chosen.lists) if chosen.lists else {}),
         )
 
     # Files.
@@ -817,4 +838,5 @@ def _places(lists: Lists) -> dict[str, Any]:
             ReportPlace(code=one.code, en=one.name, ru=one.name) for one in lists.operators
         ],
         "services": list(lists.services),
+        "looks": [ServicePage(name=name, url=url) for name, url in lists.looks.items()],
     }

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.core.caps import Home, b64
 from holdfast.core.seal import hpke
-from holdfast.drive.fetch import fetch
+from holdfast.drive.fetch import fetch, look
 from holdfast.node.api import Censor, Node
 from holdfast.node.client import FILE, Address
 from holdfast.node.controls import Controls, Places
@@ -99,6 +99,7 @@ async def run(
     if near:
         node.discovery = _mdns
     node.fetch = lambda url, body: fetch(url, body, proxy)
+    node.see = lambda url: look(url, proxy)
     node.networks = Networks(
         ways.ladder, now_ms, monotonic_ms, through=proxy or "", leave=ways.move
     )

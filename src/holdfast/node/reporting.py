@@ -1,7 +1,8 @@
 """Tells an observatory what does not work, if the person wants that: off until it is set up.
 
 What goes out is one of `core.report`: function, region, operator; with `automatic` also, once an
-hour at a random minute, what the ladder concluded. Each costs an anonymous token; tokens are
+hour at a random minute, what the ladder concluded, how calls went, and how the services fared that
+the person chose. Each costs an anonymous token; tokens are
 asked for ahead, all kinds alike, so that asking says nothing of what will be told. What could not
 be sent is tried again while its token is good.
 """
@@ -23,6 +24,9 @@ from holdfast.core.issuance import BadIssuance, Wish
 from holdfast.core.ladder import Finding
 from holdfast.core.report import Alive, BadReport, Complaint, Measurement, Report, Result
 from holdfast.core.tokens import BadToken
+from holdfast.drive.fetch import Look
+from holdfast.node import measuring
+from holdfast.node.measuring import Heard
 
 TICK: Final = 60
 """Seconds between looks at whether something is to be sent."""
@@ -53,23 +57,6 @@ class Waiting(Struct, array_like=True):
     token: bytes = b""
 
 
-class Chosen(Struct):
-    """What the person chose, and what is kept for it."""
-
-    url: str = ""
-    region: str = ""
-    operator: str = ""
-    automatic: bool = False
-    watch: str = ""
-    credential: bytes = b""
-    spare: list[Spare] = []
-    waiting: list[Waiting] = []
-    done: dict[str, int] = {}
-    """Window in which a kind was used last."""
-    trouble: str = ""
-    """Why the last attempt failed."""
-
-
 class Place(Struct, frozen=True):
     """A region or an operator of an observatory; other fields of its lists are not needed."""
 
@@ -85,6 +72,29 @@ class Lists(Struct, frozen=True):
     regions: Annotated[tuple[Place, ...], Meta(max_length=400)]
     operators: Annotated[tuple[Place, ...], Meta(max_length=200)]
     services: Annotated[tuple[report.Code, ...], Meta(max_length=50)] = ()
+    looks: Annotated[dict[report.Code, report.Page], Meta(max_length=50)] = {}
+    control: report.Page | None = None
+
+
+class Chosen(Struct):
+    """What the person chose, and what is kept for it."""
+
+    url: str = ""
+    region: str = ""
+    operator: str = ""
+    automatic: bool = False
+    services: list[str] = []
+    """That are measured, too."""
+    lists: Lists | None = None
+    """What the observatory knew when it was chosen."""
+    watch: str = ""
+    credential: bytes = b""
+    spare: list[Spare] = []
+    waiting: list[Waiting] = []
+    done: dict[str, int] = {}
+    """Window in which a kind was used last."""
+    trouble: str = ""
+    """Why the last attempt failed."""
 
 
 class CannotReport(Exception):
@@ -111,18 +121,24 @@ class Reporter:
         clock: Callable[[], int],
         finding: Callable[[], Finding],
         connected: Callable[[], bool],
+        calls: Callable[[], Awaitable[list[Heard]]],
+        see: Callable[[str], Awaitable[Look]],
     ) -> None:
-        """`clock` gives milliseconds since 1970."""
+        """`clock` gives milliseconds since 1970; `calls` those of the last hour; `see` looks at
+        a page."""
         self.chosen = chosen
-        self.lists: Lists | None = None
         self._keep = keep
         self._fetch = fetch
         self._clock = clock
         self._finding = finding
         self._connected = connected
+        self._calls = calls
+        self._see = see
         self._lock = asyncio.Lock()
         self._restocked = 0
         self._minute = secrets.randbelow(50)
+        self._measured = -1
+        """The hour in which that was tried last."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -150,10 +166,12 @@ class Reporter:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise CannotReport("there is no observatory at that address") from None
 
-    async def choose(self, url: str, region: str, operator: str, automatic: bool) -> None:
+    async def choose(
+        self, url: str, region: str, operator: str, automatic: bool, services: list[str]
+    ) -> None:
         """Set it up, or with an empty address forget it all. Raises `CannotReport`."""
         if not url:
-            self.chosen, self.lists = Chosen(), None
+            self.chosen = Chosen()
             await self._save()
             return
         lists = await self.look(url)
@@ -161,14 +179,16 @@ class Reporter:
             raise CannotReport("that observatory does not know this region")
         if operator not in {place.code for place in lists.operators} | {"other"}:
             raise CannotReport("that observatory does not know this operator")
+        if set(services) - set(_pages(url, lists.looks)):
+            raise CannotReport("that observatory has no page by which to measure this service")
         async with self._lock:
             if url.rstrip("/") != self.chosen.url:
                 self.chosen = Chosen(
                     url.rstrip("/"), credential=Ed25519PrivateKey.generate().private_bytes_raw()
                 )
-            self.lists = lists
+            self.chosen.lists = lists
             self.chosen.region, self.chosen.operator = region, operator
-            self.chosen.automatic = automatic
+            self.chosen.automatic, self.chosen.services = automatic, sorted(set(services))
             await self._save()
             with contextlib.suppress(CannotReport):
                 await self._restock()
@@ -189,6 +209,36 @@ class Reporter:
         async with self._lock:
             for each in reports:
                 self._queue(each)
+            self._restocked = 0
+            with contextlib.suppress(CannotReport):
+                return await self._flush()
+            return 0
+
+    async def measure(self) -> int:
+        """Measure, and tell it: how many of it the observatory counted now; what it did not waits.
+        Raises `CannotReport` if there is nothing to tell."""
+        chosen = self.chosen
+        if not chosen.url:
+            raise CannotReport("choose an observatory first")
+        hour = report.window("measure", self.now)
+        if chosen.done.get("measure") == hour:
+            raise CannotReport("this hour was told already; the next one can be")
+        self._measured = hour
+        found = conclude(self._finding(), self._connected(), await self._calls())
+        lists = chosen.lists
+        if chosen.services and lists is not None and (self._connected() or lists.control):
+            pages = _pages(chosen.url, lists.looks)
+            control = "".join(_pages(chosen.url, {"": lists.control or ""}).values())
+            found += await measuring.measure(self._see, pages, control, chosen.services)
+        if not found:
+            raise CannotReport("nothing can be said of this network yet")
+        one = Measurement(chosen.region, chosen.operator, found[: report.MAX_RESULTS])
+        async with self._lock:
+            if chosen is not self.chosen:
+                raise CannotReport("another observatory was chosen meanwhile")
+            waits = [each for each in chosen.waiting if each.kind != "measure"]
+            chosen.waiting = waits  # of what is measured, the last counts
+            self._queue(one)
             self._restocked = 0
             with contextlib.suppress(CannotReport):
                 return await self._flush()
@@ -297,43 +347,48 @@ class Reporter:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            if self.chosen.url:
-                with contextlib.suppress(CannotReport):
+            if not self.chosen.url:
+                continue
+            with contextlib.suppress(CannotReport):
+                if self.chosen.automatic and self.now // 60 % 60 >= self._minute:
                     async with self._lock:
-                        self._measure()
-                        await self._flush()
+                        self._live()
+                    if self._measured != report.window("measure", self.now):
+                        await self.measure()
+            with contextlib.suppress(CannotReport):
+                async with self._lock:
+                    await self._flush()
 
-    def _measure(self) -> None:
-        """Queue this hour's measurement and this month's sign of life, once each."""
-        chosen, now = self.chosen, self.now
-        if not chosen.automatic or now // 60 % 60 < self._minute:
-            return
-        results = conclude(self._finding(), self._connected())
-        wanted: list[Report] = [Alive(chosen.region)]
-        if results:
-            wanted.append(Measurement(chosen.region, chosen.operator, results))
-        for one in wanted:
-            kind = report.kind_of(one)
-            window = report.window(kind, now)
-            if all((each.kind, each.window) != (kind, window) for each in chosen.waiting):
-                self._queue(one)
+    def _live(self) -> None:
+        """Queue this month's sign of life."""
+        self._queue(Alive(self.chosen.region))
 
     async def _save(self) -> None:
         await self._keep(msgspec.json.encode(self.chosen).decode())
 
 
-def conclude(finding: Finding, connected: bool) -> tuple[Result, ...]:
-    """What the ladder's verdict says of functions; nothing if it says nothing."""
+def conclude(
+    finding: Finding, connected: bool, calls: list[Heard] | None = None
+) -> tuple[Result, ...]:
+    """What the ladder's verdict and the last hour's calls say of functions; nothing if they say
+    nothing."""
     known = finding.verdict in report.VERDICTS
     verdict: Any = finding.verdict if known else "unknown"
     if connected:
         slow = verdict == "throttled"
-        blocked = verdict == "udp-block"
+        well, grade = measuring.heard(calls or [], verdict != "udp-block")
         return (
             Result("text", True, verdict),
-            Result("calls", not blocked, verdict),
+            Result("calls", well, verdict, grade=grade),
             Result("media", not slow, verdict),
         )
     if verdict in ("clear", "unknown") or finding.verdict in ("away", "impostor", "portal"):
         return ()  # the relay's trouble or nobody's, not the network's
     return (Result("text", False, verdict), Result("calls", False, verdict))
+
+
+def _pages(watch: str, pages: dict[str, str]) -> dict[str, str]:
+    """Only what is asked for in secret, unless the observatory is not either: whoever has no
+    certificate for a public name, such as a device at home, cannot be made to answer."""
+    plain = watch.startswith("http://")
+    return {name: url for name, url in pages.items() if plain or url.startswith("https://")}

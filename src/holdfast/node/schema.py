@@ -176,6 +176,13 @@ class ReportPlace(Struct, frozen=True, kw_only=True):
     ru: str = ""
 
 
+class ServicePage(Struct, frozen=True, kw_only=True):
+    """A service, and the page by which a node measures it."""
+
+    name: str
+    url: str
+
+
 class Reporting(Struct, frozen=True, kw_only=True):
     """Which observatory is told what does not work, and from where. Off while `url` is empty."""
 
@@ -184,6 +191,8 @@ class Reporting(Struct, frozen=True, kw_only=True):
     operator: str = ""
     automatic: bool = False
     """Whether what the network does to this node is told once an hour, without being asked."""
+    measured: list[str] = []
+    """Services that are measured then, too, each by a look at its page."""
     tokens: int = 0
     """That are here, got ahead."""
     waiting: int = 0
@@ -193,8 +202,10 @@ class Reporting(Struct, frozen=True, kw_only=True):
     regions: list[ReportPlace] = []
     operators: list[ReportPlace] = []
     services: list[str] = []
+    looks: list[ServicePage] = []
+    """Of the services that can be measured."""
     counted: int = 0
-    """Complaints that were counted by this call of `complain`."""
+    """Reports that were counted by this call of `complain` or `measure_now`."""
 
 
 class Reaction(Struct, frozen=True, kw_only=True):
@@ -699,13 +710,22 @@ class NodeApi(Protocol):
         """What the observatory at this address knows, without choosing it. not-allowed."""
 
     async def set_reporting(
-        self, url: str, region: str = "", operator: str = "", automatic: bool = False
+        self,
+        url: str,
+        region: str = "",
+        operator: str = "",
+        automatic: bool = False,
+        services: list[str] | None = None,
     ) -> Reporting:
-        """Choose an observatory; with an empty address, none. not-allowed."""
+        """Choose an observatory, and which services to measure for it; with an empty address, none.
+        not-allowed."""
 
     async def complain(self, functions: list[str]) -> Reporting:
         """Tell that these do not work: text, voice, calls, video, media, internet, or
         service:NAME. What cannot be sent now is sent later the same day. not-allowed."""
+
+    async def measure_now(self) -> Reporting:
+        """Measure what was chosen, and tell it, once an hour at most. not-allowed."""
 
     # Verification.
     async def start_verification(self, contact: str) -> Verification:

@@ -156,7 +156,7 @@ def _entries(
                 Entry(
                     at, "m", region, operator, result.function, result.ok, result.verdict,
                     result.rate, result.control,
-                    *((spent, kind, window) if number == 0 else (b"", "", 0)),
+                    *((spent, kind, window) if number == 0 else (b"", "", 0)), result.grade,
                 )
                 for number, result in enumerate(results)
             )  # fmt: skip

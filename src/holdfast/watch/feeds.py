@@ -206,6 +206,7 @@ def ooni(station: Station, at: int, row: Row) -> dict[str, Any]:
             "verdicts": row.verdicts,
             "mean_kbits": round(row.rate / row.rated) if row.rated else None,
             "control_mean_kbits": round(row.control / row.rated) if row.rated else None,
+            "mean_grade": round(row.grade / row.graded, 1) if row.graded else None,
         },
     }
 

@@ -48,6 +48,8 @@ class Entry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Of the token, so that it is not spent again; with the first entry of its report."""
     kind: Text = ""
     window: Annotated[int, Meta(ge=0)] = 0
+    grade: Annotated[int, Meta(ge=0, le=5)] = 0
+    """Of calls, 1 bad to 5 excellent; 0: none were measured."""
 
 
 class JournalError(Exception):

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from holdfast.core.report import Code
+from holdfast.core.report import Code, Page
 
 Name = Annotated[str, Meta(min_length=1, max_length=60)]
 
@@ -46,6 +46,10 @@ class Places(Struct, frozen=True, forbid_unknown_fields=True):
     regions: Annotated[tuple[Region, ...], Meta(min_length=1, max_length=400)]
     operators: Annotated[tuple[Operator, ...], Meta(min_length=1, max_length=200)]
     services: Annotated[tuple[Code, ...], Meta(max_length=50)] = ()
+    looks: Annotated[dict[Code, Page], Meta(max_length=50)] = {}
+    """Of services, the page by which a node measures one."""
+    control: Page | None = None
+    """A page of 64 KB or more that nobody has a reason to slow down."""
     holidays: Annotated[tuple[str, ...], Meta(max_length=2000)] = ()
     """Days like 2026-01-01 that are like Sundays."""
     timezone: Name = "UTC"

@@ -29,6 +29,9 @@ class Row(Struct, array_like=True, forbid_unknown_fields=True):
     control: Count = 0
     rated: Count = 0
     """Measurements that have both rates, whose sums `rate` and `control` are, in kbit/s."""
+    grade: Count = 0
+    graded: Count = 0
+    """Measurements that have a grade, whose sum `grade` is."""
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -89,6 +92,9 @@ class Sums:
                 row.rate += entry.rate
                 row.control += entry.control
                 row.rated += 1
+            if entry.grade:
+                row.grade += entry.grade
+                row.graded += 1
 
     def merge(self, rows: Iterable[Row]) -> None:
         """Add rows of another watch, or of another time."""
@@ -101,6 +107,8 @@ class Sums:
             row.rate += other.rate
             row.control += other.control
             row.rated += other.rated
+            row.grade += other.grade
+            row.graded += other.graded
             for verdict, count in other.verdicts.items():
                 row.verdicts[verdict] = row.verdicts.get(verdict, 0) + count
 

@@ -75,7 +75,7 @@ def test_joining_again_uses_no_nonce_again() -> None:
 def test_twin_with_one_key_for_both_sides_an_echo_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("holdfast.node.calls.sender_key", lambda base, *_: base)
+    monkeypatch.setattr("holdfast.node.ringing.sender_key", lambda base, *_: base)
     offer, random = terms(), os.urandom(32)
     nonce = offer.nonce  # the key id tells sides apart otherwise
     caller, _, _, at_caller = accepted(offer, random, nonce)

@@ -9,7 +9,8 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from holdfast.core import issuance, report, tokens
-from holdfast.watch import bundle, edits, event, journal, ledger, places, rollup, site
+from holdfast.watch import bundle, edits, event, journal, ledger, places, rollup, series, site
+from holdfast.watch.finding import find, kinds
 from holdfast.watch.program import SAMPLE
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -40,6 +41,12 @@ def asked(data: bytes) -> None:
         issuance.decode_ask(data).check("Observatory")
     with contextlib.suppress(tokens.BadToken):
         tokens.Verifier(data)
+
+
+def outside(data: bytes) -> None:
+    with contextlib.suppress(series.BadSeries):
+        for one in series.read(data):
+            find(one, kinds(one))
 
 
 def kept(data: bytes) -> None:
@@ -104,6 +111,7 @@ def targets() -> dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]]:
                 SAMPLE.read_bytes()[:3000],
             ),
         ),
+        "watch-series": (outside, (b"time,value\n2024-01-01 00:00,1\n2024-01-01 01:00,0\n",)),
         "watch-evidence": (evidence, (_archive(),)),
         "watch-form": (form, (b"region=VEL&operator=x&function=calls",)),
     }

@@ -209,6 +209,24 @@ def _watch(commands: Any) -> None:
     again.add_argument("--simulated", **FLAG, help="there is no journal of it")
     merge = _call(parts, "merge", "watch:merge", "events that several observatories see together")
     merge.add_argument("folder", nargs="+", type=Path, metavar="DIR")
+    find = _call(parts, "detect", "watch:detect", "what the detectors find in a CSV file's series")
+    find.add_argument("file", type=Path, metavar="FILE")
+    find.add_argument(
+        "--control", action="append", default=[], type=Path, metavar="FILE",
+        help="a series that nobody throttles, for what creeps in over weeks",
+    )  # fmt: skip
+    find.add_argument("--time", default="", metavar="COLUMN", help="with the times")
+    find.add_argument("--value", default="", metavar="COLUMN", help="with the values")
+    find.add_argument("--by", default="", metavar="COLUMN", help="a series for each of its values")
+    find.add_argument("--zone", default="UTC", help="of times without one, and of the days")
+    find.add_argument(
+        "--holidays", type=Path, metavar="FILE", help="a day like 2026-01-01 a line: like Sundays"
+    )
+    find.add_argument(
+        "--what", action="append", default=[], choices=("failing", "fall", "leap", "slow"),
+        help="only this; else by what the series is",
+    )  # fmt: skip
+    find.add_argument("--ok", **FLAG, help="of yes-or-no values, 1 says that it worked")
     editor = _call(parts, "editor", "watch:editor", "make an editor's key, or show it")
     editor.add_argument("file", type=Path, metavar="FILE")
     edit = _call(parts, "edit", "watch:edit", "confirm, annotate or reject an event")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import secrets
 import time
@@ -129,6 +130,76 @@ def merge(asked: argparse.Namespace) -> None:
         raise Trouble(str(error)) from None
     for event in events:
         _show_event(event, places, asked.json)
+
+
+SAYS = {
+    "failing": ("{size:.0%} of attempts failed", "it works again"),
+    "fall": ("fell to {size:.0%} of the usual", "it is back"),
+    "leap": ("leapt to {size:g}", ""),
+    "slow": ("slower by {size:.0%}, over weeks", "it is as before"),
+}
+
+
+def detect(asked: argparse.Namespace) -> None:
+    """Say what the detectors find in other people's series."""
+    from holdfast.watch.feeds import iso
+    from holdfast.watch.finding import find, kinds
+    from holdfast.watch.series import BadSeries, Series, read, zone_of
+
+    try:
+        zone = zone_of(asked.zone)
+        holidays = _holidays(asked.holidays)
+
+        def load(path: Path) -> list[Series]:
+            try:
+                return read(
+                    path.read_bytes(), path.stem, time=asked.time, value=asked.value, by=asked.by,
+                    zone=zone,
+                )  # fmt: skip
+            except BadSeries as error:
+                raise BadSeries(f"{path} cannot be used: {error}") from None
+
+        every = load(asked.file)
+        controls = [one for path in asked.control for one in load(path)]
+    except BadSeries as error:
+        raise Trouble(str(error), Exit.USAGE) from None
+    except OSError as error:
+        raise Trouble(f"{error.filename} cannot be read: {error.strerror}") from None
+    for one in every:
+        if asked.ok:
+            values = tuple(None if v is None else 1 - v for v in one.values)
+            one = Series(one.name, one.at, values)  # noqa: PLW2901: turned round
+        what = tuple(asked.what) or kinds(one)
+        found = find(one, what, controls, zone, holidays)
+        for each in found:
+            told = {
+                "series": one.name,
+                "what": each.what,
+                "since": iso(each.since),
+                "noticed": iso(each.at),
+                "until": iso(each.until) if each.until else None,
+                "size": round(each.size, 4),
+            }
+            said, over = SAYS[each.what]
+            line = f"{one.name}: {said.format(size=each.size)} since {iso(each.since)}"
+            line += f", noticed {iso(each.at)}"
+            if over:
+                line += f"; {over} since {iso(each.until)}" if each.until else "; it goes on"
+            show(told, asked.json, line)
+        if not found and not asked.json:
+            span = f"{len(one.at)} values, {iso(one.at[0])} to {iso(one.at[-1])}"
+            show({}, False, f"{one.name}: nothing found ({', '.join(what)}; {span})")
+
+
+def _holidays(path: Path | None) -> frozenset[int]:
+    """Days since 1970, from a file with one a line."""
+    if path is None:
+        return frozenset()
+    try:
+        days = [datetime.date.fromisoformat(line) for line in path.read_text("utf-8").split()]
+    except (ValueError, UnicodeDecodeError):
+        raise Trouble(f"{path} needs a day like 2026-01-01 a line", Exit.USAGE) from None
+    return frozenset((day - datetime.date(1970, 1, 1)).days for day in days)
 
 
 def editor(asked: argparse.Namespace) -> None:

@@ -158,6 +158,8 @@ def read(
         raise BadSeries(f"it is not CSV: {error}") from None
     if len(rows) > MAX_ROWS:
         raise BadSeries(f"it has more than {MAX_ROWS} rows; cut it into parts")
+    if not rows:
+        raise BadSeries("it has no row with a value")
     names = rows[0]
     if any(_is_time(cell, zone) for cell in names):
         names = [str(n + 1) for n in range(len(rows[0]))]

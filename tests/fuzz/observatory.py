@@ -9,7 +9,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from holdfast.core import issuance, report, tokens
-from holdfast.watch import bundle, edits, event, journal, ledger, places, rollup, series, site
+from holdfast.watch import bundle, edits, event, journal, ledger, places, rollup, series, site, told
 from holdfast.watch.finding import find, kinds
 from holdfast.watch.program import SAMPLE
 
@@ -20,6 +20,8 @@ ROLLUP = rollup.Rollup(300, [rollup.Row("m", "VEL", "veltel", "calls", 2, 1, {"u
 EVENT = event.Event("20260101-1200-VEL", "VEL", "outage", 1, 2, hurt=(event.Hurt("calls", 1),))
 EDIT = edits.make(KEY, EVENT.id, "confirm", "yes", 3, edits.START)
 ENTRY = journal.Entry(300, "c", "VEL", "veltel", "calls")
+
+TOLD = told.make(KEY, "w", "VEL", "veltel", ("calls",), 7, bytes(told.WHO))
 
 
 def reports(data: bytes) -> None:
@@ -72,6 +74,8 @@ def evidence(data: bytes) -> None:
 
 
 def form(data: bytes) -> None:
+    with contextlib.suppress(told.BadTold):
+        told.decode(data).signed()
     site.parse_query(data.decode("ascii", errors="replace"))
 
 
@@ -113,5 +117,5 @@ def targets() -> dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]]:
         ),
         "watch-series": (outside, (b"time,value\n2024-01-01 00:00,1\n2024-01-01 01:00,0\n",)),
         "watch-evidence": (evidence, (_archive(),)),
-        "watch-form": (form, (b"region=VEL&operator=x&function=calls",)),
+        "watch-form": (form, (b"region=VEL&operator=x&function=calls", msgspec.json.encode(TOLD))),
     }

@@ -192,10 +192,13 @@ async def test_a_full_disk_refuses_and_goes_on(tmp_path, monkeypatch):
         monkeypatch.setattr(os, "fdatasync", full)
         _, answer = await person.send((CALLS, calls))
         assert answer["counted"] == 0 and "disk" in answer["refused"][0]["why"]
+        form = (b"function=calls&region=VEL&operator=veltel", "application/x-www-form-urlencoded")
+        assert (await get(root + "/report", *form))[0] == 400
         monkeypatch.setattr(os, "fdatasync", real)
+        assert (await get(root + "/report", *form))[0] == 200
         pairs = [(CALLS, calls), (Complaint("VEL", "veltel", "text"), text)]
         assert (await person.send(*pairs))[1]["counted"] == 2
-    assert [entry.function for entry in entries(tmp_path)] == ["calls", "text"]
+    assert [entry.function for entry in entries(tmp_path)] == ["calls", "calls", "text"]
 
 
 async def test_a_killed_observatory_has_what_it_acknowledged(tmp_path):

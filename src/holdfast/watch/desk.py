@@ -1,8 +1,8 @@
 """Takes reports in: checks the token, remembers that it is spent, and hands it to the journal.
 
 One credential has one complaint a function and day because it has one token for it. Complaints
-from the plain form have none; of one address one a function and day is counted, by a keyed
-hash that lives in memory, with a key that lives as long.
+from the plain form have none; of one address, or of one person that a bot speaks for, one a
+function and day is counted, by a keyed hash that lives in memory, with a key that lives as long.
 """
 
 from __future__ import annotations
@@ -94,19 +94,26 @@ class Desk:
                 self._keys[verifier.key_id] = _Known(kind, number, verifier, digest)
         return self._keys.get(key_id)
 
-    def admit_form(self, address: str, one: Complaint, now: int) -> tuple[Entry, ...]:
-        """The entry of a complaint from the form. Raises `NotCounted`."""
+    def admit_form(self, whose: bytes, one: Complaint, now: int) -> tuple[Entry, ...]:
+        """The entry of a complaint without a token, from whoever `whose` stands for: `network` or
+        a bot's word. Raises `NotCounted`."""
         self._check_place(one)
         if self._day != now // report.DAY:
             self._day, self._forms, self._key = now // report.DAY, {}, self._entropy(32)
-        who = hmac.digest(self._key, network(address), "sha256")[:12]
-        said = self._forms.setdefault(who, set())
+        said = self._forms.setdefault(self._hidden(whose), set())
         if one.function in said:
             raise NotCounted("this was counted today already")
         if len(said) >= FORMS or len(self._forms) > ADDRESSES:
             raise NotCounted("too many reports from this network today")
         said.add(one.function)
         return _entries(one, now, "f", b"", "", 0)
+
+    def forget_form(self, whose: bytes, one: Complaint) -> None:
+        """What could not be written may be told again."""
+        self._forms.get(self._hidden(whose), set()).discard(one.function)
+
+    def _hidden(self, whose: bytes) -> bytes:
+        return hmac.digest(self._key, whose, "sha256")[:12]
 
     def give_back(self, entries: tuple[Entry, ...]) -> None:
         """What could not be written was not spent."""

@@ -70,9 +70,8 @@ def key_of(data: Path) -> Ed25519PrivateKey:
         ) from error
 
 
-def editors_of(data: Path) -> frozenset[bytes]:
-    """Keys of editors, a line of 64 hexadecimal digits each. Raises `WatchError`."""
-    path = data / "editors"
+def keys_of(path: Path) -> frozenset[bytes]:
+    """Keys of editors or bots, a line of 64 hexadecimal digits each. Raises `WatchError`."""
     try:
         lines = path.read_text(encoding="ascii").split() if path.exists() else []
         found = frozenset(bytes.fromhex(line) for line in lines)
@@ -146,7 +145,7 @@ async def run(
     server: asyncio.Server | None = None
     try:
         station = Station(
-            data, places_of(data, places), name, key_of(data), editors_of(data),
+            data, places_of(data, places), name, key_of(data), keys_of(data / "editors"),
             loop.call_soon_threadsafe, simulated=simulated is not None,
         )  # fmt: skip
         if simulated is None:
@@ -154,7 +153,7 @@ async def run(
         issuer = Issuer(data / "issuer.db", name, wait)
         desk = Desk(issuer, station.places, secrets.token_bytes, station.spent)
         secret = keep(data / "reach.secret", lambda: secrets.token_bytes(32))
-        site = Site(station, issuer, desk, secret, clock, root)
+        site = Site(station, issuer, desk, secret, clock, root, keys_of(data / "bots"))
         server = await _listen(loop, site, open_, listen, _tls(cert, key))
         port = server.sockets[0].getsockname()[1]
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -17,12 +17,13 @@ from holdfast.core import issuance, report
 from holdfast.core.issuance import BadIssuance
 from holdfast.core.report import BadReport, Complaint
 from holdfast.drive.http import MAX_BODY, Request, Response
-from holdfast.watch import bundle, edits, feeds, judging, page, reach
+from holdfast.watch import bundle, edits, feeds, judging, page, reach, told
 from holdfast.watch.desk import Desk, NotCounted, network
 from holdfast.watch.edits import BadEdit
 from holdfast.watch.issuer import Issuer
 from holdfast.watch.journal import Entry
 from holdfast.watch.station import Station
+from holdfast.watch.told import BadTold
 from holdfast.watch.words import Words
 
 HTML: Final = "text/html; charset=utf-8"
@@ -92,6 +93,7 @@ class Site:
         secret: bytes,
         clock: Callable[[], int],
         root: str,
+        bots: frozenset[bytes] = frozenset(),
     ) -> None:
         self._station = station
         self._issuer = issuer
@@ -99,6 +101,7 @@ class Site:
         self._secret = secret
         self._clock = clock
         self._root = root
+        self._bots = bots
         self._style = page.style(station.places).encode()
         self._asked: dict[bytes, int] = {}
         self._asked_hour = 0
@@ -219,12 +222,12 @@ class Site:
 
     def _reach(self, now: int) -> bytes:
         month = judging.month(now) - 1
-        told = {
+        active = {
             code: number
             for code, place in self._station.engine.regions.items()
             if (number := reach.told(self._secret, code, month, place.alive.get(month, 0)))
         }
-        return json.dumps({"month": f"{1970 + month // 12}-{month % 12 + 1:02}", "active": told}
+        return json.dumps({"month": f"{1970 + month // 12}-{month % 12 + 1:02}", "active": active}
                           ).encode()  # fmt: skip
 
     def _edits(self) -> bytes:
@@ -262,6 +265,8 @@ class Site:
             return self._form(request, query)
         if query.path == "/api/reports":
             return self._reports(request)
+        if query.path == "/api/told":
+            return self._told(request)
         if query.path == "/api/tokens":
             return self._tokens(request)
         if query.path == "/api/edits":
@@ -272,29 +277,50 @@ class Site:
         now = self._clock()
         values = parse_query(request.body.decode("ascii", errors="replace"))
         region, operator = (values.get(name, [""])[0] for name in ("region", "operator"))
-        shown = page.Page(self._station, query.language, now)
-        good, told = 0, ""
+        shown, whose = page.Page(self._station, query.language, now), network(request.peer)
+        good, word = 0, ""
         for function in values.get("function", [])[:12]:
             try:
                 one = report.decode(report.encode(Complaint(region, operator, function)))
                 assert isinstance(one, Complaint)
-                entries = self._desk.admit_form(request.peer, one, now)
+                entries = self._desk.admit_form(whose, one, now)
             except (BadReport, NotCounted) as error:
-                told = str(error)
+                word = str(error)
                 continue
             why = await self._durable(entries)
+            if why:
+                self._desk.forget_form(whose, one)
             good += not why
-            told = why or told
+            word = why or word
         if good:
-            told = shown.say(
+            word = shown.say(
                 "Thank you, it counts. You need do nothing more.",
                 "Спасибо, учтено. Больше ничего делать не нужно.",
             ) + self._company(shown, region)
-        elif not told:
-            told = shown.say("Tick what does not work.", "Отметьте, что не работает.")
+        elif not word:
+            word = shown.say("Tick what does not work.", "Отметьте, что не работает.")
         else:
-            told = shown.say("Not counted: ", "Не учтено: ") + told + "."
-        return html(shown.form(told, good > 0, region, operator), 200 if good else 400)
+            word = shown.say("Not counted: ", "Не учтено: ") + word + "."
+        return html(shown.form(word, good > 0, region, operator), 200 if good else 400)
+
+    async def _told(self, request: Request) -> Response:
+        now, counted, why = self._clock(), 0, ""
+        try:
+            one = told.decode(request.body)
+            one.check(self._station.name, self._bots, now // 86_400)
+        except BadTold as error:
+            return said(400, {"error": str(error)})
+        whose = b"bot" + one.bot + one.who
+        for complaint in one.complaints():
+            try:
+                entries = self._desk.admit_form(whose, complaint, now)
+            except NotCounted as error:
+                why = str(error)
+                continue
+            if failed := await self._durable(entries):
+                self._desk.forget_form(whose, complaint)
+            counted, why = counted + (not failed), failed or why
+        return said(200, {"counted": counted, "why": why})
 
     def _company(self, shown: page.Page, region: str) -> str:
         event = self._station.engine.regions[region].event

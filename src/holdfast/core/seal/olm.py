@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from holdfast.core.seal import Entropy
 from holdfast.core.seal.hpke import Unopenable
-from holdfast.core.seal.keys import BadKey, require_curve25519
+from holdfast.core.seal.keys import BadKey, require_curve25519, signed_bytes
 
 _ERRORS: Final = (
     vodozemac.DecodeException,
@@ -61,6 +61,10 @@ class AccountState(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
             (key,) = account.one_time_keys.values()
         account.mark_keys_as_published()
         return _keep(account, entropy(32)), key.to_bytes()
+
+    def sign(self, purpose: str, body: bytes) -> bytes:
+        """The device's signature for a purpose, 64 bytes; see `keys.sign`."""
+        return _raw(_account(self).sign(signed_bytes(purpose, body)).to_base64())
 
 
 def _account(state: AccountState) -> vodozemac.Account:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.core.group.entries import Appoint, BadEntry, Entry, Leave, Remove, Set
+from holdfast.core.group.entries import AnyOp, Appoint, BadEntry, Entry, Leave, Remove, Set
 from holdfast.core.group.roster import Roster
 from holdfast.testing.groups import act, add, fold, found, root
 
@@ -113,7 +113,7 @@ def played(acts: list[tuple[int, str, int, int]]) -> list[Entry]:
                     partial.add(entry)
                 except BadEntry:
                     continue
-        op = {
+        ops: dict[str, AnyOp] = {
             "add": add(target),
             "remove": Remove(root(target)),
             "ban": Remove(root(target), True),
@@ -121,8 +121,8 @@ def played(acts: list[tuple[int, str, int, int]]) -> list[Entry]:
             "demote": Appoint(root(target), "member"),
             "leave": Leave(),
             "title": Set("title", f"t{number}"),
-        }[what]
-        entry = act(author, partial.tips, given[0].hash, op)
+        }
+        entry = act(author, partial.tips, given[0].hash, ops[what])
         try:
             partial.add(entry)
         except BadEntry:

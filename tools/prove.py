@@ -44,6 +44,13 @@ class Proof:
 
 
 PROOFS = {
+    "schedules": Proof(
+        "tests/simulation/test_simulation.py",
+        100_000,
+        250,
+        "schedules",
+        "whatever people, relays and the network do: nothing lost, doubled, misattributed or read",
+    ),
     "survival": Proof(
         "tests/lab/test_survival.py",
         60,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import ipaddress
 import re
@@ -58,9 +59,13 @@ class Home:
     pin: bytes
     """SHA-256 of the relay's permanent Ed25519 key: the relay's identity."""
 
-    def __str__(self) -> str:
+    @functools.cached_property
+    def _text(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}/{b64(self.path_secret)}.{b64(self.pin)}"
+
+    def __str__(self) -> str:
+        return self._text
 
     def __repr__(self) -> str:
         return f"Home({self.label})"  # what is printed by accident holds no secret
@@ -76,6 +81,7 @@ class Home:
         return hashlib.sha256(str(self).encode()).hexdigest()[:16]
 
     @classmethod
+    @functools.lru_cache(maxsize=1024)
     def parse(cls, text: str) -> Home:
         """Read an address `HOST:PORT/PATH.PIN`. Raises `BadAddress`."""
         match = re.fullmatch(

@@ -132,6 +132,8 @@ class Node:
         """Pretended, on this machine."""
         self.launch: Callable[[], str] | None = None
         """Makes a link to the web interface, once that is served."""
+        self.keeper: type[Keeper] = Keeper
+        """Keeps the database; simulations have one without a thread."""
         self._heard: dict[object, Callable[[Event], None]] = {}
         self._opening = asyncio.Lock()
 
@@ -167,7 +169,7 @@ class Node:
             engine.near.discovery = self.discovery()
             engine.relays.finds = True
         engine.relays.simulator = self.censor is not None
-        keeper = Keeper(
+        keeper = self.keeper(
             lambda: open_database(self._vault.database, key, self._vfs),
             close_database,
             self._clock,

@@ -156,11 +156,18 @@ class RelayProgram(Program):
     address and port are given."""
 
     def __init__(
-        self, name: str, directory: Path, advertise: str = "", proxy: str = "", listen: str = ""
+        self,
+        name: str,
+        directory: Path,
+        advertise: str = "",
+        proxy: str = "",
+        listen: str = "",
+        store: str = "",
     ) -> None:
-        arguments = ["--advertise", advertise] if advertise else []
-        if proxy:
-            arguments += ["--proxy", proxy]
+        arguments = []
+        for flag, value in (("--advertise", advertise), ("--proxy", proxy), ("--store", store)):
+            if value:
+                arguments += [flag, value]
         super().__init__(name, directory, arguments)
         self.port = 0
         self._listen = listen
@@ -217,9 +224,11 @@ class Processes:
         proxy: str = "",
         listen: str = "",
         enter: Sequence[str] = (),
+        store: str = "",
     ) -> RelayProgram:
-        """A started relay; `advertise` is the HOST:PORT that its address has instead."""
-        relay = RelayProgram(name, self.directory / name, advertise, proxy, listen)
+        """A started relay; `advertise` is the HOST:PORT that its address has instead, `store` the
+        URL of a cluster."""
+        relay = RelayProgram(name, self.directory / name, advertise, proxy, listen, store)
         relay.enter = list(enter)
         self._all.append(relay)
         relay.start()

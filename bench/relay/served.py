@@ -39,13 +39,14 @@ class PlainFront(Front):
         return HttpConnection(self._door, self.open)
 
 
-def serve(directory: str, tls: bool, pipe: Connection) -> None:
+def serve(directory: str, tls: bool, place: str | None, pipe: Connection) -> None:
     """The relay's process."""
     if not tls:
         program.Front = PlainFront  # type: ignore[misc]
     program.tune()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(program.run(Path(directory), ("127.0.0.1", 0), limits=OPEN, say=pipe.send))
+        listen = ("127.0.0.1", 0)
+        runner.run(program.run(Path(directory), listen, limits=OPEN, place=place, say=pipe.send))
 
 
 @dataclass
@@ -67,11 +68,11 @@ class Served:
 
 
 @contextlib.contextmanager
-def relay(directory: Path, tls: bool = True) -> Iterator[Served]:
-    """A relay that serves while the context lasts."""
+def relay(directory: Path, tls: bool = True, place: str | None = None) -> Iterator[Served]:
+    """A relay that serves while the context lasts, or a front end of a cluster at `place`."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(str(directory), tls, theirs))
+    process = context.Process(target=serve, args=(str(directory), tls, place, theirs))
     process.start()
     try:
         home = Home.parse(ours.recv())

@@ -38,11 +38,18 @@ class Servers:
         """One of them."""
         return f"nats://127.0.0.1:{self.ports[number]}"
 
-    async def open(self) -> None:
+    @property
+    def pids(self) -> list[int]:
+        """Of those that run."""
+        return [running.pid for running in self._running.values()]
+
+    async def open(self, parting: bool) -> None:
         """Start them."""
         for one in range(3):
             for other in range(3):
-                if one != other:
+                if one != other and not parting:
+                    self._doors[one, other] = self._rooms[other]
+                elif one != other:
                     route = Passing(functools.partial(self._room, other))
                     self.routes[one, other] = route
                     self._doors[one, other] = await route.open()
@@ -111,11 +118,12 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.asynccontextmanager
-async def servers(folder: Path) -> AsyncIterator[Servers]:
-    """Three that run while the context lasts."""
+async def servers(folder: Path, parting: bool = True) -> AsyncIterator[Servers]:
+    """Three that run while the context lasts. With `parting` they can be parted, and need this
+    loop in order to reach each other."""
     ports = free_ports(6)
     three = Servers(folder, ports[:3], ports[3:])
-    await three.open()
+    await three.open(parting)
     try:
         yield three
     finally:

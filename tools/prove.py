@@ -86,6 +86,13 @@ PROOFS = {
         "kill rounds",
         "kill -9 under traffic loses, doubles and reorders nothing, and reuses no ratchet",
     ),
+    "fleet": Proof(
+        "tests/faults/test_fleet.py",
+        300,
+        15,
+        "kills",
+        "front ends and servers of a fleet are killed under traffic: nothing is lost or doubled",
+    ),
     "moves": Proof(
         "tests/faults/test_moves.py",
         300,

@@ -1,5 +1,44 @@
 // Generated from src/holdfast/node/schema.py by `make generate`; do not edit.
 
+export interface Author {
+  id: string;
+  name: string;
+  contact: string;
+}
+
+export interface Group {
+  id: string;
+  title: string;
+  role: "member" | "admin" | "owner" | "";
+  members: GroupMember[];
+  banned: Author[];
+  timer: number;
+  slow: number;
+  history: number;
+  adding: "admins" | "members";
+  keys: "fresh" | "renew" | "missing";
+  behind: string[];
+  voided: GroupVoid[];
+}
+
+export interface GroupMember {
+  id: string;
+  name: string;
+  role: "member" | "admin" | "owner";
+  me: boolean;
+  contact: string;
+  verified: boolean;
+  added_by: string;
+  since: number;
+}
+
+export interface GroupVoid {
+  who: string;
+  by: string;
+  what: string[];
+  at: number;
+}
+
 export interface Relay {
   id: string;
   label: string;
@@ -132,6 +171,8 @@ export interface Reaction {
   emoji: string;
   mine: boolean;
   at: number;
+  /** Whose it is, in a group. */
+  name: string;
 }
 
 export interface Quote {
@@ -140,6 +181,8 @@ export interface Quote {
   /** Of a file its name, of a voice note nothing. */
   text: string;
   file: "file" | "picture" | "voice" | null;
+  /** Who wrote it, in a group. */
+  author: Author | null;
 }
 
 export interface Attachment {
@@ -178,10 +221,12 @@ export interface Message {
   /** Rises with every change of any message; `listen` goes on from it. */
   cursor: number;
   mine: boolean;
+  /** Who wrote it, in a group; null if it was me. */
+  author: Author | null;
   /** A note is what the node has to say: see `note`. */
   kind: "text" | "file" | "call" | "note";
-  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. */
-  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "from-call";
+  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was added. group-member, -admin, -owner: that is their role now. */
+  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "from-call" | "group-made" | "group-joined" | "group-added" | "group-removed" | "group-banned" | "group-unbanned" | "group-left" | "group-member" | "group-admin" | "group-owner";
   text: string;
   /** When it was written, by its author's clock, never later than when it came. */
   at: number;
@@ -199,16 +244,21 @@ export interface Message {
   read_at: number;
   /** When it disappears here, 0 for never. */
   expires: number;
+  /** Written by somebody who did not know yet that a member of the group had been removed. */
+  stale: boolean;
 }
 
 export interface Contact {
   id: string;
+  kind: "person" | "group";
   /** What they call themselves, or what you call them. */
   name: string;
   /** What they call themselves. */
   own_name: string;
-  /** joining: the invitation was accepted, their first answer is awaited. frozen: their identity changed in a way that must be looked at; nothing is sent. used: somebody else had accepted the invitation before; ask for a new one. */
-  state: "joining" | "active" | "frozen" | "used" | "blocked";
+  /** joining: the invitation was accepted, their first answer is awaited. frozen: their identity changed in a way that must be looked at; nothing is sent. used: somebody else had accepted the invitation before; ask for a new one. left, removed: I am not in this group any more. */
+  state: "joining" | "active" | "frozen" | "used" | "blocked" | "left" | "removed";
+  /** How many are in the group. */
+  members: number;
   verified: boolean;
   echo: boolean;
   /** Another contact's name that this one could be mistaken for. */
@@ -422,6 +472,24 @@ export interface Calls {
   block_contact: { params: { contact: string; blocked?: boolean }; result: Contact };
   /** Delete the conversation, its keys and its logs. */
   delete_contact: { params: { contact: string }; result: null };
+  /** A group with these contacts, by id or by exact name. They are in it at once. */
+  create_group: { params: { title: string; members: string[] }; result: Contact };
+  /** Who is in it, and what holds. */
+  group: { params: { contact: string }; result: Group };
+  /** Add contacts. They read what is written from now on. */
+  add_members: { params: { contact: string; members: string[] }; result: Group };
+  /** Remove one, by id or name; they read nothing that is written from now on. `ban`: nobody adds them again, until `unban_member`. */
+  remove_member: { params: { contact: string; member: string; ban?: boolean }; result: Group };
+  /** Let them be added again. */
+  unban_member: { params: { contact: string; member: string }; result: Group };
+  /** Make somebody a member, an admin, or the owner, which I am no longer then. */
+  set_role: { params: { contact: string; member: string; role: "member" | "admin" | "owner" }; result: Group };
+  /** Change what is given, for everybody. Admins may. */
+  set_group: { params: { contact: string; title?: string | null; timer?: number | null; slow?: number | null; history?: number | null; adding?: "admins" | "members" | null }; result: Group };
+  /** Begin with a fresh key, which only those have who are in the group now. */
+  renew_group: { params: { contact: string }; result: Group };
+  /** Leave; what was written stays here. An owner appoints another one first. */
+  leave_group: { params: { contact: string }; result: Contact };
   /** A conversation backwards from its end, or from an `order`. Limit to 200. */
   messages: { params: { contact: string; before?: number | null; limit?: number }; result: Page };
   /** The neighbourhood of one message, to jump to it. */

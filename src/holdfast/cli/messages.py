@@ -32,6 +32,7 @@ def _carried(one: Message) -> str:
 def line(one: Message, names: dict[str, str] | None = None) -> str:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.at / 1000))
     who = "me" if one.mine else (names or {}).get(one.contact, "them")
+    who = one.author.name if one.author else who
     text = "(deleted)" if one.deleted else _carried(one) or indent(one.text) or one.note
     seen = "".join(f" {r.emoji}" for r in one.reactions)
     return f"{one.id}  {when}  {who}: {text}{seen}" + (f"  [{one.state}]" if one.mine else "")

@@ -29,6 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
     _reporting(commands)
     _invitations(commands)
     _contacts(commands)
+    _groups(commands)
     _messages(commands)
     _files(commands)
     _calls(commands)
@@ -320,6 +321,33 @@ def _contacts(commands: Any) -> None:
     verify.add_argument("--yes", **FLAG, help="say that they match without asking")
     verify.add_argument("--show", **FLAG, help="only show a comparison in progress")
     verify.add_argument("--timeout", type=float, default=120, help="seconds to wait (120)")
+
+
+def _groups(commands: Any) -> None:
+    group = commands.add_parser("group", help="groups: make one, and who is in it")
+    parts = group.add_subparsers(metavar="WHAT", required=True)
+    create = _call(parts, "create", "groups:create", "a group with these contacts")
+    create.add_argument("title")
+    create.add_argument("members", nargs="*", metavar="CONTACT")
+    _one(_call(parts, "show", "groups:group", "who is in it and who can read it"))
+    add = _one(_call(parts, "add", "groups:add", "add contacts"))
+    add.add_argument("members", nargs="+", metavar="CONTACT")
+    remove = _one(_call(parts, "remove", "groups:remove", "remove a member, with a fresh key"))
+    remove.add_argument("member")
+    remove.add_argument("--ban", **FLAG, help="nobody adds them again")
+    unban = _one(_call(parts, "unban", "groups:unban", "let somebody be added again"))
+    unban.add_argument("member")
+    role = _one(_call(parts, "role", "groups:role", "make a member, an admin, or the owner"))
+    role.add_argument("member")
+    role.add_argument("role", choices=["member", "admin", "owner"])
+    change = _one(_call(parts, "set", "groups:change", "change what holds in it"))
+    change.add_argument("--title")
+    change.add_argument("--timer", type=int, metavar="SECONDS", help="lifetime of messages")
+    change.add_argument("--slow", type=int, metavar="SECONDS", help="between two of a member's")
+    change.add_argument("--history", type=int, metavar="N", help="messages newcomers are given")
+    change.add_argument("--adding", choices=["admins", "members"], help="who may add")
+    _one(_call(parts, "renew", "groups:renew", "begin with a fresh key"))
+    _one(_call(parts, "leave", "groups:leave", "leave a group"))
 
 
 def _one(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -17,7 +17,17 @@ from holdfast.core.seal import rest
 from holdfast.core.seal.link import BadLink, Link
 from holdfast.drive.fetch import Look, fetch, look
 from holdfast.drive.logs import CaughtUp, Connect, Down, Received, Refused
-from holdfast.node import comparing, effects, files, homes, inviting, messages, talking, views
+from holdfast.node import (
+    comparing,
+    effects,
+    files,
+    groups,
+    homes,
+    inviting,
+    messages,
+    talking,
+    views,
+)
 from holdfast.node.calls import Calls
 from holdfast.node.database import (
     TooNew,
@@ -30,6 +40,7 @@ from holdfast.node.database import (
 from holdfast.node.depot import Depot
 from holdfast.node.desk import Desk
 from holdfast.node.engine import Engine
+from holdfast.node.group_api import GroupCalls
 from holdfast.node.keeper import Keeper, StorageFailed, Work
 from holdfast.node.measuring import heard_lately
 from holdfast.node.networks import Networks
@@ -85,7 +96,7 @@ class Censor(Protocol):
         """Do it, or stop."""
 
 
-class Node:
+class Node(GroupCalls):
     """One node on its directory; `rpc.Served`. `connect` is the path to relays."""
 
     def __init__(
@@ -230,6 +241,10 @@ class Node:
     async def _of(self, contact: str, job: Callable[[Desk, Work, str], T]) -> T:
         """A job about one contact, given by id or by name."""
         return await self._do(lambda desk, work: job(desk, work, views.resolve(work.db, contact)))
+
+    async def _with(self, person: str, job: Callable[[Desk, Work, str], T]) -> T:
+        """The same for what only a person can be asked, and no group."""
+        return await self._do(lambda desk, work: job(desk, work, views.person(work.db, person)))
 
     # What is served besides the calls.
 
@@ -587,19 +602,29 @@ class Node:
 
     async def set_timer(self, contact: str, seconds: int) -> Contact:
         """Lifetime of messages from now on."""
-        return await self._of(
-            contact, lambda desk, work, cid: talking.set_timer(desk, work, cid, seconds)
-        )
+
+        def job(desk: Desk, work: Work, cid: str) -> Contact:
+            if views.contact(work.db, cid).kind == "group":
+                groups.change(desk, work, cid, timer=seconds)
+                return views.contact(work.db, cid)
+            return talking.set_timer(desk, work, cid, seconds)
+
+        return await self._of(contact, job)
 
     async def block_contact(self, contact: str, blocked: bool = True) -> Contact:
         """Stop reading what they send."""
-        return await self._of(
+        return await self._with(
             contact, lambda desk, work, cid: talking.block(desk, work, cid, blocked)
         )
 
     async def delete_contact(self, contact: str) -> None:
         """Delete the conversation, its keys and its logs."""
-        await self._of(contact, inviting.delete_contact)
+
+        def job(desk: Desk, work: Work, cid: str) -> None:
+            is_group = views.contact(work.db, cid).kind == "group"
+            (groups.delete if is_group else inviting.delete_contact)(desk, work, cid)
+
+        await self._of(contact, job)
 
     # Messages.
 
@@ -787,7 +812,7 @@ class Node:
 
     async def start_call(self, contact: str) -> Call:
         """Ring them."""
-        id = await self._of(contact, lambda desk, work, cid: cid)
+        id = await self._with(contact, lambda desk, work, cid: cid)
         return await self._calls().start(id, self._do)
 
     async def accept_call(self, id: str) -> Call:
@@ -814,7 +839,7 @@ class Node:
 
     async def start_verification(self, contact: str) -> Verification:
         """Ask to compare emoji, or join."""
-        return await self._of(contact, comparing.start)
+        return await self._with(contact, comparing.start)
 
     async def verification(self, contact: str) -> Verification | None:
         """The comparison in progress."""
@@ -827,7 +852,7 @@ class Node:
 
     async def confirm_verification(self, contact: str, match: bool) -> Verification:
         """Say whether the seven emoji were the same."""
-        return await self._of(
+        return await self._with(
             contact, lambda desk, work, cid: comparing.confirm(desk, work, cid, match)
         )
 

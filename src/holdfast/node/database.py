@@ -201,6 +201,81 @@ SCHEMA: Final = (
     -- How a call went, as JSON.
     ALTER TABLE call ADD COLUMN story TEXT NOT NULL DEFAULT '';
     """,
+    """
+    -- A conversation is with a person or a group. A group's `root` is its name, its states are
+    -- group, left and removed; who is in it stands in its entries.
+    ALTER TABLE contact ADD COLUMN kind TEXT NOT NULL DEFAULT 'person';
+    ALTER TABLE contact ADD COLUMN members INTEGER NOT NULL DEFAULT 0;
+    -- The group through which somebody is known.
+    ALTER TABLE contact ADD COLUMN via TEXT NOT NULL DEFAULT '';
+    -- Who wrote it: a root, empty for the contact and for me.
+    ALTER TABLE message ADD COLUMN author BLOB NOT NULL DEFAULT x'';
+    ALTER TABLE message ADD COLUMN reply_author BLOB NOT NULL DEFAULT x'';
+    -- Written by somebody who did not know yet that a member had been removed.
+    ALTER TABLE message ADD COLUMN stale INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX message_mid;
+    CREATE UNIQUE INDEX message_mid ON message(contact, mine, author, mid);
+    CREATE TABLE reaction_of (
+        message INTEGER NOT NULL REFERENCES message(id) ON DELETE CASCADE,
+        mine INTEGER NOT NULL, author BLOB NOT NULL, emoji TEXT NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (message, mine, author)
+    ) WITHOUT ROWID;
+    INSERT INTO reaction_of SELECT message, mine, x'', emoji, at FROM reaction;
+    DROP TABLE reaction;
+    ALTER TABLE reaction_of RENAME TO reaction;
+    -- The log that a record of mine is for, if it is not the contact's inbox.
+    ALTER TABLE outgoing ADD COLUMN caps BLOB;
+    CREATE TABLE groups (
+        contact TEXT PRIMARY KEY REFERENCES contact(id) ON DELETE CASCADE,
+        secret BLOB NOT NULL, counter INTEGER NOT NULL,
+        sent INTEGER NOT NULL DEFAULT 0,    -- numbers records of mine
+        asked INTEGER NOT NULL DEFAULT 0,   -- when entries or keys were asked for
+        told INTEGER NOT NULL DEFAULT 0     -- when somebody who was behind was last told
+    ) WITHOUT ROWID;
+    CREATE TABLE group_entry (
+        place INTEGER PRIMARY KEY,
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        hash BLOB NOT NULL, body BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX group_entry_hash ON group_entry(contact, hash);
+    -- Entries that cannot be taken yet, of groups that are not here or whose earlier ones are not.
+    CREATE TABLE group_stray (
+        groupid BLOB NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (groupid, hash)
+    ) WITHOUT ROWID;
+    CREATE TABLE group_log (
+        locator BLOB PRIMARY KEY,
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        log BLOB NOT NULL,                  -- secrets and homes
+        until INTEGER NOT NULL DEFAULT 0    -- when it is left, 0 for the present one
+    ) WITHOUT ROWID;
+    -- Sessions of members' devices. A row stays when its session is over: none begins twice.
+    CREATE TABLE group_sender (
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        device BLOB NOT NULL, session BLOB NOT NULL, count INTEGER NOT NULL,
+        root BLOB NOT NULL, epoch BLOB NOT NULL, state BLOB NOT NULL, counter INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (contact, device, session)
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX group_sender_count ON group_sender(contact, device, count);
+    CREATE TABLE group_card (
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        root BLOB NOT NULL, at INTEGER NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL,
+        PRIMARY KEY (contact, root)
+    ) WITHOUT ROWID;
+    -- Records that came before what opens them.
+    CREATE TABLE group_waiting (
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        rid BLOB NOT NULL, blob BLOB NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (contact, rid)
+    ) WITHOUT ROWID;
+    -- What I said while there was no key to say it under.
+    CREATE TABLE group_queue (
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        seq INTEGER NOT NULL, content BLOB NOT NULL,
+        PRIMARY KEY (contact, seq)
+    ) WITHOUT ROWID;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

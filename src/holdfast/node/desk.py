@@ -93,6 +93,10 @@ class Desk:
         """No relay has been reached for so long that others are tried."""
         self.denied: dict[bytes, set[str]] = {}
         """Homes that say of an accept log we have answered into that it is not there."""
+        self.groups: dict[str, Any] = {}
+        """Groups that are open, see `group_state`."""
+        self.say_in_group: Callable[[Desk, Work, str, content.Known], int]
+        """Says a content in a group, see `group_talk.say`; set by who starts all."""
         self._sessions: dict[str, Pairwise] = {}
         self._identity: Identity | None = None
 
@@ -195,8 +199,10 @@ class Desk:
         work.after.append(effects.Due(contact, session.due(receipts)))
 
     def say(self, work: Work, contact: str, what: content.Known) -> int:
-        """Seal a content for the contact and put it into the outbox; its sequence number.
+        """Seal a content for the contact or the group and put it into the outbox; its number.
         Raises `ApiError` if nothing can be sent."""
+        if row(work.db, "SELECT 1 FROM groups WHERE contact = ?", contact):
+            return self.say_in_group(self, work, contact, what)
         session = self.session(work, contact)
         try:
             outgoing = session.seal(content.encode(what), work.now, self.entropy)
@@ -213,7 +219,7 @@ class Desk:
         inbox = unpack_inbox(stored)
         rid = self.entropy(RID)
         work.db.execute(
-            "INSERT INTO outgoing VALUES (?, ?, ?, ?)",
+            "INSERT INTO outgoing (contact, seq, rid, blob) VALUES (?, ?, ?, ?)",
             (contact, outgoing.seq, rid, outgoing.blob),
         )
         self.send_to_homes(work, contact, inbox, outgoing.seq, rid, outgoing.blob)
@@ -297,12 +303,13 @@ class Desk:
             "text": "",
             "count": 0,
             "until": 0,
+            "author": b"",
         }
         fields |= values
         work.db.execute(
             "INSERT INTO message (contact, cursor, mine, mid, kind, note, text, at, received,"
-            " until, count, state, seen)"
-            " VALUES (?, 0, 1, ?, 'note', ?, ?, ?, ?, ?, ?, 'received', 1)",
+            " until, count, author, state, seen)"
+            " VALUES (?, 0, 1, ?, 'note', ?, ?, ?, ?, ?, ?, ?, 'received', 1)",
             (
                 contact,
                 self.entropy(16),
@@ -312,6 +319,7 @@ class Desk:
                 fields["received"],
                 fields["until"],
                 fields["count"],
+                fields["author"],
             ),
         )
         id = work.db.last_insert_rowid()

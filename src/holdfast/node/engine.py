@@ -36,6 +36,7 @@ from holdfast.node import (
     comparing,
     effects,
     files,
+    group_talk,
     homes,
     inviting,
     receiving,
@@ -92,6 +93,7 @@ class Engine:
         tell: Callable[[Event], None],
     ) -> None:
         self.desk = desk
+        desk.say_in_group = group_talk.say
         self.relays = Relays(clock)
         self.health = Health(clock)
         self.hops: Callable[[list[Home]], None] = lambda homes: None
@@ -361,6 +363,15 @@ class Engine:
                     home,
                     lambda work: inviting.answered(self.desk, work, id, str(home), seq, body),
                 )
+            case Received(locator, home, seq, rid, body) if kind == "group":
+                outage = self.relays.outage(locator, home)
+                self._careful(
+                    locator,
+                    home,
+                    lambda work: group_talk.received(
+                        self.desk, work, id, locator, str(home), seq, rid, body, outage
+                    ),
+                )
             case CaughtUp(locator, home):
                 self.relays.caught_up(locator, home)
                 if kind == "inbox" and self.relays.all_caught_up(
@@ -371,7 +382,7 @@ class Engine:
                 self._live(id, body)
             case Refused(locator, home, "attach", "denied") if kind == "answer":
                 self._answer_refused(locator, home)
-            case Refused(locator, home, "attach") if kind == "inbox":
+            case Refused(locator, home, "attach") if kind in ("inbox", "group"):
                 self._again(locator, home, make=True)
             case Refused(_, home, "append", "full"):
                 self.health.fault(str(home), "refuses")
@@ -423,19 +434,23 @@ class Engine:
 
         def job(work: Work) -> None:
             kind, id = self._routes.get(locator, ("", ""))
-            table = {"inbox": "contact", "accept": "invitation"}.get(kind)
-            if table is None:
-                return
-            if kind == "inbox":
+            if kind == "group":
+                found = row(work.db, "SELECT log FROM group_log WHERE locator = ?", locator)
+                if found is None:
+                    return
+                caps = unpack_inbox(found[0]).caps
+            elif kind == "inbox":
                 found = row(work.db, "SELECT inbox FROM contact WHERE id = ?", id)
                 if found is None:
                     return
                 caps = unpack_inbox(found[0]).caps
-            else:
+            elif kind == "accept":
                 caps = inviting.load(self.desk, work, id).accept_caps
+            else:
+                return
             if caps.locator != locator:
                 return
-            if make:
+            if make and caps.owner is not None:
                 self.desk.want(work, caps, home)
             since = self.desk.position(work, locator, str(home))
             self.desk.seen.pop((locator, str(home)), None)
@@ -507,7 +522,11 @@ def _report(done: asyncio.Future[object]) -> None:
 def used_homes(desk: Desk, work: Work) -> dict[str, Home]:
     """Every relay that something of this node's is on."""
     found: dict[str, Home] = {str(home): home for home in desk.homes(work)}
-    for pair in rows(work.db, "SELECT inbox, outbox FROM contact ORDER BY id"):
+    for pair in rows(
+        work.db,
+        "SELECT inbox, outbox FROM contact WHERE kind = 'person'"
+        " UNION ALL SELECT log, log FROM group_log",
+    ):
         for stored in pair:
             found.update({str(home): home for home in unpack_inbox(stored).homes})
     for (address,) in rows(
@@ -535,6 +554,7 @@ def tick(desk: Desk, work: Work) -> None:
         "UPDATE relay SET seen = ? WHERE address IN (SELECT value FROM json_each(?))",
         (work.now, json.dumps(sorted(desk.reached))),
     )
+    group_talk.sweep(desk, work)
     for cid in desk.with_gap():
         receiving.caught_up(desk, work, cid)
 
@@ -554,8 +574,9 @@ def append_unsent(work: Work) -> None:
     """Append again what some home lacks; what is queued already is not queued twice."""
     for stored, address, rid, blob in rows(
         work.db,
-        "SELECT c.outbox, u.home, u.rid, o.blob FROM unsent u JOIN outgoing o ON o.rid = u.rid"
-        " JOIN contact c ON c.id = u.contact ORDER BY u.contact, u.seq, u.home",
+        "SELECT coalesce(o.caps, c.outbox), u.home, u.rid, o.blob FROM unsent u"
+        " JOIN outgoing o ON o.rid = u.rid JOIN contact c ON c.id = u.contact"
+        " ORDER BY u.contact, u.seq, u.home",
     ):
         caps = unpack_inbox(stored).caps
         work.after.append(effects.Append(caps, Home.parse(address), rid, blob, LIFETIME))
@@ -570,7 +591,7 @@ def resume(desk: Desk, work: Work) -> None:
     ):
         work.after.append(effects.Create(unpack_caps(stored), Home.parse(address), most))
     for cid, state, stored, waiting in rows(
-        work.db, "SELECT id, state, inbox, accept FROM contact ORDER BY added"
+        work.db, "SELECT id, state, inbox, accept FROM contact WHERE kind = 'person' ORDER BY added"
     ):
         if state != "blocked":
             inbox = unpack_inbox(stored)
@@ -594,6 +615,15 @@ def resume(desk: Desk, work: Work) -> None:
             work.after.append(effects.Follow(made.accept_caps, home, since, ("accept", id)))
         if state == "preparing":
             inviting.publish(desk, work, id, made)
+    for cid, stored in rows(
+        work.db,
+        "SELECT contact, log FROM group_log JOIN contact c ON c.id = contact"
+        " WHERE c.state = 'group'",
+    ):
+        log = unpack_inbox(stored)
+        for home in log.homes:
+            since = desk.position(work, log.caps.locator, str(home))
+            work.after.append(effects.Follow(log.caps, home, since, ("group", cid)))
     append_unsent(work)
     for address, stored in rows(work.db, "SELECT home, caps FROM unwanted ORDER BY locator, home"):
         work.after.append(effects.Drop(unpack_caps(stored), Home.parse(address)))

@@ -142,7 +142,7 @@ def send(
     homes = desk.homes(work)[: content.MAX_HOMES]
     if not homes:
         raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
-    reply = messages.reply_ref(work, cid, reply_to)
+    reply = messages.reply_ref(desk, work, cid, reply_to)
     start = first_bytes(desk.files / upload, FileKeys(secret, size, chunk))
     name, media = names.clean_file(offer.name), names.clean_media(offer.media, start)
     mid = desk.entropy(16)
@@ -234,11 +234,16 @@ def drop_logs(desk: Desk, work: Work, id: str) -> None:
 # Theirs.
 
 
-def offered(desk: Desk, work: Work, cid: str, said: content.File) -> int | None:
-    """A contact sends a file: its message's row, or None if it is none."""
-    known = "SELECT 1 FROM message WHERE contact = ? AND mine = 0 AND mid = ?"
-    if row(work.db, known, cid, said.mid):
-        return None
+def offered(
+    desk: Desk,
+    work: Work,
+    cid: str,
+    said: content.File,
+    reply_mine: bool | None,
+    author: bytes,
+    reply_author: bytes,
+) -> int | None:
+    """Somebody sends a file: its message's row, or None if it is none."""
     try:
         homes = tuple(Home.parse(text) for text in said.homes)
         FileKeys(said.secret, said.size, said.chunk)
@@ -253,16 +258,19 @@ def offered(desk: Desk, work: Work, cid: str, said: content.File) -> int | None:
     thumb = said.thumb if views.picture_type(said.thumb) else b""
     name = names.clean_file(said.name)
     work.db.execute(
-        "INSERT INTO message (contact, cursor, mine, mid, kind, text, at, received, reply_mid,"
-        " reply_mine, state, timer) VALUES (?, 0, 0, ?, 'file', ?, ?, ?, ?, ?, 'received', ?)",
+        "INSERT INTO message (contact, cursor, mine, author, mid, kind, text, at, received,"
+        " reply_mid, reply_mine, reply_author, state, timer)"
+        " VALUES (?, 0, 0, ?, ?, 'file', ?, ?, ?, ?, ?, ?, 'received', ?)",
         (
             cid,
+            author,
             said.mid,
             name,
             min(said.at, work.now),
             work.now,
             said.reply.mid if said.reply else None,
-            int(not said.reply.mine) if said.reply else None,
+            reply_mine,
+            reply_author,
             said.timer,
         ),
     )

@@ -83,7 +83,7 @@ def _find(desk: Desk, work: Work, id: str) -> Home:
 
 
 def _used_by_contacts(work: Work) -> list[Home]:
-    stored = rows(work.db, "SELECT outbox FROM contact ORDER BY id")
+    stored = rows(work.db, "SELECT outbox FROM contact WHERE kind = 'person' ORDER BY id")
     return [home for (outbox,) in stored for home in unpack_inbox(outbox).homes]
 
 

@@ -431,6 +431,11 @@ def delete_contact(desk: Desk, work: Work, cid: str) -> None:
     inbox = unpack_inbox(found[0])
     for home in (*inbox.homes, *homes.left(work, cid)):
         desk.drop(work, inbox.caps, home)
+    delete_rows(desk, work, cid)
+
+
+def delete_rows(desk: Desk, work: Work, cid: str) -> None:
+    """Delete a conversation here."""
     files.forget_contact(desk, work, cid)
     work.db.execute("DELETE FROM unsent WHERE contact = ?", (cid,))
     work.db.execute("DELETE FROM contact WHERE id = ?", (cid,))

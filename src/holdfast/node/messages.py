@@ -5,6 +5,7 @@ from __future__ import annotations
 from holdfast.core.chat import content
 from holdfast.node import effects, views
 from holdfast.node.database import row
+from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import Message
@@ -22,6 +23,8 @@ def may_write(state: str) -> None:
     why = {
         "frozen": "their identity has changed; compare emoji in person, then invite each other"
         " again",
+        "left": "you have left this group",
+        "removed": "you are not in this group any more",
         "used": "the invitation had been used by somebody else; ask for a new one",
         "blocked": "you have blocked this contact; unblock them to write",
     }.get(state)
@@ -37,19 +40,28 @@ def known(work: Work, cid: str, key: str | None) -> Message | None:
     return None if found is None else views.message(work.db, found[0])
 
 
-def reply_ref(work: Work, cid: str, reply_to: str | None) -> content.Ref | None:
+def ref(desk: Desk, work: Work, cid: str, mid: bytes, mine: bool, author: bytes) -> content.Ref:
+    """A reference of mine to a message; in a group it says whose it is."""
+    if not row(work.db, "SELECT 1 FROM contact WHERE id = ? AND kind = 'group'", cid):
+        return content.Ref(mid, mine)
+    return content.Ref(mid, mine, desk.identity(work).party.root if mine else author)
+
+
+def reply_ref(desk: Desk, work: Work, cid: str, reply_to: str | None) -> content.Ref | None:
     """The message replied to, as its author's and its id. Raises `ApiError`."""
     if reply_to is None:
         return None
     target = row(
         work.db,
-        "SELECT mid, mine FROM message WHERE id = ? AND contact = ? AND kind IN ('text', 'file')",
+        "SELECT mid, mine, author FROM message WHERE id = ? AND contact = ?"
+        " AND kind IN ('text', 'file')",
         number(reply_to),
         cid,
     )
     if target is None:
         raise ApiError("not-found", "the message you reply to is gone")
-    return content.Ref(target[0], bool(target[1]))
+    mid, mine, author = target
+    return ref(desk, work, cid, mid, bool(mine), author)
 
 
 def insert_mine(
@@ -67,8 +79,8 @@ def insert_mine(
     expires = work.now + timer * 1000 if timer else 0
     work.db.execute(
         "INSERT INTO message (contact, cursor, mine, mid, kind, text, at, received, reply_mid,"
-        " reply_mine, state, seen, timer, expires, seq, client_key)"
-        " VALUES (?, 0, 1, ?, ?, ?, ?, ?, ?, ?, 'waiting', 1, ?, ?, ?, ?)",
+        " reply_mine, reply_author, state, seen, timer, expires, seq, client_key)"
+        " VALUES (?, 0, 1, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', 1, ?, ?, ?, ?)",
         (
             cid,
             mid,
@@ -78,6 +90,7 @@ def insert_mine(
             work.now,
             reply.mid if reply else None,
             int(reply.mine) if reply else None,
+            reply.author if reply and not reply.mine else b"",
             timer,
             expires,
             seq,

@@ -7,17 +7,14 @@ from typing import Final
 from holdfast.core.chat import content, names
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.pairwise import Opened, Pairwise
-from holdfast.node import comparing, effects, files, homes, inviting, rehousing
+from holdfast.node import comparing, effects, files, group_talk, homes, inviting, taking
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
-from holdfast.node.talking import set_reaction, wipe
+from holdfast.node.taking import Outage
 
 MAX_RESEND: Final = 500
 """Records that one request to send again brings; the peer asks on for the rest."""
-
-Outage = tuple[int, int]
-"""When the internet was off: from and until, in milliseconds."""
 
 
 def received(
@@ -181,7 +178,12 @@ def appended(desk: Desk, work: Work, rid: bytes, home: str) -> None:
         inviting.answer_is_there(desk, work, rid)
         return
     cid, seq = found
-    homes.appended(desk, work, cid, home)
+    if row(work.db, "SELECT 1 FROM groups WHERE contact = ?", cid):
+        # Nobody acknowledges what is said in a group: it is kept until every home has it.
+        if not row(work.db, "SELECT 1 FROM unsent WHERE rid = ?", rid):
+            work.db.execute("DELETE FROM outgoing WHERE rid = ?", (rid,))
+    else:
+        homes.appended(desk, work, cid, home)
     waiting = "SELECT id FROM message WHERE contact = ? AND seq = ? AND state = 'waiting'"
     _mark(desk, work, cid, "sent", rows(work.db, waiting, cid, seq))
 
@@ -203,30 +205,9 @@ def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) 
         said = content.decode(data)
     except content.Malformed:
         return
+    if taking.change(desk, work, cid, b"", said, outage):
+        return
     match said:
-        case content.Text():
-            _text(desk, work, cid, said, outage)
-        case content.Edit():
-            rowid = _theirs(work, cid, said.mid, "text")
-            if rowid is not None:
-                text, at = names.clean_text(said.text), min(said.at, work.now)
-                work.db.execute(
-                    "UPDATE message SET text = ?, edited = ? WHERE id = ?",
-                    (text, at, rowid),
-                )
-                desk.touch_message(work, rowid)
-        case content.Delete():
-            rowid = _theirs(work, cid, said.mid)
-            if rowid is not None:
-                wipe(desk, work, rowid)
-                desk.touch_message(work, rowid)
-                desk.touch_contact(work, cid)
-        case content.React():
-            rowid = _find(work, cid, said.ref.mid, mine=not said.ref.mine)
-            if rowid is not None:
-                emoji = names.clean_emoji(said.emoji)
-                set_reaction(work, rowid, False, emoji, min(said.at, work.now))
-                desk.touch_message(work, rowid)
         case content.Read():
             _read(desk, work, cid, said)
         case content.SetTimer():
@@ -235,8 +216,6 @@ def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) 
             desk.touch_contact(work, cid)
         case content.Profile():
             _renamed(desk, work, cid, names.clean(said.name))
-        case content.File():
-            _file(desk, work, cid, said, outage)
         case content.Got():
             files.theirs_now(desk, work, cid, said.mid)
         case content.Moved():
@@ -247,65 +226,12 @@ def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) 
             work.after.append(effects.Heard(cid, said))
         case content.Verify():
             comparing.step(desk, work, cid, said.step)
-
-
-def _text(desk: Desk, work: Work, cid: str, said: content.Text, outage: Outage | None) -> None:
-    text = names.clean_text(said.text)
-    known = "SELECT 1 FROM message WHERE contact = ? AND mine = 0 AND mid = ?"
-    if not text or row(work.db, known, cid, said.mid):
-        return
-    if outage is not None:
-        _gap(desk, work, cid, outage)
-    work.db.execute(
-        "INSERT INTO message (contact, cursor, mine, mid, kind, text, at, received, reply_mid,"
-        " reply_mine, state, timer) VALUES (?, 0, 0, ?, 'text', ?, ?, ?, ?, ?, 'received', ?)",
-        (
-            cid,
-            said.mid,
-            text,
-            min(said.at, work.now),
-            work.now,
-            said.reply.mid if said.reply else None,
-            int(not said.reply.mine) if said.reply else None,
-            said.timer,
-        ),
-    )
-    id = work.db.last_insert_rowid()
-    work.db.execute("UPDATE contact SET active = ? WHERE id = ?", (work.now, cid))
-    desk.touch_message(work, id)
-    desk.touch_contact(work, cid)
-
-
-def _file(desk: Desk, work: Work, cid: str, said: content.File, outage: Outage | None) -> None:
-    id = files.offered(desk, work, cid, said)
-    if id is None:
-        rehousing.moved(desk, work, cid, said)
-        return
-    if outage is not None:
-        _gap(desk, work, cid, outage)
-    work.db.execute("UPDATE contact SET active = ? WHERE id = ?", (work.now, cid))
-    desk.touch_message(work, id)
-    desk.touch_contact(work, cid)
-
-
-def _gap(desk: Desk, work: Work, cid: str, outage: Outage) -> None:
-    """One note for each time that the internet was off, counting what came after it."""
-    since, until = outage
-    note = row(
-        work.db,
-        "SELECT id FROM message WHERE contact = ? AND note = 'gap' AND at = ?",
-        cid,
-        since,
-    )
-    if note is None:
-        desk.note(work, cid, "gap", at=since, until=until, count=1)
-    else:
-        work.db.execute("UPDATE message SET count = count + 1 WHERE id = ?", note)
-        desk.touch_message(work, note[0])
+        case content.GroupEntries() | content.GroupKey() | content.GroupAsk():
+            group_talk.from_contact(desk, work, cid, said)
 
 
 def _read(desk: Desk, work: Work, cid: str, said: content.Read) -> None:
-    upto = _find(work, cid, said.mid, mine=True)
+    upto = taking.find(work, cid, said.mid, True)
     if upto is None:
         return
     at = min(said.at, work.now)
@@ -328,21 +254,3 @@ def _renamed(desk: Desk, work: Work, cid: str, name: str) -> None:
         work.db.execute("UPDATE contact SET own_name = ? WHERE id = ?", (name, cid))
         desk.note(work, cid, "renamed", text=name)
         desk.touch_contact(work, cid)
-
-
-def _theirs(work: Work, cid: str, mid: bytes, *kinds: str) -> int | None:
-    """A message of theirs that can be changed: only its author can."""
-    return _find(work, cid, mid, False, *kinds)
-
-
-def _find(work: Work, cid: str, mid: bytes, mine: bool, *kinds: str) -> int | None:
-    found = row(
-        work.db,
-        "SELECT id, kind FROM message WHERE contact = ? AND mine = ? AND mid = ? AND NOT deleted",
-        cid,
-        int(mine),
-        mid,
-    )
-    if found is None or found[1] not in (kinds or ("text", "file")):
-        return None
-    return int(found[0])

@@ -76,13 +76,15 @@ def _said(work: Work, message: int) -> content.File:
     )
 
 
-def moved(desk: Desk, work: Work, cid: str, said: content.File) -> None:
+def moved(desk: Desk, work: Work, cid: str, said: content.File, author: bytes = b"") -> None:
     """A contact's file is on other relays now."""
     found = row(
         work.db,
         "SELECT f.id, f.state, f.homes FROM file f JOIN message m ON m.id = f.message"
-        " WHERE f.contact = ? AND NOT f.mine AND m.mid = ? AND f.secret = ? AND f.root = ?",
+        " WHERE f.contact = ? AND NOT f.mine AND m.author = ? AND m.mid = ? AND f.secret = ?"
+        " AND f.root = ?",
         cid,
+        author,
         said.mid,
         said.secret,
         said.root,

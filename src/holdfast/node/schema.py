@@ -11,23 +11,28 @@ generated from here. Times are milliseconds since 1970 by this machine's clock.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Protocol
+from typing import Literal, Protocol
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-Millis = int
-Seconds = int
-Id = Annotated[str, Meta(max_length=64)]
-Name = Annotated[str, Meta(min_length=1, max_length=64)]
-Words = Annotated[str, Meta(min_length=1, max_length=16_000)]
-Passphrase = Annotated[str, Meta(min_length=1, max_length=1024)]
-Emoji = Annotated[str, Meta(min_length=1, max_length=32)]
-FileName = Annotated[str, Meta(min_length=1, max_length=255)]
-MediaType = Annotated[str, Meta(max_length=100)]
-Thumb = Annotated[str, Meta(max_length=16_000)]
-Side = Annotated[int, Meta(ge=0, le=100_000)]
-Duration = Annotated[int, Meta(ge=0, le=86_400_000)]
-Wave = Annotated[list[Annotated[int, Meta(ge=0, le=31)]], Meta(max_length=64)]
+from holdfast.node.schema_basic import (
+    Duration,
+    Emoji,
+    FileName,
+    Id,
+    MediaType,
+    Millis,
+    Name,
+    Passphrase,
+    Seconds,
+    Side,
+    Thumb,
+    Wave,
+    Words,
+)
+from holdfast.node.schema_groups import Author, Group, GroupMember, GroupVoid, Role
+
+__all__ = ["Author", "Group", "GroupMember", "GroupVoid", "Role"]
 
 Line = Literal["whole", "thin", "dotted", "pieces", "double", "broken"]
 """The path line's shape; see the interface's table by rung."""
@@ -212,6 +217,8 @@ class Reaction(Struct, frozen=True, kw_only=True):
     emoji: str
     mine: bool
     at: Millis
+    name: str = ""
+    """Whose it is, in a group."""
 
 
 FileKind = Literal["file", "picture", "voice"]
@@ -225,6 +232,8 @@ class Quote(Struct, frozen=True, kw_only=True):
     text: str
     """Of a file its name, of a voice note nothing."""
     file: FileKind | None = None
+    author: Author | None = None
+    """Who wrote it, in a group."""
 
 
 class Attachment(Struct, frozen=True, kw_only=True):
@@ -270,6 +279,8 @@ class Message(Struct, frozen=True, kw_only=True):
     cursor: int
     """Rises with every change of any message; `listen` goes on from it."""
     mine: bool
+    author: Author | None = None
+    """Who wrote it, in a group; null if it was me."""
     kind: Literal["text", "file", "call", "note"]
     """A note is what the node has to say: see `note`."""
     note: Literal[
@@ -283,10 +294,22 @@ class Message(Struct, frozen=True, kw_only=True):
         "lost",
         "key-changed",
         "from-call",
+        "group-made",
+        "group-joined",
+        "group-added",
+        "group-removed",
+        "group-banned",
+        "group-unbanned",
+        "group-left",
+        "group-member",
+        "group-admin",
+        "group-owner",
     ] = ""
     """gap: the internet was off from `at` to `until`, `count` messages came after it.
     lost: `count` messages could not be recovered. timer: `count` seconds. renamed:
-    `text` is the new name. from-call: a voice note of what came too late for a call."""
+    `text` is the new name. from-call: a voice note of what came too late for a call.
+    group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was
+    added. group-member, -admin, -owner: that is their role now."""
     text: str = ""
     at: Millis
     """When it was written, by its author's clock, never later than when it came."""
@@ -305,20 +328,26 @@ class Message(Struct, frozen=True, kw_only=True):
     read_at: Millis = 0
     expires: Millis = 0
     """When it disappears here, 0 for never."""
+    stale: bool = False
+    """Written by somebody who did not know yet that a member of the group had been removed."""
 
 
 class Contact(Struct, frozen=True, kw_only=True):
-    """A person, or Echo."""
+    """Whom one has a conversation with: a person, Echo, or a group."""
 
     id: Id
+    kind: Literal["person", "group"] = "person"
     name: str
     """What they call themselves, or what you call them."""
     own_name: str
     """What they call themselves."""
-    state: Literal["joining", "active", "frozen", "used", "blocked"]
+    state: Literal["joining", "active", "frozen", "used", "blocked", "left", "removed"]
     """joining: the invitation was accepted, their first answer is awaited.
     frozen: their identity changed in a way that must be looked at; nothing is sent.
-    used: somebody else had accepted the invitation before; ask for a new one."""
+    used: somebody else had accepted the invitation before; ask for a new one.
+    left, removed: I am not in this group any more."""
+    members: int = 0
+    """How many are in the group."""
     verified: bool
     echo: bool = False
     looks_like: str = ""
@@ -609,6 +638,43 @@ class NodeApi(Protocol):
 
     async def delete_contact(self, contact: str) -> None:
         """Delete the conversation, its keys and its logs."""
+
+    # Groups. A group is a conversation: all that takes a contact's id takes a group's.
+    async def create_group(self, title: Name, members: list[str]) -> Contact:
+        """A group with these contacts, by id or by exact name. They are in it at once."""
+
+    async def group(self, contact: str) -> Group:
+        """Who is in it, and what holds."""
+
+    async def add_members(self, contact: str, members: list[str]) -> Group:
+        """Add contacts. They read what is written from now on."""
+
+    async def remove_member(self, contact: str, member: str, ban: bool = False) -> Group:
+        """Remove one, by id or name; they read nothing that is written from now on. `ban`:
+        nobody adds them again, until `unban_member`."""
+
+    async def unban_member(self, contact: str, member: str) -> Group:
+        """Let them be added again."""
+
+    async def set_role(self, contact: str, member: str, role: Role) -> Group:
+        """Make somebody a member, an admin, or the owner, which I am no longer then."""
+
+    async def set_group(
+        self,
+        contact: str,
+        title: Name | None = None,
+        timer: Seconds | None = None,
+        slow: Seconds | None = None,
+        history: int | None = None,
+        adding: Literal["admins", "members"] | None = None,
+    ) -> Group:
+        """Change what is given, for everybody. Admins may."""
+
+    async def renew_group(self, contact: str) -> Group:
+        """Begin with a fresh key, which only those have who are in the group now."""
+
+    async def leave_group(self, contact: str) -> Contact:
+        """Leave; what was written stays here. An owner appoints another one first."""
 
     # Messages.
     async def messages(self, contact: str, before: int | None = None, limit: int = 50) -> Page:

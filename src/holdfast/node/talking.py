@@ -27,7 +27,7 @@ def send(
         return known
     state, timer = row(work.db, "SELECT state, timer FROM contact WHERE id = ?", cid)
     messages.may_write(state)
-    reply = messages.reply_ref(work, cid, reply_to)
+    reply = messages.reply_ref(desk, work, cid, reply_to)
     text = _text(text)
     mid = desk.entropy(16)
     seq = desk.say(work, cid, content.Text(mid, work.now, text, reply, timer))
@@ -90,26 +90,33 @@ def react(desk: Desk, work: Work, id: str, emoji: str | None) -> Message:
     """Set or remove my reaction."""
     found = row(
         work.db,
-        "SELECT contact, mine, mid FROM message WHERE id = ? AND kind IN ('text', 'file')"
+        "SELECT contact, mine, mid, author FROM message WHERE id = ? AND kind IN ('text', 'file')"
         " AND NOT deleted",
         messages.number(id),
     )
     if found is None:
         raise ApiError("not-found", "there is no such message")
-    cid, mine, mid = found
+    cid, mine, mid, author = found
     messages.may_write(_state(work, cid))
     clean = names.clean_emoji(emoji or "")
-    desk.say(work, cid, content.React(content.Ref(mid, bool(mine)), clean, work.now))
+    ref = messages.ref(desk, work, cid, mid, bool(mine), author)
+    desk.say(work, cid, content.React(ref, clean, work.now))
     set_reaction(work, messages.number(id), True, clean, work.now)
     desk.touch_message(work, messages.number(id))
     return views.message(work.db, messages.number(id))
 
 
-def set_reaction(work: Work, rowid: int, mine: bool, emoji: str, at: int) -> None:
-    """One reaction a side; an empty one removes it."""
-    work.db.execute("DELETE FROM reaction WHERE message = ? AND mine = ?", (rowid, mine))
+def set_reaction(
+    work: Work, rowid: int, mine: bool, emoji: str, at: int, author: bytes = b""
+) -> None:
+    """One reaction a person; an empty one removes it."""
+    work.db.execute(
+        "DELETE FROM reaction WHERE message = ? AND mine = ? AND author = ?", (rowid, mine, author)
+    )
     if emoji:
-        work.db.execute("INSERT INTO reaction VALUES (?, ?, ?, ?)", (rowid, mine, emoji, at))
+        work.db.execute(
+            "INSERT INTO reaction VALUES (?, ?, ?, ?, ?)", (rowid, mine, author, emoji, at)
+        )
 
 
 def mark_read(desk: Desk, work: Work, cid: str, upto: str) -> Contact:
@@ -161,6 +168,8 @@ def rename_me(desk: Desk, work: Work, name: str) -> None:
     clean = own_name(name)
     desk.put(work, "name", clean)
     for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state IN ('active', 'joining')"):
+        desk.say(work, cid, content.Profile(clean))
+    for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state = 'group'"):
         desk.say(work, cid, content.Profile(clean))
 
 

@@ -17,7 +17,8 @@ from holdfast.node.rpc import ApiError
 
 _MESSAGE: Final = (
     "SELECT id, contact, cursor, mine, kind, note, text, at, received, until, count, edited,"
-    " deleted, reply_mid, reply_mine, state, read_at, expires FROM message "
+    " deleted, reply_mid, reply_mine, state, read_at, expires, author, reply_author, stale"
+    " FROM message "
 )
 QUOTED: Final = 200
 """Characters of a quoted message."""
@@ -90,10 +91,10 @@ def _message(db: apsw.Connection, found: tuple[Any, ...]) -> schema.Message:
         edited,
         deleted,
     ) = found[:13]
-    reply_mid, reply_mine, state, read_at, expires = found[13:]
+    reply_mid, reply_mine, state, read_at, expires, root, reply_root, stale = found[13:]
     reactions = rows(
         db,
-        "SELECT emoji, mine, at FROM reaction WHERE message = ? ORDER BY at, mine",
+        "SELECT emoji, mine, at, author FROM reaction WHERE message = ? ORDER BY at, mine, author",
         id,
     )
     return schema.Message(
@@ -102,6 +103,7 @@ def _message(db: apsw.Connection, found: tuple[Any, ...]) -> schema.Message:
         order=id,
         cursor=cursor,
         mine=bool(mine),
+        author=author(db, contact, root),
         kind=kind,
         note="" if kind == "call" else note,
         text=text,
@@ -113,36 +115,73 @@ def _message(db: apsw.Connection, found: tuple[Any, ...]) -> schema.Message:
         call=schema.CallEntry(outcome=note, duration=count) if kind == "call" else None,
         edited=edited,
         deleted=bool(deleted),
-        reply_to=None if reply_mid is None else _quote(db, contact, reply_mid, reply_mine),
-        reactions=[schema.Reaction(emoji=e, mine=bool(m), at=t) for e, m, t in reactions],
+        reply_to=None
+        if reply_mid is None
+        else _quote(db, contact, reply_mid, reply_mine, reply_root),
+        reactions=[
+            schema.Reaction(emoji=e, mine=bool(m), at=t, name=name_of(db, contact, a) if a else "")
+            for e, m, t, a in reactions
+        ],
         state=state,
         read_at=read_at,
         expires=expires,
+        stale=bool(stale),
     )
 
 
-def _quote(db: apsw.Connection, contact: str, mid: bytes, mine: int) -> schema.Quote:
+def author(db: apsw.Connection, group: str, root: bytes) -> schema.Author | None:
+    """Who has this root, as a group's conversation shows them; None for me or a contact."""
+    if not root:
+        return None
+    found = row(db, "SELECT id FROM contact WHERE root = ? AND kind = 'person'", root)
+    return schema.Author(
+        id=member_id(root),
+        name=name_of(db, group, root),
+        contact="" if found is None else found[0],
+    )
+
+
+def member_id(root: bytes) -> str:
+    """Names somebody in a group, for interfaces."""
+    return root.hex()[:32]
+
+
+def name_of(db: apsw.Connection, group: str, root: bytes) -> str:
+    """What somebody in a group is called: as a contact, by what they say, or as they were
+    added."""
+    found = row(
+        db,
+        "SELECT coalesce(nullif(name, ''), own_name) FROM contact"
+        " WHERE root = ? AND kind = 'person'",
+        root,
+    ) or row(db, "SELECT name FROM group_card WHERE contact = ? AND root = ?", group, root)
+    return "?" if found is None else str(found[0])
+
+
+def _quote(db: apsw.Connection, contact: str, mid: bytes, mine: int, root: bytes) -> schema.Quote:
     found = row(
         db,
         "SELECT m.id, m.text, f.kind FROM message m LEFT JOIN file f ON f.message = m.id"
-        " WHERE m.contact = ? AND m.mine = ? AND m.mid = ?",
+        " WHERE m.contact = ? AND m.mine = ? AND m.author = ? AND m.mid = ?",
         contact,
         mine,
+        root,
         mid,
     )
+    who = author(db, contact, root)
     if found is None:
-        return schema.Quote(id="", mine=bool(mine), text="")
+        return schema.Quote(id="", mine=bool(mine), text="", author=who)
     id, text, kind = found
     shown = "" if kind == "voice" else text[:QUOTED]
-    return schema.Quote(id=str(id), mine=bool(mine), text=shown, file=kind)
+    return schema.Quote(id=str(id), mine=bool(mine), text=shown, file=kind, author=who)
 
 
 _CONTACT: Final = (
     "SELECT id, name, own_name, state, verified, root, echo, added, timer,"
     " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.seen = 0 AND m.mine = 0),"
     " (SELECT max(id) FROM message m WHERE m.contact = contact.id),"
-    " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.state = 'waiting')"
-    " FROM contact "
+    " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.state = 'waiting'),"
+    " kind, members FROM contact "
 )
 
 
@@ -175,6 +214,8 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
             unread,
             last,
             waiting,
+            kind,
+            members,
         ) = item
         shown = name or own_name
         # Whoever was there first keeps the name; the later one is marked.
@@ -186,9 +227,11 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
         found.append(
             schema.Contact(
                 id=id,
+                kind=kind,
+                members=members,
                 name=shown,
                 own_name=own_name,
-                state=state,
+                state="active" if state == "group" else state,
                 verified=verified is not None and verified == root,
                 echo=bool(echo),
                 looks_like=names.looks_like(shown, older),
@@ -222,6 +265,14 @@ def resolve(db: apsw.Connection, text: str) -> str:
     if not found:
         raise ApiError("not-found", f"nobody here is called {text}")
     return str(found[0][0])
+
+
+def person(db: apsw.Connection, text: str) -> str:
+    """As `resolve`, of a person. Raises `ApiError`."""
+    id = resolve(db, text)
+    if row(db, "SELECT 1 FROM contact WHERE id = ? AND kind = 'group'", id):
+        raise ApiError("not-allowed", "this is a group; it goes with one person only")
+    return id
 
 
 def invitation(db: apsw.Connection, wrapped: Rows, id: str, now: int) -> schema.Invitation:

@@ -46,10 +46,12 @@ class Content(Struct, frozen=True, array_like=True):
 
 
 class Ref(Struct, frozen=True, array_like=True):
-    """A message by its id and by whether the *sender of the reference* wrote it."""
+    """A message by its id and by whether the *sender of the reference* wrote it. In a group
+    `author` is the root of who did, in every case."""
 
     mid: Mid
     mine: bool
+    author: Annotated[bytes, Meta(max_length=32)] = b""
 
 
 class Text(Content, frozen=True, tag="text"):
@@ -182,6 +184,38 @@ class Burst(Content, frozen=True, tag="burst"):
     upto: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
 
 
+Group = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Signed = Annotated[bytes, Meta(max_length=50_000)]
+Card = Annotated[bytes, Meta(max_length=1024)]
+
+
+class GroupEntries(Content, frozen=True, tag="group-entries"):
+    """Entries of a group's roster, in an order in which they can be taken, and cards of its
+    members; both speak for themselves, whoever passes them on."""
+
+    group: Group
+    entries: Annotated[tuple[Signed, ...], Meta(max_length=2_000)] = ()
+    cards: Annotated[tuple[Card, ...], Meta(max_length=2_000)] = ()
+
+
+class GroupKey(Content, frozen=True, tag="group-key"):
+    """The secret of a group's epoch at `tips`, and the log to read and write in. `owner` is for
+    admins: it trims and drops the log."""
+
+    group: Group
+    tips: Annotated[tuple[Group, ...], Meta(min_length=1, max_length=64)]
+    secret: Secret
+    log: Annotated[bytes, Meta(min_length=96, max_length=96)]
+    owner: Annotated[bytes, Meta(max_length=32)] = b""
+
+
+class GroupAsk(Content, frozen=True, tag="group-ask"):
+    """The sender's roster of a group ends with `tips`: what is newer, and the key, is asked for."""
+
+    group: Group
+    tips: Annotated[tuple[Group, ...], Meta(max_length=64)]
+
+
 Known = (
     Text
     | Edit
@@ -198,6 +232,9 @@ Known = (
     | Ring
     | Answer
     | Burst
+    | GroupEntries
+    | GroupKey
+    | GroupAsk
 )
 
 

@@ -117,9 +117,9 @@ class Outbound:
         return state.epoch == epoch.id and state.sent < MOST and 0 <= now - state.since < LONGEST
 
     @property
-    def counter(self) -> int:
-        """Which of the device's sessions this is."""
-        return self._state.counter
+    def session(self) -> bytes:
+        """The session's name, 32 bytes."""
+        return self._state.session
 
     def seal(self, epoch: Epoch, content: bytes, entropy: Entropy) -> bytes:
         """The record of one message. Raises `padding.TooLong`."""

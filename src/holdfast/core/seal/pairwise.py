@@ -144,6 +144,11 @@ class Pairwise:
         return self._state.me
 
     @property
+    def peer_list(self) -> bytes:
+        """The other end's signed device list."""
+        return self._state.peer_list
+
+    @property
     def session_id(self) -> bytes:
         """The Olm session's id, 32 bytes, equal on both sides."""
         return self._state.session_id

@@ -1,0 +1,107 @@
+"""Commands about groups."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Awaitable, Callable
+
+from holdfast.cli.calls import with_node
+from holdfast.cli.say import show
+from holdfast.node.client import Client
+from holdfast.node.schema import Contact, Group
+
+_KEYS = {
+    "fresh": "only they can read what is written now",
+    "renew": "whoever left lately could still read; the key is about to be renewed",
+    "missing": "waits for its key; what is written meanwhile waits as well",
+}
+
+
+def _line(one: Contact) -> str:
+    return f"{one.id}  {one.name}  group of {one.members}, {one.state}"
+
+
+def _lines(one: Group) -> str:
+    said = [f"{one.title}: {len(one.members)} members, {_KEYS[one.keys]}"]
+    for member in one.members:
+        marks = [member.role, *(["me"] if member.me else [])]
+        marks += ["verified"] if member.verified else []
+        marks += [f"added by {member.added_by}"] if member.added_by else []
+        said.append(f"  {member.id}  {member.name}  {', '.join(marks)}")
+    said += [f"  {who.id}  {who.name}  banned" for who in one.banned]
+    said += [f"  {who} wrote without knowing who had been removed" for who in one.behind]
+    for void in one.voided:
+        said.append(f"  does not count: {', '.join(void.what)} by {void.who}, since {void.by}")
+    return "\n".join(said)
+
+
+def _shown(asked: argparse.Namespace, call: Callable[[Client], Awaitable[Group]]) -> int | None:
+    async def work(client: Client) -> None:
+        one = await call(client)
+        show(one, asked.json, _lines(one))
+
+    return with_node(asked, work)
+
+
+def create(asked: argparse.Namespace) -> int | None:
+    """Found one."""
+
+    async def work(client: Client) -> None:
+        one = await client.node.create_group(asked.title, asked.members)
+        show(one, asked.json, _line(one))
+
+    return with_node(asked, work)
+
+
+def group(asked: argparse.Namespace) -> int | None:
+    """Show who is in it."""
+    return _shown(asked, lambda client: client.node.group(asked.contact))
+
+
+def add(asked: argparse.Namespace) -> int | None:
+    """Add contacts."""
+    return _shown(asked, lambda client: client.node.add_members(asked.contact, asked.members))
+
+
+def remove(asked: argparse.Namespace) -> int | None:
+    """Remove a member."""
+    return _shown(
+        asked, lambda client: client.node.remove_member(asked.contact, asked.member, asked.ban)
+    )
+
+
+def unban(asked: argparse.Namespace) -> int | None:
+    """Let somebody be added again."""
+    return _shown(asked, lambda client: client.node.unban_member(asked.contact, asked.member))
+
+
+def role(asked: argparse.Namespace) -> int | None:
+    """Give a role."""
+    return _shown(
+        asked, lambda client: client.node.set_role(asked.contact, asked.member, asked.role)
+    )
+
+
+def change(asked: argparse.Namespace) -> int | None:
+    """Change settings."""
+    return _shown(
+        asked,
+        lambda client: client.node.set_group(
+            asked.contact, asked.title, asked.timer, asked.slow, asked.history, asked.adding
+        ),
+    )
+
+
+def renew(asked: argparse.Namespace) -> int | None:
+    """A fresh key."""
+    return _shown(asked, lambda client: client.node.renew_group(asked.contact))
+
+
+def leave(asked: argparse.Namespace) -> int | None:
+    """Leave."""
+
+    async def work(client: Client) -> None:
+        one = await client.node.leave_group(asked.contact)
+        show(one, asked.json, _line(one))
+
+    return with_node(asked, work)

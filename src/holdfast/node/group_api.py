@@ -1,0 +1,79 @@
+"""The calls about groups carried out; a part of `api.Node`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+from holdfast.node import groups
+from holdfast.node.desk import Desk
+from holdfast.node.keeper import Work
+from holdfast.node.schema import Contact, Group, Role
+
+T = TypeVar("T")
+
+
+class GroupCalls:
+    """Each call a job of the keeper."""
+
+    async def _do(self, job: Callable[[Desk, Work], T]) -> T:
+        raise NotImplementedError
+
+    async def _of(self, contact: str, job: Callable[[Desk, Work, str], T]) -> T:
+        raise NotImplementedError
+
+    async def create_group(self, title: str, members: list[str]) -> Contact:
+        """A group with contacts."""
+        return await self._do(lambda desk, work: groups.create(desk, work, title, members))
+
+    async def group(self, contact: str) -> Group:
+        """Who is in it."""
+        return await self._of(contact, groups.show)
+
+    async def add_members(self, contact: str, members: list[str]) -> Group:
+        """Add contacts."""
+        return await self._of(contact, lambda desk, work, cid: groups.add(desk, work, cid, members))
+
+    async def remove_member(self, contact: str, member: str, ban: bool = False) -> Group:
+        """Remove one."""
+        return await self._of(
+            contact, lambda desk, work, cid: groups.remove(desk, work, cid, member, ban)
+        )
+
+    async def unban_member(self, contact: str, member: str) -> Group:
+        """Let them be added again."""
+        return await self._of(
+            contact, lambda desk, work, cid: groups.unban(desk, work, cid, member)
+        )
+
+    async def set_role(self, contact: str, member: str, role: Role) -> Group:
+        """Give a role."""
+        return await self._of(
+            contact, lambda desk, work, cid: groups.appoint(desk, work, cid, member, role)
+        )
+
+    async def set_group(
+        self,
+        contact: str,
+        title: str | None = None,
+        timer: int | None = None,
+        slow: int | None = None,
+        history: int | None = None,
+        adding: Literal["admins", "members"] | None = None,
+    ) -> Group:
+        """Change settings."""
+
+        def job(desk: Desk, work: Work, cid: str) -> Group:
+            return groups.change(
+                desk, work, cid, title=title, timer=timer, slow=slow, history=history, adding=adding
+            )
+
+        return await self._of(contact, job)
+
+    async def renew_group(self, contact: str) -> Group:
+        """A fresh key."""
+        return await self._of(contact, groups.renew)
+
+    async def leave_group(self, contact: str) -> Contact:
+        """Leave."""
+        return await self._of(contact, groups.leave)

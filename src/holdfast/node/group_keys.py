@@ -1,0 +1,432 @@
+"""How entries and keys of groups get to those who should have them, and to nobody else.
+
+Entries go into the group's log, under the epoch before them; secrets go over the pairwise
+channel to members, and are given only to who is one now. Whoever lacks something asks a
+contact who is in the group. Source: spec/seal.md, "Groups"; spec/chat.md, "Groups".
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Final
+
+import msgspec
+
+from holdfast.core.chat import content, names
+from holdfast.core.group import entries
+from holdfast.core.group.entries import Add, Appoint, BadEntry, Entry, Leave, Remove, Set, Unban
+from holdfast.core.group.epochs import Epoch, log_secret
+from holdfast.core.group.roster import Roster, Unknown
+from holdfast.node import group_state, views
+from holdfast.node.database import row, rows
+from holdfast.node.desk import Desk, pack_caps
+from holdfast.node.group_state import Group
+from holdfast.node.keeper import Work
+from holdfast.node.rpc import ApiError
+
+ASK_AGAIN: Final = 10_000
+"""Milliseconds between two requests for what is missing."""
+ASKED: Final = 3
+"""Contacts that are asked at once."""
+MAX_STRAY: Final = 8_000
+PIECE: Final = 40_000
+"""Bytes of entries in one content."""
+
+
+def contact_of(work: Work, root: bytes) -> str | None:
+    """The contact who this member is, if it is one that can be written to."""
+    found = row(
+        work.db,
+        "SELECT id FROM contact WHERE root = ? AND kind = 'person'"
+        " AND state IN ('active', 'joining')",
+        root,
+    )
+    return None if found is None else str(found[0])
+
+
+def root_of(work: Work, cid: str) -> bytes:
+    """A contact's root."""
+    (root,) = row(work.db, "SELECT root FROM contact WHERE id = ?", cid)
+    return bytes(root)
+
+
+def by_name(desk: Desk, work: Work, gid: bytes) -> Group | None:
+    """A group that is here, by its own name."""
+    found = row(work.db, "SELECT id FROM contact WHERE root = ? AND kind = 'group'", gid)
+    return None if found is None else group_state.opened(desk, work, found[0])
+
+
+# The group's log.
+
+
+def post(desk: Desk, work: Work, cid: str, record: bytes, seq: int | None = None) -> int:
+    """Append a record to the group's log at every home, now and until each has it."""
+    inbox = group_state.log(work, cid)
+    if seq is None:
+        seq = number(work, cid)
+    rid = desk.entropy(16)
+    work.db.execute(
+        "INSERT OR REPLACE INTO outgoing (contact, seq, rid, blob, caps) VALUES (?, ?, ?, ?, ?)",
+        (cid, seq, rid, record, pack_caps(inbox.caps)),
+    )
+    desk.send_to_homes(work, cid, inbox, seq, rid, record)
+    return seq
+
+
+def number(work: Work, cid: str) -> int:
+    """A number for one more record."""
+    (seq,) = row(work.db, "UPDATE groups SET sent = sent + 1 WHERE contact = ? RETURNING sent", cid)
+    return int(seq)
+
+
+def publish(desk: Desk, work: Work, group: Group, epoch: Epoch, *new: Entry) -> None:
+    """Tell the log of entries, under an epoch that its readers have."""
+    plain = msgspec.msgpack.encode(tuple(entry.data for entry in new))
+    post(desk, work, group.cid, epoch.seal("entries", plain, desk.entropy))
+
+
+def read_entries(plain: bytes) -> list[Entry]:
+    """The entries of a record; what is none is left out."""
+    try:
+        bodies = msgspec.msgpack.decode(plain, type=list[bytes])
+    except (msgspec.MsgspecError, RecursionError):
+        return []
+    return decoded(bodies)
+
+
+def decoded(bodies: list[bytes] | tuple[bytes, ...]) -> list[Entry]:
+    """What is an entry of these."""
+    found = []
+    for body in bodies:
+        with contextlib.suppress(BadEntry):
+            found.append(entries.decode(body))
+    return found
+
+
+# Taking entries.
+
+
+def take(desk: Desk, work: Work, group: Group, new: list[Entry]) -> bool:
+    """Take entries, and those that waited for them; whether anything changed."""
+    for entry in new:
+        if entry.hash not in group.roster and entry.body.group == group.roster.id:
+            _stray(work, group.roster.id, entry)
+    changed, again = False, True
+    while again:
+        again = False
+        for hash, body in rows(
+            work.db, "SELECT hash, body FROM group_stray WHERE groupid = ?", group.roster.id
+        ):
+            entry = entries.decode(body)
+            try:
+                took = group_state.take(work, group, entry)
+            except Unknown:
+                continue
+            except BadEntry:
+                took = False
+            _gone(work, group.roster.id, hash)
+            if took:
+                changed = again = True
+                note(desk, work, group, entry)
+    if row(work.db, "SELECT 1 FROM group_stray WHERE groupid = ?", group.roster.id):
+        ask(desk, work, group)
+    return changed
+
+
+def _stray(work: Work, gid: bytes, entry: Entry) -> None:
+    (waiting,) = row(work.db, "SELECT count(*) FROM group_stray")
+    if waiting < MAX_STRAY:
+        work.db.execute(
+            "INSERT OR IGNORE INTO group_stray VALUES (?, ?, ?, ?)",
+            (gid, entry.hash, entry.data, work.now),
+        )
+
+
+def _gone(work: Work, gid: bytes, hash: bytes) -> None:
+    work.db.execute("DELETE FROM group_stray WHERE groupid = ? AND hash = ?", (gid, hash))
+
+
+def came(desk: Desk, work: Work, said: content.GroupEntries) -> Group | None:
+    """A contact passes entries on; the group if they changed it."""
+    group = by_name(desk, work, said.group)
+    new = decoded(said.entries)
+    if group is None:
+        for entry in new:
+            if (entry.body.group or entry.hash) == said.group:
+                _stray(work, said.group, entry)
+        return None
+    return group if take(desk, work, group, new) else None
+
+
+def _joined(desk: Desk, work: Work, gid: bytes) -> Group | None:
+    """The group of entries that came before, if I am a member of it."""
+    stored = rows(work.db, "SELECT body FROM group_stray WHERE groupid = ?", gid)
+    left = [entries.decode(body) for (body,) in stored]
+    founding = next((entry for entry in left if entry.hash == gid), None)
+    if founding is None:
+        return None
+    roster, again = Roster(founding), True
+    while again:
+        again = False
+        for entry in left:
+            with contextlib.suppress(BadEntry):
+                again = roster.add(entry) or again
+    view = roster.view()
+    if not view.holds(desk.identity(work).party.root):
+        return None
+    group = group_state.make(desk, work, founding, names.clean(view.setting("title")) or "?")
+    for entry in roster.entries[1:]:
+        group_state.take(work, group, entry)
+    work.db.execute("DELETE FROM group_stray WHERE groupid = ?", (gid,))
+    return group
+
+
+# Keys.
+
+
+def key_came(desk: Desk, work: Work, cid: str, said: content.GroupKey) -> Group | None:
+    """A contact gives a secret; the group if it is one of mine from then on."""
+    group = by_name(desk, work, said.group) or _joined(desk, work, said.group)
+    if group is None:
+        return None
+    fresh = not group.keys.epochs
+    try:
+        known = group.roster.past(said.tips)
+    except Unknown:
+        ask(desk, work, group, cid)
+        return None
+    view = group.roster.view(said.tips)
+    if not (view.holds(group.me.root) and view.holds(root_of(work, cid))):
+        return None
+    entry = group.roster.renewal(known)
+    if entry is None or group.epochs.hold(said.tips, said.secret) is None:
+        return None
+    mine = group.epochs.held.get(entry.hash)
+    if mine is None or log_secret(mine.secret) == said.log:
+        group_state.use_log(desk, work, group, entry, said.log, said.owner)
+    if fresh:
+        _greet(desk, work, group)
+    return group
+
+
+def _greet(desk: Desk, work: Work, group: Group) -> None:
+    """The first note of a group that somebody added me to."""
+    me = group.me.root
+    for entry in group.roster.entries:
+        if any(listed.root == me for listed in entry.lists):
+            author = entry.body.root
+            desk.note(work, group.cid, "group-joined", author=author)
+            return
+
+
+def give(desk: Desk, work: Work, group: Group, root: bytes, *new: Entry) -> None:
+    """Give a member these entries and the present secret over the pairwise channel, if they are
+    a contact."""
+    cid, epoch = contact_of(work, root), group.epochs.now()
+    if cid is None or root == group.me.root or not group.view.holds(root):
+        return
+    try:
+        _say_entries(desk, work, cid, group, list(new))
+        if epoch is not None:
+            desk.say(work, cid, key_of(work, group, epoch, root))
+    except ApiError:
+        return  # a contact to whom nothing can be sent is told by whoever can
+
+
+def key_of(work: Work, group: Group, epoch: Epoch, root: bytes) -> content.GroupKey:
+    """The present secret as a content for a member."""
+    inbox = group_state.log(work, group.cid)
+    caps = inbox.caps
+    leads = group.view.role(root) in ("admin", "owner")
+    owner = caps.owner if leads and caps.owner is not None else b""
+    assert caps.append is not None and caps.read is not None
+    log = caps.locator + caps.append + caps.read
+    return content.GroupKey(group.roster.id, epoch.tips, epoch.secret, log, owner)
+
+
+def _say_entries(desk: Desk, work: Work, cid: str, group: Group, new: list[Entry]) -> None:
+    piece: list[bytes] = []
+    for entry in [*new, None]:
+        full = entry is None or sum(map(len, piece)) + len(entry.data) > PIECE
+        if piece and full:
+            desk.say(work, cid, content.GroupEntries(group.roster.id, tuple(piece)))
+            piece = []
+        if entry is not None:
+            piece.append(entry.data)
+
+
+def spread(desk: Desk, work: Work, group: Group) -> None:
+    """Give a fresh secret to every member; those who are active first."""
+    for root in by_activity(work, group):
+        give(desk, work, group, root)
+
+
+def by_activity(work: Work, group: Group) -> list[bytes]:
+    """Members, who spoke last first."""
+    last = dict(
+        rows(
+            work.db,
+            "SELECT author, max(received) FROM message WHERE contact = ? GROUP BY author",
+            group.cid,
+        )
+    )
+    return sorted(group.view.roots(), key=lambda root: -last.get(root, 0))
+
+
+# Asking.
+
+
+def ask(desk: Desk, work: Work, group: Group, cid: str | None = None) -> None:
+    """Ask contacts who are in the group for what is missing."""
+    (asked,) = row(work.db, "SELECT asked FROM groups WHERE contact = ?", group.cid)
+    if work.now - asked < ASK_AGAIN:
+        return
+    whom = [] if cid is None else [cid]
+    for root in by_activity(work, group):
+        other = None if root == group.me.root else contact_of(work, root)
+        if other is not None and other not in whom:
+            whom.append(other)
+    for other in whom[:ASKED]:
+        with contextlib.suppress(ApiError):
+            desk.say(work, other, content.GroupAsk(group.roster.id, group.roster.tips))
+    work.db.execute("UPDATE groups SET asked = ? WHERE contact = ?", (work.now, group.cid))
+
+
+def asked(desk: Desk, work: Work, cid: str, said: content.GroupAsk) -> None:
+    """A contact lacks something of a group: a member is given it, nobody else."""
+    group = by_name(desk, work, said.group)
+    if group is None:
+        return
+    root = root_of(work, cid)
+    if not may_have(group, root):
+        return
+    known = group.roster.past(hash for hash in said.tips if hash in group.roster)
+    give(desk, work, group, root, *without(group, known))
+
+
+def may_have(group: Group, root: bytes) -> bool:
+    """Whether somebody may be given what is secret of a group: a member as far as is known
+    here now."""
+    return group.view.holds(root)
+
+
+def without(group: Group, known: int) -> list[Entry]:
+    """Entries that are not in a set, ancestors first."""
+    roster = group.roster
+    return [roster.entries[i] for i in roster.order(roster.all & ~known)]
+
+
+# What a change brings.
+
+
+def settle(desk: Desk, work: Work, group: Group) -> None:
+    """After the roster or the keys changed: renew if that is mine to do, give newcomers what
+    they cannot derive, show it."""
+    roster = group.roster
+    if roster.is_stuck(roster.all) and _is_mine_to_renew(group):
+        renew(desk, work, group)
+    _give_newcomers(desk, work, group)
+    show(desk, work, group)
+    group_state.keep(desk, work, group)
+
+
+def _is_mine_to_renew(group: Group) -> bool:
+    """Of the last entries' authors the first who is still there and leads."""
+    view = group.view
+    for hash in group.roster.tips:
+        author = group.roster.entries[group.roster.index[hash]].body.root
+        if view.role(author) in ("admin", "owner"):
+            return author == group.me.root
+    return view.role(group.me.root) == "owner"
+
+
+def renew(desk: Desk, work: Work, group: Group) -> None:
+    """Begin a fresh epoch, in a log of its own. Raises `ApiError` if I may not."""
+    replace(desk, work, group)
+
+
+def replace(desk: Desk, work: Work, group: Group, *ops: entries.AnyOp) -> Entry:
+    """An entry of mine with a fresh secret, told in the log that was and given to who stays."""
+    before = group.epochs.now() or _last(group)
+    secret = desk.entropy(32)
+    entry = group_state.act(desk, work, group, *ops, secret=secret)
+    if before is not None:
+        publish(desk, work, group, before, entry)
+    group_state.begin_log(desk, work, group, entry, secret)
+    spread(desk, work, group)
+    return entry
+
+
+def _last(group: Group) -> Epoch | None:
+    """The newest epoch that is held."""
+    held = list(group.epochs.held.values())
+    return max(held, key=lambda epoch: group.roster.past(epoch.tips).bit_count(), default=None)
+
+
+def _give_newcomers(desk: Desk, work: Work, group: Group) -> None:
+    """Whom I added and who cannot derive the present secret from the one they were given."""
+    epoch = group.epochs.now()
+    if epoch is None or not group.keys.given:
+        return
+    heads, known = set(), group.roster.all
+    while True:
+        heads.add(group.roster.head_of(known))
+        source = group.roster.source(known)
+        if source is None or source == known:
+            break
+        known = source
+    for hash, given in list(group.keys.given.items()):
+        if given in heads:
+            continue
+        entry = group.roster.entries[group.roster.index[hash]]
+        for listed in entry.lists:
+            give(desk, work, group, listed.root)
+        group.keys.given[hash] = epoch.head
+
+
+def show(desk: Desk, work: Work, group: Group) -> None:
+    """Bring the conversation up to the roster: its title, its timer, whether I am in it."""
+    view, cid = group.view, group.cid
+    title = names.clean(view.setting("title")) or "?"
+    state = "group" if view.holds(group.me.root) else "removed"
+    before = row(work.db, "SELECT state, own_name, timer FROM contact WHERE id = ?", cid)
+    if before[0] == "left":
+        state = "left"
+    work.db.execute(
+        "UPDATE contact SET state = ?, own_name = ?, timer = ?, members = ? WHERE id = ?",
+        (state, title, view.number("timer"), len(view.roots()), cid),
+    )
+    if state != "group" and before[0] == "group":
+        group_state.leave_all(desk, work, cid)
+        work.db.execute("DELETE FROM group_waiting WHERE contact = ?", (cid,))
+    desk.touch_contact(work, cid)
+
+
+def note(desk: Desk, work: Work, group: Group, entry: Entry) -> None:
+    """What an entry does, in the conversation."""
+    author, view = entry.body.root, group.view
+    added = [op.name for op in entry.body.ops if isinstance(op, Add)]
+    if added:
+        shown = ", ".join(names.clean(name) or "?" for name in added[:8])
+        desk.note(
+            work, group.cid, "group-added", author=author, text=shown, count=max(0, len(added) - 8)
+        )
+    for op in entry.body.ops:
+        match op:
+            case Remove(root, ban):
+                who = views.name_of(work.db, group.cid, root)
+                said = "group-banned" if ban else "group-removed"
+                desk.note(work, group.cid, said, author=author, text=who)
+            case Unban(root):
+                who = views.name_of(work.db, group.cid, root)
+                desk.note(work, group.cid, "group-unbanned", author=author, text=who)
+            case Appoint(root, role):
+                who = views.name_of(work.db, group.cid, root)
+                desk.note(work, group.cid, f"group-{role}", author=author, text=who)
+            case Leave():
+                desk.note(work, group.cid, "group-left", author=author)
+            case Set("title", value):
+                clean = names.clean(value) or "?"
+                desk.note(work, group.cid, "renamed", author=author, text=clean)
+            case Set("timer", _):
+                desk.note(work, group.cid, "timer", author=author, count=view.number("timer"))

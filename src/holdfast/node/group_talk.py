@@ -1,0 +1,336 @@
+"""Jobs of what is said in a group: out under the present epoch, in under the sender's."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Final
+
+from holdfast.core.chat import content
+from holdfast.core.group.entries import Entry
+from holdfast.core.group.epochs import Epoch, place
+from holdfast.core.group.senders import Inbound, Outbound, announced, read
+from holdfast.core.seal.hpke import Unopenable
+from holdfast.core.seal.padding import TooLong
+from holdfast.node import group_keys, group_state, taking
+from holdfast.node.database import row, rows
+from holdfast.node.desk import Desk
+from holdfast.node.group_state import LEFT, Group
+from holdfast.node.keeper import Work
+from holdfast.node.rpc import ApiError
+from holdfast.node.taking import Outage
+
+MAX_WAITING: Final = 4_096
+WAITS: Final = 30 * 86_400_000
+TELL_AGAIN: Final = 60_000
+"""Milliseconds between two times that somebody who is behind is told."""
+
+
+# Out.
+
+
+def say(desk: Desk, work: Work, cid: str, said: content.Known) -> int:
+    """Say something in a group; the number of its record. What has no key to be said under yet
+    waits for one. Raises `ApiError`."""
+    data = content.encode(said)
+    group = group_state.opened(desk, work, cid)
+    if not group.view.holds(group.me.root):
+        raise ApiError("not-allowed", "you are not in this group any more")
+    if group.roster.is_stuck(group.roster.all):
+        # Two admins removed people at once: whoever wants to speak renews the key.
+        group_keys.renew(desk, work, group)
+        group_keys.settle(desk, work, group)
+    seq = group_keys.number(work, cid)
+    epoch = group.epochs.now()
+    if epoch is None:
+        if len(data) > taking.MAX_CONTENT:
+            raise ApiError("too-long", "this is too long for one message; split it")
+        work.db.execute("INSERT INTO group_queue VALUES (?, ?, ?)", (cid, seq, data))
+        group_keys.ask(desk, work, group)
+        return seq
+    try:
+        _post(desk, work, group, epoch, seq, data)
+    except TooLong:
+        raise ApiError("too-long", "this is too long for one message; split it") from None
+    return seq
+
+
+def _post(desk: Desk, work: Work, group: Group, epoch: Epoch, seq: int, data: bytes) -> None:
+    outbound = Outbound.load(group.keys.outbound) if group.keys.outbound else None
+    if outbound is None or not outbound.fits(epoch, work.now):
+        group.keys.counter += 1
+        outbound, record = Outbound.begin(
+            epoch,
+            group.me,
+            desk.identity(work).account,
+            group.keys.counter,
+            work.now,
+            desk.entropy,
+        )
+        group_keys.post(desk, work, group.cid, record)
+    group_keys.post(desk, work, group.cid, outbound.seal(epoch, data, desk.entropy), seq)
+    group.keys.outbound = outbound.dump(desk.entropy)
+    group_state.keep(desk, work, group)
+
+
+def flush(desk: Desk, work: Work, group: Group) -> None:
+    """Say what waited for a key."""
+    epoch = group.epochs.now()
+    if epoch is None or not group.view.holds(group.me.root):
+        return
+    for seq, data in rows(
+        work.db, "SELECT seq, content FROM group_queue WHERE contact = ? ORDER BY seq", group.cid
+    ):
+        _post(desk, work, group, epoch, seq, data)
+    work.db.execute("DELETE FROM group_queue WHERE contact = ?", (group.cid,))
+
+
+# In.
+
+
+def received(
+    desk: Desk,
+    work: Work,
+    cid: str,
+    locator: bytes,
+    home: str,
+    seq: int,
+    rid: bytes,
+    blob: bytes,
+    outage: Outage | None,
+) -> None:
+    """A record came in a group's log at one of its homes."""
+    work.db.execute("INSERT OR REPLACE INTO position VALUES (?, ?, ?)", (locator, home, seq))
+    if row(work.db, "SELECT 1 FROM contact WHERE id = ? AND state = 'group'", cid) is None:
+        return
+    group = group_state.opened(desk, work, cid)
+    if not _open(desk, work, group, blob, outage):
+        (waiting,) = row(work.db, "SELECT count(*) FROM group_waiting WHERE contact = ?", cid)
+        if waiting < MAX_WAITING:
+            work.db.execute(
+                "INSERT OR IGNORE INTO group_waiting VALUES (?, ?, ?, ?)",
+                (cid, rid, blob, work.now),
+            )
+
+
+def _open(desk: Desk, work: Work, group: Group, blob: bytes, outage: Outage | None) -> bool:
+    """Take a record; False if what opens it may still come."""
+    try:
+        kind, id = place(blob)
+        epoch = group.epochs.by_id(id)
+        if epoch is None:
+            group_keys.ask(desk, work, group)
+            return False
+        kind, plain = epoch.open(blob)
+        if kind == "sender":
+            _announced(desk, work, group, epoch, plain)
+        elif kind == "message":
+            return _message(desk, work, group, epoch, plain, outage)
+        elif kind == "entries" and group_keys.take(
+            desk, work, group, group_keys.read_entries(plain)
+        ):
+            after(desk, work, group)
+    except Unopenable:
+        pass
+    return True
+
+
+def _announced(desk: Desk, work: Work, group: Group, epoch: Epoch, plain: bytes) -> None:
+    inbound = announced(epoch, plain, group.epochs.view(epoch))
+    state = inbound.state
+    if state.device == group.me.device:
+        return
+    known = row(
+        work.db,
+        "SELECT 1 FROM group_sender WHERE contact = ? AND device = ?"
+        " AND (session = ? OR count = ?)",
+        group.cid,
+        state.device,
+        state.session,
+        state.counter,
+    )
+    if known is not None:
+        return
+    work.db.execute(
+        "INSERT INTO group_sender VALUES (?, ?, ?, ?, ?, ?, x'', 0, ?)",
+        (
+            group.cid,
+            state.device,
+            state.session,
+            state.counter,
+            state.root,
+            state.epoch,
+            work.now,
+        ),
+    )
+    _keep_sender(desk, work, group.cid, inbound)
+    retry(desk, work, group)
+
+
+def _keep_sender(desk: Desk, work: Work, cid: str, inbound: Inbound) -> None:
+    device, session = inbound.state.device, inbound.state.session
+    (counter,) = row(
+        work.db,
+        "UPDATE group_sender SET counter = counter + 1"
+        " WHERE contact = ? AND device = ? AND session = ? RETURNING counter",
+        cid,
+        device,
+        session,
+    )
+    name = cid.encode() + device + session
+    wrapped = desk.rows.wrap("group_sender", name, counter, inbound.dump(), desk.entropy)
+    work.db.execute(
+        "UPDATE group_sender SET state = ? WHERE contact = ? AND device = ? AND session = ?",
+        (wrapped, cid, device, session),
+    )
+
+
+def heard(desk: Desk, work: Work, cid: str, session: bytes) -> int:
+    """The index behind the last message of a session that was opened here."""
+    states = [inbound.state for inbound in senders(desk, work, cid, session)]
+    return max((state.ahead[-1] + 1 if state.ahead else state.base for state in states), default=0)
+
+
+def senders(desk: Desk, work: Work, cid: str, session: bytes) -> list[Inbound]:
+    """Sessions of this name that devices have announced: one, unless somebody claims another's."""
+    return [
+        Inbound.load(
+            desk.rows.unwrap("group_sender", cid.encode() + device + session, counter, state)
+        )
+        for device, state, counter in rows(
+            work.db,
+            "SELECT device, state, counter FROM group_sender WHERE contact = ? AND session = ?"
+            " ORDER BY device",
+            cid,
+            session,
+        )
+    ]
+
+
+def _message(
+    desk: Desk, work: Work, group: Group, epoch: Epoch, plain: bytes, outage: Outage | None
+) -> bool:
+    session, message = read(plain)
+    outbound = Outbound.load(group.keys.outbound) if group.keys.outbound else None
+    if outbound is not None and outbound.session == session:
+        return True
+    found = senders(desk, work, group.cid, session)
+    if not found:
+        return False
+    for inbound in found:
+        if inbound.state.epoch != epoch.id:
+            continue
+        index = message.message_index()
+        try:
+            data = inbound.open(message)
+        except Unopenable:
+            continue
+        _keep_sender(desk, work, group.cid, inbound)
+        author = inbound.state.root
+        stale = _stale(group, epoch)
+        if _counts(group, epoch, author, session, index, work.now):
+            taking.take(desk, work, group.cid, author, data, outage, stale)
+        if stale:
+            _tell_behind(desk, work, group, epoch)
+        break
+    return True
+
+
+def _stale(group: Group, epoch: Epoch) -> bool:
+    """Whether somebody was removed that the sender did not know of."""
+    past = group.roster.past(epoch.tips)
+    effective = group.roster.effective(group.roster.all) & ~past
+    return any(entry.removes for entry in _of(group, effective))
+
+
+def _of(group: Group, known: int) -> list[Entry]:
+    return [group.roster.entries[i] for i in group.roster.order(known)]
+
+
+def _counts(
+    group: Group, epoch: Epoch, author: bytes, session: bytes, index: int, now: int
+) -> bool:
+    """Whether what a member said under an earlier epoch is still shown: of somebody who was
+    removed, what was heard before; of others, what came within a week."""
+    view = group.view
+    if view.holds(author):
+        past = group.roster.past(epoch.tips)
+        removals = group.roster.effective(group.roster.all) & ~past
+        first = min((entry.body.at for entry in _of(group, removals) if entry.removes), default=now)
+        return now - first <= LEFT
+    cuts = view.cuts(author)
+    return cuts is not None and any(cut.session == session and index < cut.index for cut in cuts)
+
+
+def _tell_behind(desk: Desk, work: Work, group: Group, epoch: Epoch) -> None:
+    """Somebody writes under an old epoch: they are sent the entries they lack, under it."""
+    (told,) = row(work.db, "SELECT told FROM groups WHERE contact = ?", group.cid)
+    if work.now - told < TELL_AGAIN:
+        return
+    work.db.execute("UPDATE groups SET told = ? WHERE contact = ?", (work.now, group.cid))
+    past = group.roster.past(epoch.tips)
+    with contextlib.suppress(TooLong):
+        group_keys.publish(desk, work, group, epoch, *_of(group, group.roster.all & ~past))
+
+
+def retry(desk: Desk, work: Work, group: Group) -> None:
+    """Try again what waited."""
+    for rid, blob in rows(
+        work.db,
+        "SELECT rid, blob FROM group_waiting WHERE contact = ? ORDER BY at, rid",
+        group.cid,
+    ):
+        if row(
+            work.db,
+            "DELETE FROM group_waiting WHERE contact = ? AND rid = ? RETURNING 1",
+            group.cid,
+            rid,
+        ) and not _open(desk, work, group, blob, None):
+            work.db.execute(
+                "INSERT OR IGNORE INTO group_waiting VALUES (?, ?, ?, ?)",
+                (group.cid, rid, blob, work.now),
+            )
+
+
+def after(desk: Desk, work: Work, group: Group) -> None:
+    """What follows when the roster or the keys changed."""
+    group_keys.settle(desk, work, group)
+    flush(desk, work, group)
+    retry(desk, work, group)
+
+
+# From contacts.
+
+
+def from_contact(
+    desk: Desk,
+    work: Work,
+    cid: str,
+    said: content.GroupEntries | content.GroupKey | content.GroupAsk,
+) -> None:
+    """Something about a group came over a contact's channel."""
+    match said:
+        case content.GroupEntries():
+            group = group_keys.came(desk, work, said)
+        case content.GroupKey():
+            group = group_keys.key_came(desk, work, cid, said)
+        case content.GroupAsk():
+            group_keys.asked(desk, work, cid, said)
+            return
+    if group is not None:
+        after(desk, work, group)
+
+
+def sweep(desk: Desk, work: Work) -> None:
+    """Once a minute: what has run out, and what is still missing."""
+    group_state.leave_logs(desk, work)
+    work.db.execute("DELETE FROM group_waiting WHERE at <= ?", (work.now - WAITS,))
+    work.db.execute("DELETE FROM group_stray WHERE at <= ?", (work.now - WAITS,))
+    for (cid,) in rows(
+        work.db,
+        "SELECT contact FROM group_queue UNION SELECT contact FROM group_waiting ORDER BY 1",
+    ):
+        group = group_state.opened(desk, work, cid)
+        if group.epochs.now() is None or row(
+            work.db, "SELECT 1 FROM group_waiting WHERE contact = ?", cid
+        ):
+            group_keys.ask(desk, work, group)

@@ -1,0 +1,70 @@
+"""The part of the node's API that is about groups: its types. See `schema`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from holdfast.node.schema_basic import Id, Millis, Seconds
+
+Role = Literal["member", "admin", "owner"]
+
+
+class Author(Struct, frozen=True, kw_only=True):
+    """Who in a group wrote something."""
+
+    id: Id
+    name: str
+    contact: Id = ""
+    """If they are a contact of mine."""
+
+
+class GroupMember(Struct, frozen=True, kw_only=True):
+    """Somebody in a group."""
+
+    id: Id
+    name: str
+    role: Role
+    me: bool = False
+    contact: Id = ""
+    """If they are a contact of mine."""
+    verified: bool = False
+    """Whether emoji were compared with them, as a contact."""
+    added_by: str = ""
+    """Name of who added them."""
+    since: Millis = 0
+
+
+class GroupVoid(Struct, frozen=True, kw_only=True):
+    """Something that an admin did and that does not count: they were removed or demoted by
+    somebody who did not know of it yet."""
+
+    who: str
+    by: str
+    what: list[str]
+    """add, remove, role, set, … with a name."""
+    at: Millis
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """Who is in a group and what holds in it."""
+
+    id: Id
+    title: str
+    role: Role | Literal[""]
+    """Mine, empty if I am not in it any more."""
+    members: list[GroupMember]
+    banned: list[Author] = []
+    timer: Seconds = 0
+    slow: Seconds = 0
+    """Between two messages of a member."""
+    history: int = 0
+    """Messages that a newcomer is given."""
+    adding: Literal["admins", "members"] = "admins"
+    keys: Literal["fresh", "renew", "missing"] = "fresh"
+    """renew: somebody left or two admins acted at once, the key is not new yet. missing: it is
+    awaited, what is written meanwhile waits."""
+    behind: list[str] = []
+    """Names of members who wrote lately without knowing who had been removed."""
+    voided: list[GroupVoid] = []

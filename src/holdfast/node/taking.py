@@ -1,0 +1,199 @@
+"""What others say to a conversation and what it does to messages: in pairs and in groups.
+
+An author is empty in a pair, where there is only one other side, and a root in a group. Only
+authors change and take back what they wrote. Source: spec/chat.md, "Folding".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.core.chat import content, names
+from holdfast.core.seal.pairwise import MAX_CONTENT
+from holdfast.node import files, rehousing
+from holdfast.node.database import row
+from holdfast.node.desk import Desk
+from holdfast.node.keeper import Work
+from holdfast.node.talking import set_reaction, wipe
+
+__all__ = ["MAX_CONTENT", "Outage", "change", "find", "take"]
+
+Outage = tuple[int, int]
+"""When the internet was off: from and until, in milliseconds."""
+KINDS: Final = ("text", "file")
+
+
+def take(
+    desk: Desk,
+    work: Work,
+    cid: str,
+    author: bytes,
+    data: bytes,
+    outage: Outage | None,
+    stale: bool = False,
+) -> None:
+    """One content of a member of a group. What does not fit what is known here changes
+    nothing. `stale`: they did not know yet who had been removed."""
+    try:
+        said = content.decode(data)
+    except content.Malformed:
+        return
+    if not change(desk, work, cid, author, said, outage, stale) and isinstance(
+        said, content.Profile
+    ):
+        name = names.clean(said.name)
+        work.db.execute(
+            "INSERT INTO group_card VALUES (?, ?, ?, ?, x'') ON CONFLICT(contact, root)"
+            " DO UPDATE SET name = excluded.name, at = excluded.at",
+            (cid, author, work.now, name),
+        )
+
+
+def change(
+    desk: Desk,
+    work: Work,
+    cid: str,
+    author: bytes,
+    said: content.Known | content.Unknown,
+    outage: Outage | None,
+    stale: bool = False,
+) -> bool:
+    """Carry out a content about messages; whether it was one."""
+    match said:
+        case content.Text():
+            _text(desk, work, cid, author, said, outage, stale)
+        case content.Edit():
+            rowid = find(work, cid, said.mid, False, author, "text")
+            if rowid is not None:
+                text, at = names.clean_text(said.text), min(said.at, work.now)
+                work.db.execute(
+                    "UPDATE message SET text = ?, edited = ? WHERE id = ?", (text, at, rowid)
+                )
+                desk.touch_message(work, rowid)
+        case content.Delete():
+            rowid = find(work, cid, said.mid, False, author)
+            if rowid is not None:
+                wipe(desk, work, rowid)
+                desk.touch_message(work, rowid)
+                desk.touch_contact(work, cid)
+        case content.React():
+            mine, whose = side(desk, work, said.ref)
+            rowid = find(work, cid, said.ref.mid, mine, whose)
+            if rowid is not None:
+                emoji = names.clean_emoji(said.emoji)
+                set_reaction(work, rowid, False, emoji, min(said.at, work.now), author)
+                desk.touch_message(work, rowid)
+        case content.File():
+            _file(desk, work, cid, author, said, outage, stale)
+        case _:
+            return False
+    return True
+
+
+def side(desk: Desk, work: Work, ref: content.Ref) -> tuple[bool, bytes]:
+    """Whose message somebody refers to: mine, or of which author."""
+    if not ref.author:
+        return not ref.mine, b""
+    mine = ref.author == desk.identity(work).party.root
+    return mine, b"" if mine else ref.author
+
+
+def _text(
+    desk: Desk,
+    work: Work,
+    cid: str,
+    author: bytes,
+    said: content.Text,
+    outage: Outage | None,
+    stale: bool,
+) -> None:
+    text = names.clean_text(said.text)
+    if not text or is_known(work, cid, author, said.mid):
+        return
+    if outage is not None:
+        _gap(desk, work, cid, outage)
+    mine, whose = side(desk, work, said.reply) if said.reply else (None, b"")
+    work.db.execute(
+        "INSERT INTO message (contact, cursor, mine, author, mid, kind, text, at, received,"
+        " reply_mid, reply_mine, reply_author, state, timer, stale)"
+        " VALUES (?, 0, 0, ?, ?, 'text', ?, ?, ?, ?, ?, ?, 'received', ?, ?)",
+        (
+            cid,
+            author,
+            said.mid,
+            text,
+            min(said.at, work.now),
+            work.now,
+            said.reply.mid if said.reply else None,
+            mine,
+            whose,
+            said.timer,
+            stale,
+        ),
+    )
+    _shown(desk, work, cid, work.db.last_insert_rowid())
+
+
+def _file(
+    desk: Desk,
+    work: Work,
+    cid: str,
+    author: bytes,
+    said: content.File,
+    outage: Outage | None,
+    stale: bool,
+) -> None:
+    mine, whose = side(desk, work, said.reply) if said.reply else (None, b"")
+    if is_known(work, cid, author, said.mid):
+        rehousing.moved(desk, work, cid, said, author)
+        return
+    id = files.offered(desk, work, cid, said, mine, author, whose)
+    if id is None:
+        return
+    if outage is not None:
+        _gap(desk, work, cid, outage)
+    work.db.execute("UPDATE message SET stale = ? WHERE id = ?", (stale, id))
+    _shown(desk, work, cid, id)
+
+
+def _shown(desk: Desk, work: Work, cid: str, id: int) -> None:
+    work.db.execute("UPDATE contact SET active = ? WHERE id = ?", (work.now, cid))
+    desk.touch_message(work, id)
+    desk.touch_contact(work, cid)
+
+
+def _gap(desk: Desk, work: Work, cid: str, outage: Outage) -> None:
+    """One note for each time that the internet was off, counting what came after it."""
+    since, until = outage
+    note = row(
+        work.db, "SELECT id FROM message WHERE contact = ? AND note = 'gap' AND at = ?", cid, since
+    )
+    if note is None:
+        desk.note(work, cid, "gap", at=since, until=until, count=1)
+    else:
+        work.db.execute("UPDATE message SET count = count + 1 WHERE id = ?", note)
+        desk.touch_message(work, note[0])
+
+
+def is_known(work: Work, cid: str, author: bytes, mid: bytes) -> bool:
+    """Whether a message of theirs is here, or was."""
+    known = "SELECT 1 FROM message WHERE contact = ? AND mine = 0 AND author = ? AND mid = ?"
+    return row(work.db, known, cid, author, mid) is not None
+
+
+def find(
+    work: Work, cid: str, mid: bytes, mine: bool, author: bytes = b"", *kinds: str
+) -> int | None:
+    """A message that is not taken back, by whose it is; its row."""
+    found = row(
+        work.db,
+        "SELECT id, kind FROM message"
+        " WHERE contact = ? AND mine = ? AND author = ? AND mid = ? AND NOT deleted",
+        cid,
+        int(mine),
+        author,
+        mid,
+    )
+    if found is None or found[1] not in (kinds or KINDS):
+        return None
+    return int(found[0])

@@ -1,0 +1,137 @@
+"""Groups through the nodes' API, over real relays on loopback."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.node.rpc import ApiError
+
+
+async def trio(world, *more: str):
+    """Anna, and people whom she knows and who do not know each other."""
+    relay = await world.relay()
+    names = ("Anna", "Boris", "Vera", *more)
+    people = [await world.person(name, relay) for name in names]
+    for other in people[1:]:
+        await people[0].meet(other)
+    return people
+
+
+async def found(people, title: str = "Friends") -> list[str]:
+    """Anna's group, and how each names it."""
+    made = await people[0].node.create_group(title, [p.path.name for p in people[1:]])
+    others = [await p.contact_when(lambda c: c.name == title and c.members) for p in people[1:]]
+    return [made.id, *(contact.id for contact in others)]
+
+
+async def says(person, group: str, text: str, *hearers) -> None:
+    """Everybody given hears it from them."""
+    await person.node.send(group, text)
+    for other, there in hearers:
+        got = await other.message_when(there, lambda m: m.text == text)
+        assert got.author is not None and got.author.name.lower() == person.path.name
+
+
+async def test_everyone_sees_it_and_is_heard(world) -> None:
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        for person, id in zip(people, ids, strict=True):
+            group = await person.node.group(id)
+            assert [m.name for m in group.members] == ["Anna", "Boris", "Vera"]
+            assert group.keys == "fresh" and not group.voided
+        pairs = list(zip(people, ids, strict=True))
+        for who in range(3):
+            person, id = pairs[who]
+            await says(person, id, f"from {who}", *(p for p in pairs if p[0] is not person))
+        sent = (await people[1].node.messages(ids[1])).messages[-2]
+        assert sent.mine and sent.state == "sent"
+
+
+async def test_a_newcomer_reads_what_comes_and_nothing_before(world) -> None:
+    async with world:
+        people = await trio(world, "Gleb")
+        ids = await found(people[:3])
+        pairs = list(zip(people, ids, strict=False))
+        await says(people[1], ids[1], "before", pairs[0], pairs[2])
+        await people[0].node.add_members(ids[0], ["Gleb"])
+        gleb = (await people[3].contact_when(lambda c: c.name == "Friends")).id
+        await people[1].message_when(ids[1], lambda m: m.note == "group-added")
+        await says(people[1], ids[1], "after", pairs[0], pairs[2], (people[3], gleb))
+        await says(people[3], gleb, "hello", *pairs[:3])
+        assert await people[3].texts(gleb) == ["after", "hello"]
+
+
+async def test_who_is_removed_reads_no_more(world) -> None:
+    async with world:
+        people = await trio(world, "Gleb")
+        ids = await found(people)
+        pairs = list(zip(people, ids, strict=True))
+        await says(people[2], ids[2], "before", pairs[0], pairs[1], pairs[3])
+        await people[0].node.remove_member(ids[0], "Gleb")
+        await people[3].contact_when(lambda c: c.id == ids[3] and c.state == "removed")
+        await people[1].message_when(ids[1], lambda m: m.note == "group-removed")
+        await says(people[1], ids[1], "among us", pairs[0], pairs[2])
+        assert "among us" not in await people[3].texts(ids[3])
+        with pytest.raises(ApiError):
+            await people[3].node.send(ids[3], "me too")
+        with pytest.raises(ApiError):
+            await people[1].node.remove_member(ids[1], "Vera")
+
+
+async def test_replies_reactions_edits_and_taking_back(world) -> None:
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        first = await people[1].node.send(ids[1], "Who comes?")
+        got = await people[2].message_when(ids[2], lambda m: m.text == "Who comes?")
+        await people[2].node.send(ids[2], "I do", reply_to=got.id)
+        await people[2].node.react(got.id, "👍")
+        answer = await people[1].message_when(ids[1], lambda m: m.text == "I do")
+        assert answer.reply_to is not None and answer.reply_to.mine
+        third = await people[0].message_when(ids[0], lambda m: m.text == "I do")
+        assert third.reply_to is not None and third.reply_to.author is not None
+        assert third.reply_to.author.name == "Boris"
+        seen = await people[0].message_when(ids[0], lambda m: bool(m.reactions))
+        assert [(r.emoji, r.name) for r in seen.reactions] == [("👍", "Vera")]
+        await people[0].node.react(seen.id, "👍")
+        await people[1].message_when(ids[1], lambda m: len(m.reactions) == 2)
+        await people[1].node.edit(first.id, "Who comes at six?")
+        await people[0].message_when(ids[0], lambda m: m.text == "Who comes at six?")
+        with pytest.raises(ApiError):
+            await people[0].node.edit(seen.id, "mine")
+        await people[1].node.delete(first.id)
+        await people[2].message_when(ids[2], lambda m: m.id == got.id and m.deleted)
+
+
+async def test_roles_settings_and_leaving(world) -> None:
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        await people[0].node.set_role(ids[0], "Boris", "admin")
+        await people[1].message_when(ids[1], lambda m: m.note == "group-admin")
+        await people[1].node.set_group(ids[1], title="Choir", timer=3600)
+        await people[2].contact_when(lambda c: c.name == "Choir" and c.timer == 3600)
+        with pytest.raises(ApiError):
+            await people[2].node.set_group(ids[2], title="Mine")
+        with pytest.raises(ApiError):
+            await people[0].node.leave_group(ids[0])
+        await people[0].node.set_role(ids[0], "Boris", "owner")
+        left = await people[0].node.leave_group(ids[0])
+        assert left.state == "left"
+        await people[2].message_when(ids[2], lambda m: m.note == "group-left")
+        group = await people[2].node.group(ids[2])
+        assert [(m.name, m.role) for m in group.members] == [("Boris", "owner"), ("Vera", "member")]
+
+
+async def test_it_goes_on_after_a_restart(world) -> None:
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        await people[2].stop()
+        await people[1].node.send(ids[1], "while you were away")
+        await people[0].node.add_members(ids[0], [])
+        await people[2].start()
+        await people[2].message_when(ids[2], lambda m: m.text == "while you were away")
+        pairs = list(zip(people, ids, strict=True))
+        await says(people[2], ids[2], "back", pairs[0], pairs[1])

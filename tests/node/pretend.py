@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from holdfast.core import wire
 from holdfast.core.caps import Home
 from holdfast.node.ways import Ways
 from holdfast.paths.base import Attempt, Channel, Handler, Kind, Undivided, Unreachable
@@ -19,9 +20,13 @@ class Line(Undivided):
         self.sent: list[bytes] = []
         self.ended = ""
         self.buffered = self.received = 0
+        self.answers = True
+        """When it is asked whether it stands."""
 
     def send(self, frame: bytes) -> None:
         self.sent.append(frame)
+        if frame == wire.encode(wire.Probe(0)) and self.answers and self.handler is not None:
+            self.handler.on_frame(wire.encode(wire.Probed(b"")))
 
     def close(self, reason: str = "") -> None:
         self.ended = reason

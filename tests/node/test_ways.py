@@ -11,7 +11,7 @@ from chatters import relay
 from pretend import HOME, Owner, Paths
 
 from holdfast.core.ladder import HOP, REST, SMALL
-from holdfast.node import watched, ways
+from holdfast.node import standby, watched, ways
 from holdfast.node.ways import Ways, paths
 from holdfast.paths import websocket
 from holdfast.paths.base import MOVED, Attempt, Unreachable
@@ -153,6 +153,67 @@ async def test_a_relay_is_reached_through_another_one_and_directly_when_that_is_
         await made.connect(second, again := Owner())
         assert made.ladder._at(second.label, "websocket").up == 1
         assert again.closed == []
+
+
+async def test_what_leads_to_another_relay_is_not_cut_for_what_stands_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(standby, "AFTER", 0.02)
+    now = [1_000]
+    made = Ways(paths(), lambda: now[0])
+    async with relay(tmp_path / "first") as first, relay(tmp_path / "second") as second:
+        made.use_hops([first, second])
+        owner = Owner()
+        await made.connect(second, owner)
+        await made.connect(first, Owner())
+        made.stand_by([first, second])
+        await until(lambda: made._standby.ready(first.label) and made._standby.ready(second.label))
+        await asyncio.sleep(0.4)
+        assert owner.closed == []
+        await made.stop()
+
+
+async def test_a_connection_that_is_doubted_and_answers_stays() -> None:
+    world, owner = Paths(websocket="works", classic="works"), Owner()
+    await world.ways.connect(HOME, owner)
+    world.ways.doubt()
+    await until(lambda: not world.ways._behind)
+    assert world.tried == ["websocket"]
+    assert owner.closed == owner.frames == []
+
+
+async def test_one_that_is_doubted_and_silent_is_replaced_by_what_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ways, "ANSWER", 0.05)
+    world, owner = Paths(websocket="works", classic="works"), Owner()
+    await world.ways.connect(HOME, owner)
+    world.lines["websocket"].answers = False
+    world.how["websocket"] = "hangs"
+    world.ways.doubt()
+    world.ways.doubt()
+    await until(lambda: owner.closed == [MOVED])
+    assert world.lines["websocket"].ended == websocket.STALLED
+    await world.ways.connect(HOME, Owner())
+    assert world.tried == ["websocket", "websocket", "classic"]
+    await world.ways.stop()
+
+
+async def test_one_that_answers_after_all_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways, "ANSWER", 0.05)
+    world, owner = Paths(websocket="works", classic="works"), Owner()
+    await world.ways.connect(HOME, owner)
+    first = world.lines["websocket"]
+    first.answers = False
+    world.how["websocket"] = "late"
+    world.ways.doubt()
+    await until(lambda: len(world.tried) == 2)
+    assert first.handler is not None
+    first.handler.on_frame(b"late")
+    await until(lambda: not world.ways._behind)
+    assert owner.closed == []
+    await world.ways.stop()
 
 
 async def test_what_rests_does_not_overtake_a_slow_path_that_does_not() -> None:

@@ -132,6 +132,8 @@ class Node(GroupCalls):
         """Told to which relays a second connection should be ready."""
         self.discovery: Callable[[], Discovery] | None = None
         """Makes what finds contacts on the local network."""
+        self.doubt: Callable[[], None] = lambda: None
+        """Told that connections may stand in name alone."""
         self.networks: Networks | None = None
         """Remembers how relays were reached on which network."""
         self.fetch: Fetch = fetch
@@ -179,6 +181,7 @@ class Node(GroupCalls):
         if self.discovery is not None:
             engine.near.discovery = self.discovery()
             engine.relays.finds = True
+        engine.doubt = self.doubt
         engine.relays.simulator = self.censor is not None
         keeper = self.keeper(
             lambda: open_database(self._vault.database, key, self._vfs),

@@ -92,8 +92,10 @@ class Calls:
         submit: Submit,
         tell: Callable[[Event], None],
         clock: Callable[[], int],
+        doubt: Callable[[], None] = lambda: None,
     ) -> None:
         self._desk = desk
+        self._doubt = doubt
         self._logs = logs(self._on_event)
         self._submit = submit
         self._tell = tell
@@ -293,6 +295,8 @@ class Calls:
                         call.sound.code(rung)
                 case commands.Keep(_, packets):
                     self._late.keep(call.contact, call.terms.id, packets)
+                case commands.Doubt():
+                    self._doubt()
                 case commands.Say(step):
                     self._answer(call.contact, call.terms, step, call.random, call.nonce)
                 case commands.Attach():

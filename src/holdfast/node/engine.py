@@ -102,6 +102,8 @@ class Engine:
         """Told of connections on which datagrams would be of use."""
         self.stand_by: Callable[[set[Home]], None] = lambda homes: None
         """Told to which relays a second connection should be ready."""
+        self.doubt: Callable[[], None] = lambda: None
+        """Told that connections may stand in name alone."""
         self.networks: Networks | None = None
         """What is remembered of networks, if anything is."""
         self._lanes: weakref.WeakSet[Logs] = weakref.WeakSet()
@@ -123,7 +125,7 @@ class Engine:
         # Connections of their own: no message waits behind a file, no call behind either.
         self.transfers = Transfers(desk, lane, self._submit, tell)
         quick = partial(lane, connect=live)
-        self.calls = Calls(desk, quick, self._submit, tell, clock)
+        self.calls = Calls(desk, quick, self._submit, tell, clock, self._doubts)
         self.near = Near(desk, self._submit, clock, self._met, self.calls.placed)
         self.calls.place = self.near.place
         self.calls.here = lambda contact: contact in self.near.contacts
@@ -278,6 +280,9 @@ class Engine:
                 self._remember(lessons)
 
     # Networks.
+
+    def _doubts(self) -> None:
+        self.doubt()
 
     async def _look_around(self) -> None:
         while True:

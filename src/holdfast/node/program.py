@@ -95,7 +95,7 @@ async def run(
     ways = Ways(paths(proxy), monotonic_ms)
     node = Node(vault, ways.connect, now_ms, entropy, tuple(relays), echo_link)
     node.finding, node.censor, node.stand_by = ways.finding, censor, ways.stand_by
-    node.lend = ways.lend
+    node.lend, node.doubt = ways.lend, ways.doubt
     if near:
         node.discovery = _mdns
     node.fetch = lambda url, body: fetch(url, body, proxy)

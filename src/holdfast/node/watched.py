@@ -20,6 +20,8 @@ LOOK_SECONDS: Final = 20.0
 
 
 _HELLO: Final = wire.encode(wire.Hello(wire.VERSION))
+_ASK: Final = wire.encode(wire.Probe(0))
+_ANSWER: Final = wire.encode(wire.Probed(b""))
 
 
 class Watched:
@@ -47,6 +49,11 @@ class Watched:
         """Whose datagrams are its own."""
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when it is over."""
+        self.under: Watched | None = None
+        """The connection to the relay that it leads through."""
+        self.replaced = False
+        """Its successor stands already."""
+        self._heard = asyncio.Event()
         self._greeted = self._second = False
         self._began = self._size = 0
         self._passing = False
@@ -77,6 +84,22 @@ class Watched:
         """Say hello before anybody uses it: who does not is closed."""
         self.send(_HELLO)
         self._greeted = True
+
+    async def answers(self, seconds: float) -> bool:
+        """Ask whether it still stands: whether anything came within so long."""
+        self._heard.clear()
+        self.send(_ASK)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._heard.wait()
+        except TimeoutError:
+            return False
+        return not self.over
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has come since it was asked."""
+        return not self._heard.is_set()
 
     @property
     def age(self) -> int:
@@ -135,7 +158,10 @@ class Watched:
 
     def on_frame(self, frame: bytes) -> None:
         """One whole frame came."""
+        self._heard.set()
         self._count(len(frame))
+        if frame == _ANSWER:
+            return
         if self._second and self._handler is not None:
             self._second = False
             self._ladder.answered(self.place, self.path, self._clock())
@@ -160,6 +186,7 @@ class Watched:
     def on_closed(self, reason: str) -> None:
         """The channel is over."""
         self.over, self._reason = True, reason
+        self._heard.set()
         if not self.gone.done():
             self.gone.set_result(None)
         if self._timer is not None:
@@ -170,7 +197,7 @@ class Watched:
         size, age = max(self._size, self.received), now - self._began
         self._ladder.ended(self.place, self.path, stalled, size, age, now)
         if self._handler is not None:
-            self._handler.on_closed(MOVED if self._ready(self.place) else reason)
+            self._handler.on_closed(MOVED if self.replaced or self._ready(self.place) else reason)
 
     # What passes.
 

@@ -35,6 +35,8 @@ LINGER: Final = 5.0
 """Seconds that a path may still take when another one was quicker, before it counts as failed."""
 AT_ONCE: Final = 2
 """Handshakes with one relay that are under way at a time, over all connections of a node."""
+ANSWER: Final = 0.8
+"""Seconds that a connection which is doubted has to answer."""
 SPARE: Final = 10.0
 """Seconds that a better connection waits to be used in the place of the one it replaces."""
 
@@ -71,7 +73,8 @@ class Ways:
         self._behind: set[asyncio.Task[None]] = set()
         """What goes on when a connection stands."""
         self._spare: dict[str, Watched] = {}
-        self._standing: weakref.WeakSet[Watched] = weakref.WeakSet()
+        self._standing: weakref.WeakKeyDictionary[Watched, Home] = weakref.WeakKeyDictionary()
+        self._doubted: weakref.WeakSet[Watched] = weakref.WeakSet()
         self._attempts: dict[asyncio.Task[Watched], tuple[str, str]] = {}
         """Under way, with place and path."""
         self._standby = Standby(self._second)
@@ -107,6 +110,34 @@ class Ways:
     def stand_by(self, homes: Iterable[Home]) -> None:
         """Have second connections to these relays ready, and to no others."""
         self._standby.use(homes)
+
+    def doubt(self) -> None:
+        """Somebody who talks hears nothing any more: each connection is asked whether it stands,
+        and one that does not answer is replaced as soon as another does."""
+        for watched, home in list(self._standing.items()):
+            used = not (watched.over or watched.passes or watched in self._standby)
+            if used and watched.path != SMALL and watched not in self._doubted:
+                self._doubted.add(watched)
+                self._do_behind(self._ask(watched, home))
+
+    async def _ask(self, watched: Watched, home: Home) -> None:
+        try:
+            if await watched.answers(ANSWER):
+                return
+            second = self._standby.take(home.label)
+            if second is not None and not await second.answers(ANSWER):
+                second.close(websocket.STALLED)
+                second = None
+            if second is None:
+                second = await self._race(home, self.ladder.paths)
+            if watched.silent:
+                self._replace(watched, second, websocket.STALLED)
+            else:
+                second.close("nobody needs it")
+        except OSError:
+            self._wanted()
+        finally:
+            self._doubted.discard(watched)
 
     def move(self) -> None:
         """This machine is on another network, or slept: what stands is made anew."""
@@ -269,13 +300,14 @@ class Ways:
             self.ladder.failed(place, path, "connect", self._clock())
             raise
         watched.stands(second)
-        self._standing.add(watched)
+        self._standing[watched] = home
         return watched
 
     async def _through(
         self, home: Home, handler: Handler, attempt: Attempt, second: bool
     ) -> Channel:
         """By another relay. Small exchanges lead to none: they are too slow for two."""
+        under: Watched | None = None
         between = {one.place for one in self._standing if one.passes}
         first = self._hop(home, between if second else ())
         attempt.hangs = "proxy"
@@ -285,17 +317,22 @@ class Ways:
             raise Unreachable("proxy", "no other relay is reached")
 
         async def reach(pipe: Handler) -> Channel:
+            nonlocal under
             streams = [path for path in self.ladder.paths if path in STREAMS]
             others = [path for path in streams if path not in self._stand(first.label)]
             try:
                 race = self._race(first, (others or streams) if second else streams)
-                channel = (await race).adopt(pipe, passing=True)
+                under = await race
+                channel = under.adopt(pipe, passing=True)
             except OSError as error:
                 raise Unreachable("proxy", f"no other relay is reached: {error}") from None
             attempt.hangs = "timeout"
             return channel
 
-        return await hop.connect(home, handler, reach)
+        channel = await hop.connect(home, handler, reach)
+        if isinstance(handler, Watched):
+            handler.under = under
+        return channel
 
     # Behind a connection that stands.
 
@@ -336,7 +373,9 @@ class Ways:
 
     def _climb(self, home: Home, current: Watched) -> None:
         """A better path is tried, and used if it works; until then the current one is."""
-        if current in self._standby or len(self._handshakes(home.label)) >= AT_ONCE:
+        if current.passes or current in self._standby:
+            return  # neither what leads elsewhere is cut, nor what stands ready
+        if len(self._handshakes(home.label)) >= AT_ONCE:
             return
         rank = self.ladder.paths.index
         if second := self._standby.take(
@@ -353,13 +392,16 @@ class Ways:
         if better is not None:
             self._replace(current, better)
 
-    def _replace(self, current: Watched, better: Watched) -> None:
+    def _replace(self, current: Watched, better: Watched, why: str = MOVED) -> None:
         if current.over or current.place in self._spare:
             better.close("the other way ended")
             return
         self._spare[current.place] = better
         asyncio.get_running_loop().call_later(SPARE, self._let_go, better)
-        current.close(MOVED)
+        current.replaced = True
+        if current.under is not None and why != MOVED:
+            current.under.close(why)
+        current.close(why)
 
     def _let_go(self, spare: Watched) -> None:
         if self._spare.get(spare.place) is spare:

@@ -73,6 +73,8 @@ class Side:
         """When (ms) a packet began to be played, and the unit at which it begins."""
         self.units: set[int] = set()
         """All units that were heard, whenever."""
+        self.doubts: list[int] = []
+        """When (ms) it was asked whether connections still stand."""
         self.kept: list[Spoken] = []
         """What came too late."""
         self.pulled = 0
@@ -134,6 +136,8 @@ class Side:
                     self._coming = rung
                 case commands.Keep(_, packets):
                     self.kept += packets
+                case commands.Doubt():
+                    self.doubts.append(world.now)
                 case commands.Say(step):
                     world.tell(self, step)
                 case commands.Attach():

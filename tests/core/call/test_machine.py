@@ -128,6 +128,8 @@ def test_nothing_was_ever_heard() -> None:
     world.run(500)
     world.block(0)
     world.callee.accept()
+    world.run(100)
+    world.text_cut = True
     world.run(machine.CONNECT_MS + 2_000)
     reasons = {world.caller.machine.reason, world.callee.machine.reason}
     assert "failed" in reasons
@@ -139,7 +141,7 @@ def test_nothing_was_ever_heard() -> None:
     st.integers(0, 10_000),
     st.floats(0, 300),
     st.floats(0, 80),
-    st.floats(0, 0.3),
+    st.floats(0, 0.2),
     st.integers(-200, 200),
     st.lists(st.sampled_from(["mute", "unmute", "cut", "mend", "stall", "go"]), max_size=8),
 )
@@ -269,6 +271,51 @@ def test_where_live_ways_are_blocked_it_is_spoken_in_bursts() -> None:
     world.run(40_000)
     assert not world.caller.machine.bursts
     assert not unheard(world, 0)
+
+
+@pytest.mark.parametrize("ways", [("stream",), ("stream", "stream"), ("datagrams", "stream") * 2])
+def test_where_all_live_ways_go_silent_the_first_burst_comes_soon(ways) -> None:
+    world = talking(delay=30, jitter=5, ways=ways)
+    world.run(5_000)
+    died, decided = world.now, len(world.caller.machine.story.entries)
+    for number in range(len(ways)):
+        world.block(number)
+    world.run(20_000)
+    for side in (world.caller, world.callee):
+        assert died < side.bursts[0][0] < died + 2_500
+        assert died < side.doubts[0] < died + 1_200
+    assert world.callee.gap(died - 100, died + 8_000) < 4_000
+    assert len(world.caller.machine.story.entries) < decided + 12
+    assert not unheard(world, 0, 350)
+
+
+def test_the_one_way_that_answers_is_found_among_silent_ones() -> None:
+    world = talking(delay=30, jitter=5, ways=("datagrams", "stream", "stream"))
+    world.run(5_000)
+    for number in (0, 1, 2):
+        world.block(number)
+    world.run(700)
+    world.block(1, False)
+    again = world.now
+    world.run(5_000)
+    for side in (world.caller, world.callee):
+        assert side.machine.story.entries[-1].what == "now by way 1"
+        assert side.machine.rung is RUNGS[0]
+        assert not side.bursts
+    assert world.callee.gap(again, again + 4_000) < 800
+    assert not unheard(world, 0)
+
+
+def test_a_call_is_set_up_where_no_live_way_holds() -> None:
+    world = CallWorld(delay=30)
+    world.run(500)
+    world.block(0)
+    world.callee.accept()
+    world.run(12_000)
+    for side in (world.caller, world.callee):
+        assert side.machine.state == "talking"
+        assert side.machine.bursts
+    assert world.callee.heard[0][0] < 8_000
 
 
 def test_one_side_alone_has_no_live_way() -> None:

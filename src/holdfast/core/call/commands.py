@@ -60,6 +60,11 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """Nothing has arrived by any way: see whether connections still stand."""
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """Something that people see is not what it was."""
 
@@ -69,4 +74,4 @@ class Over:
     """The call has ended: let go of everything."""
 
 
-Command = Say | Attach | Send | Burst | Code | Keep | Changed | Over
+Command = Say | Attach | Send | Burst | Code | Keep | Doubt | Changed | Over

@@ -18,6 +18,7 @@ from holdfast.core.call.commands import (
     Changed,
     Code,
     Command,
+    Doubt,
     Keep,
     Line,
     Over,
@@ -27,10 +28,11 @@ from holdfast.core.call.commands import (
     State,
 )
 from holdfast.core.call.frames import FRAME_MS, BadFrame, Frame, decode
+from holdfast.core.call.gathering import Gathering
 from holdfast.core.call.jitter import Jitter, Pulled
 from holdfast.core.call.receipts import Receipts
 from holdfast.core.call.routes import SILENT, SUSPECT, Route, Routes
-from holdfast.core.call.rungs import BURST, BURST_THIN, CODINGS, RUNGS, Rung
+from holdfast.core.call.rungs import CODINGS, RUNGS, Rung
 from holdfast.core.call.sender import Sender
 from holdfast.core.call.story import Story, Way
 
@@ -58,15 +60,11 @@ BURSTS_MS: Final = 1_500
 """After so long without a live way it is spoken in bursts."""
 EXHAUSTED_MS: Final = 10_000
 """After so long with a queue on the lowest rung."""
-LIVE_MS: Final = 1_000
-"""A live way must have been well for so long to be used again; twice that after each failure."""
-MOST_LIVE_MS: Final = 60_000
-THIN: Final = 5
-"""The rung from which on text is taken to be slow as well."""
-SOON_MS: Final = 20_000
-"""A live way that fails so soon again was spoken on too high."""
-BEHIND: Final = 400
-"""Units that the other side may lack before bursts become thinner."""
+DOUBT_MS: Final = 500
+"""After so long without an answer by any way, connections are doubted; again every so often:"""
+DOUBT_EVERY_MS: Final = 2_000
+NOBODY_MS: Final = 3_000
+"""So long the other side may take to be there before it is spoken in bursts."""
 
 
 class Machine:
@@ -105,17 +103,10 @@ class Machine:
         self._doubling = False
         self._silent_since = 0
         self._probed = 0
-        self._spoken: list[Spoken] = []
-        """For the next burst."""
-        self._live_since = 0
-        self._live_again = 0
-        self._back_at = 0
-        self._live_ms = LIVE_MS
+        self._gathering = Gathering()
         self._reported = 0
-        self._burst_rung = BURST
         self._double_until = 0
-        self._upto = 0
-        """Until which unit the other side has what this one said, as far as bursts tell."""
+        self._doubted = 0
         self._shown: tuple[object, ...] = ()
 
     @property
@@ -264,11 +255,12 @@ class Machine:
         if route is None:
             return []
         out: list[Command] = []
-        held = self._silent(now)
-        if held and now - self._probed >= PROBE_MS:
-            self._probed, held = now, False
+        silent = self._silent(now)
+        if silent and now - self._probed >= PROBE_MS:
+            self._probed = now
+            out.append(self._send(None, self._routes.turn(now) or route, now))
         while len(out) < 3:
-            spoken = self._sender.next(self._their_ms, now, held)
+            spoken = self._sender.next(self._their_ms, now, silent)
             if spoken is None:
                 break
             out.append(self._send(spoken, route, now))
@@ -356,6 +348,12 @@ class Machine:
             if len(numbers) == 1:
                 oldest = self._sender.oldest(numbers[0], sent)
                 self._routes.arrived(numbers[0], sent, oldest, now)
+                before = self._routes.current
+                if self._routes.answers(numbers[0], self._patience(SILENT), now):
+                    self._silent_since = 0
+                    if not self.bursts:
+                        self._moved(before, "it answers", now)
+                        self._choice.begin_at(self._choice.index, now)
         if report.seen is None or self.bursts or not self._sender.heard_of:
             return []
         route = self._routes.current
@@ -374,9 +372,7 @@ class Machine:
         return self._code(now) if changed else []
 
     def _code(self, now: int) -> list[Command]:
-        rung = self._choice.rung
-        if self.bursts:
-            rung = self._burst_rung
+        rung = self._gathering.rung if self.bursts else self._choice.rung
         if rung is self.rung:
             return []
         self.rung = rung
@@ -403,40 +399,20 @@ class Machine:
     def _burst(self, now: int, why: str) -> list[Command]:
         """Speak in bursts, beginning with all of which nothing is known."""
         self.bursts = True
-        if self._live_again and now - self._live_again < MOST_LIVE_MS:
-            self._live_ms = min(MOST_LIVE_MS, self._live_ms * 2)
-        soon = self._live_again and now - self._live_again < SOON_MS
-        self._back_at = min(len(RUNGS) - 1, max(self._choice.index, self._back_at) + 2 * bool(soon))
-        self._live_since = 0
         self._doubling, self._silent_since = False, 0
-        self._spoken = self._sender.take()
-        self._burst_rung = BURST if self._choice.index < THIN else BURST_THIN
-        self._upto = max(self._upto, self._spoken[0].at if self._spoken else self._sender.at)
+        index = self._choice.index
+        self._gathering.begin(self._sender.take(), self._sender.at, index, now)
         self.story.note("speaking in bursts", why, now)
         self._choice.why = "bursts"
         return [*self._code(now), *self._gather(now), Changed()]
 
     def _gather(self, now: int) -> list[Command]:
-        self._spoken += self._sender.take_waiting()
-        out: list[Command] = []
-        units = bursts.UNITS if self._burst_rung is BURST else bursts.UNITS_THIN
-        if self._spoken and self._spoken[-1].end - self._spoken[0].at >= units:
-            out = self._flush(now)
-        return out
+        return self._flush(now) if self._gathering.add(self._sender.take_waiting()) else []
 
     def _flush(self, now: int) -> list[Command]:
-        """What was gathered leaves, in as many bursts as it takes."""
-        out: list[Command] = []
-        while self._spoken:
-            part, units = [], 0
-            while self._spoken and units + self._spoken[0].rung.units <= 3 * bursts.UNITS:
-                one = self._spoken.pop(0)
-                units += one.rung.units
-                part.append(one)
-            out.append(Burst(bursts.encode(part), self._jitter.end))
-        behind = self._sender.at - self._upto
-        if self._burst_rung is BURST and behind > BEHIND:
-            self._burst_rung = BURST_THIN
+        """What was gathered leaves."""
+        out: list[Command] = [Burst(one, self._jitter.end) for one in self._gathering.take()]
+        if behind := self._gathering.behind(self._sender.at):
             self._choice.why = f"{behind * FRAME_MS} ms of it have not arrived"
             out += self._code(now)
         return out
@@ -444,7 +420,7 @@ class Machine:
     def burst(self, data: bytes, upto: int, now: int) -> list[Command]:
         """A burst of theirs. Raises `BadFrame`."""
         packets = bursts.decode(data)
-        self._upto = max(self._upto, min(upto, self._sender.at))
+        self._gathering.reached(upto, self._sender.at)
         if not self.open:
             return self._late(packets) if self.state == "ended" and self.since else []
         if self.state == "connecting":
@@ -478,25 +454,24 @@ class Machine:
     def _alive(self, now: int) -> list[Command]:
         """While it is spoken in bursts: is there a live way that holds?"""
         out: list[Command] = []
-        route = self._routes.current
-        if route is not None and now - self._reported >= REPORT_MS:
+        every = REPORT_MS * (2 if self._gathering.thin else 1)
+        due = 2 * every + int(self._sender.trip) + SILENT
+        answers = self._routes.current is not None and self._routes.silence(now) < due
+        route = self._routes.current if answers else self._routes.turn(now)
+        if route is not None and now - self._reported >= every:
             out.append(self._send(None, route, now))
         well = (
-            route is not None
+            answers
             and self._sender.heard_of
-            and self._routes.silence(now) < 2 * REPORT_MS + int(self._sender.trip) + SILENT
-            and now - self._their_frame < 3 * REPORT_MS
+            and self._sender.silence(now) < due
+            and now - self._their_frame < due + every
         )
-        if not well:
-            self._live_since = 0
-        elif not self._live_since:
-            self._live_since = now
-        elif now - self._live_since >= self._live_ms:
+        if self._gathering.live(well, now):
             out += self._flush(now)
             self.bursts = False
-            self._live_again = now
-            self._choice.begin_at(self._back_at, now)
-            self._choice.why = f"a live way has been well for {self._live_ms // 1000} s"
+            self._routes.begin(now)
+            self._choice.begin_at(self._gathering.back_at, now)
+            self._choice.why = f"a live way has been well for {self._gathering.live_ms // 1000} s"
             self.story.note("speaking live again", self._choice.why, now)
             out += [*self._code(now), Changed()]
         return out
@@ -520,8 +495,8 @@ class Machine:
         if self.state == "talking" and quiet >= LOST_MS:
             return self._end("lost", now, Say("end"))
         out = self._fill(now)
+        out += self._watch(now)
         if self.state == "talking":
-            out += self._watch(now)
             away = AWAY_BURSTS_MS if self.their_bursts else AWAY_MS
             if quiet >= away and not self.away:
                 self.away = self._heard_at
@@ -544,16 +519,20 @@ class Machine:
         return out
 
     def _watch(self, now: int) -> list[Command]:
-        """How the way fares."""
+        """How the ways fare."""
+        out = self._doubt(now)
         if self.bursts:
-            return self._alive(now)
-        out: list[Command] = []
+            return out + self._alive(now)
         route = self._routes.current
         if route is None:
             self._silent_since = self._silent_since or now
             if now - self._silent_since >= BURSTS_MS:
-                return self._burst(now, f"no live way for {now - self._silent_since} ms")
+                out += self._burst(now, f"no live way for {now - self._silent_since} ms")
             return out
+        nothing = self._sender.silence(now)
+        most = BURSTS_MS if self._sender.heard_of else NOBODY_MS
+        if nothing >= self._patience(most) + self._slow:
+            return out + self._burst(now, f"nothing has arrived by any live way for {nothing} ms")
         if not self._sender.heard_of:
             return out
         silence = self._routes.silence(now)
@@ -564,9 +543,6 @@ class Machine:
                 self._silent_since = 0
                 self._moved(route, f"the last one was silent for {silence} ms", now)
                 return out
-            slow = max(0, max(self.rung.ms, self._their_ms) - RUNGS[1].ms)
-            if now - self._silent_since >= self._patience(BURSTS_MS) + 3 * slow:
-                return self._burst(now, f"the only live way is silent for {silence} ms")
         doubling = silence > self._patience(SUSPECT)
         if doubling and not self._doubling and self._routes.beside(now) is not None:
             self._double_until = now + 1_000
@@ -576,7 +552,7 @@ class Machine:
             self.story.note("sending by two ways", why, now)
         elif self._doubling and not doubling and now >= self._double_until:
             self._doubling = False
-        if self._doubling and now - self._probed >= ALONE_MS:
+        if self._doubling and not self._silent(now) and now - self._probed >= ALONE_MS:
             self._probed = now
             assert self._routes.current is not None
             out.append(self._send(None, self._routes.current, now))
@@ -589,6 +565,23 @@ class Machine:
         if since and now - since >= EXHAUSTED_MS:
             return [*out, *self._burst(now, "even the thinnest is too much for the live way")]
         return out
+
+    @property
+    def _slow(self) -> int:
+        """By how much more answers may be late on thin rungs, in milliseconds."""
+        return 3 * max(0, max(self.rung.ms, self._their_ms) - RUNGS[1].ms)
+
+    def _doubt(self, now: int) -> list[Command]:
+        """Where nothing arrives by any way, connections may stand in name alone."""
+        nothing = self._sender.silence(now)
+        if (
+            nothing < self._patience(DOUBT_MS) + self._slow
+            or now - self._doubted < DOUBT_EVERY_MS
+            or not self._routes.up
+        ):
+            return []
+        self._doubted = now
+        return [Doubt()]
 
     def _sample(self, now: int) -> None:
         way: Way = "bursts" if self.bursts else "none" if self._routes.current is None else "live"

@@ -42,6 +42,7 @@ class _State:
     good_since: int = 0
     tried: int = -TRY_EVERY
     used: int = 0
+    probed: int = 0
 
 
 @dataclass
@@ -62,6 +63,8 @@ class Routes:
         for route in up:
             if route not in before:
                 self._of(route).waiting = None
+                if not route.datagrams:  # another connection: what befell the last one is past
+                    self._of(route).rests_until = now
         if self.current in up:
             return False
         return self._choose(now)
@@ -102,9 +105,9 @@ class Routes:
         return 0 if state.waiting is None else now - max(state.waiting, state.progress)
 
     def leave(self, now: int) -> bool:
-        """The one in use is silent: it rests. Whether there is another."""
+        """The one in use is silent: it rests. Whether there is another that does not."""
         assert self.current is not None
-        if len(self.up) < 2:
+        if all(self._of(one).rests_until > now for one in self.up if one != self.current):
             return False
         state = self._of(self.current)
         if now - state.used > FORGIVEN:
@@ -117,6 +120,28 @@ class Routes:
         """Another one, to send everything by both: one that does not rest, if possible."""
         others = [route for route in self.up if route != self.current]
         return min(others, key=lambda route: self._of(route).rests_until > now, default=None)
+
+    def begin(self, now: int) -> None:
+        """From now on frames leave by the one in use in the rhythm of speech."""
+        if self.current is not None:
+            self._of(self.current).waiting, self._of(self.current).used = None, now
+
+    def turn(self, now: int) -> Route | None:
+        """Where none answers: the one to ask next, each in its turn."""
+        found = min(self.up, key=lambda route: self._of(route).probed, default=None)
+        if found is not None:
+            self._of(found).probed = now
+        return found
+
+    def answers(self, number: int, patience: int, now: int) -> bool:
+        """Something has arrived by this one. If the one in use was silent for longer than
+        `patience`, it takes its place; whether it does."""
+        found = next((route for route in self.up if route.number == number), None)
+        if found is None or found == self.current or self.silence(now) <= patience:
+            return False
+        self.current = found
+        self._of(found).rests_until, self._of(found).used = now, now
+        return True
 
     def trial(self, now: int) -> Route | None:
         """A better one, to be tried with a frame now; or another one, so that it is known."""

@@ -59,6 +59,8 @@ class Sender:
         self._recent: deque[Spoken] = deque(maxlen=8)
         self._seen = -1
         self._bytes = 0
+        self._waits: int | None = None
+        """Since when something is under way and nothing has arrived."""
 
     @property
     def heard_of(self) -> bool:
@@ -69,6 +71,10 @@ class Sender:
     def least(self) -> int:
         """There and back without any queue, lately."""
         return min(self._least)
+
+    def silence(self, now: int) -> int:
+        """For how long something is under way, by whichever way, and nothing has arrived."""
+        return 0 if self._waits is None else now - self._waits
 
     def waiting(self, now: int) -> int:
         """For how long the oldest that was not sent waits, in milliseconds."""
@@ -118,6 +124,7 @@ class Sender:
         self._flying[self._count] = _Flying(spoken, now, wire, numbers, sure)
         self._bytes += wire
         self._count += 1
+        self._waits = now if self._waits is None else self._waits
         while len(self._flying) > FLYING:
             self._bytes -= self._flying.popitem(last=False)[1].size
         return plain
@@ -155,6 +162,8 @@ class Sender:
                 if gone.spoken is not None:
                     lost.append(gone.spoken)
         self._seen = max(self._seen, report.seen)
+        if arrived:
+            self._waits = now if self._flying else None
         return arrived, lost
 
     def _measure(self, trip: int, now: int) -> None:

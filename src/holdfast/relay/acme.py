@@ -26,11 +26,9 @@ from josepy.errors import Error as JoseError
 from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
 from josepy.util import ComparableECKey
-from OpenSSL import SSL
 
-from holdfast.paths import tls
 from holdfast.relay import certificate
-from holdfast.relay.certificate import Authority, Certificate, check_name, due, held
+from holdfast.relay.certificate import Authority, Certificate, Shown, check_name, due, held
 
 ANSWER_SECONDS: Final = 20
 """For one answer of the authority."""
@@ -105,7 +103,7 @@ class Renewer:
         name: str,
         authority: Authority,
         *,
-        challenge: Callable[[SSL.Context | None], None],
+        challenge: Callable[[Shown | None], None],
         use: Callable[[Certificate], None],
         now: Callable[[], int],
         tell: Callable[[str], object] = _log.warning,
@@ -236,7 +234,7 @@ def _load(data: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificate((data / "acme.crt").read_bytes())
 
 
-def _answer(name: str, digest: bytes) -> SSL.Context:
+def _answer(name: str, digest: bytes) -> Shown:
     """RFC 8737 section 3: a certificate for the name alone, with the digest as what it is for."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
@@ -253,7 +251,7 @@ def _answer(name: str, digest: bytes) -> SSL.Context:
         .add_extension(x509.UnrecognizedExtension(_IDENTIFIER, b"\x04\x20" + digest), critical=True)
         .sign(key, hashes.SHA256())
     )
-    return tls.challenge_context(shown, key)
+    return Shown(shown, key)
 
 
 def _why(failed: errors.ValidationError) -> str:

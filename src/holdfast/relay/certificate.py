@@ -48,6 +48,30 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What an authority is answered that looks whether the name leads here (RFC 8737)."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    @property
+    def context(self) -> SSL.Context:
+        """That answers with it."""
+        return tls.challenge_context(self.certificate, self.key)
+
+    def dump(self) -> tuple[bytes, bytes]:
+        """For `load`: PEM."""
+        return self.certificate.public_bytes(Encoding.PEM), pem(self.key)
+
+    @classmethod
+    def load(cls, certificate: bytes, key: bytes) -> Shown:
+        """What `dump` gave."""
+        secret = serialization.load_pem_private_key(key, None)
+        assert isinstance(secret, ec.EllipticCurvePrivateKey)
+        return cls(x509.load_pem_x509_certificate(certificate), secret)
+
+
+@dataclass(frozen=True)
 class Authority:
     """Whom to ask, for whom: `directory` is its URL; `email` may be empty."""
 

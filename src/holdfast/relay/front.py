@@ -14,7 +14,7 @@ import hmac
 import socket
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from OpenSSL import SSL
 
@@ -24,7 +24,7 @@ from holdfast.drive.http import HttpConnection, Open, Request, Response, peer_of
 from holdfast.paths import hello, tls, websocket
 from holdfast.paths.hello import Incomplete, NotHello
 from holdfast.paths.tls import TlsLayer
-from holdfast.relay.certificate import Certificate
+from holdfast.relay.certificate import Certificate, Shown
 from holdfast.relay.decoy import Decoy
 from holdfast.relay.passage import Passage
 from holdfast.relay.quic import BUFFER, Listener
@@ -151,7 +151,7 @@ class Front:
         self.small = Small(program)
         self.open = Open(strangers)
         """What has not become a relay connection."""
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self.challenged: SSL.Context | None = None
         self._listeners: list[Listener] = []
         self._also: tuple[str, str] | None = None
@@ -172,10 +172,10 @@ class Front:
         for listener in self._listeners:
             listener.use(self._door)
 
-    def challenge(self, context: SSL.Context | None) -> None:
+    def challenge(self, shown: Shown | None) -> None:
         """Until this is called again, whoever offers nothing but the protocol `acme-tls/1` is
-        served by this context: an authority that looks whether the name is ours (RFC 8737)."""
-        self.challenged = context
+        shown this: an authority that looks whether the name is ours (RFC 8737)."""
+        self.challenged = shown and shown.context
 
     @property
     def certificate(self) -> Certificate:
@@ -188,38 +188,60 @@ class Front:
         loop = asyncio.get_running_loop()
         udp = self.web is None if udp is None else udp
         for chance in range(CHANCES, 0, -1):
-            self._server = await loop.create_server(self._connection, host, port, backlog=1024)
-            places = [one.getsockname() for one in self._server.sockets]
+            server = await loop.create_server(self._connection, host, port, backlog=1024)
+            self._servers = [server]
+            places = [one.getsockname() for one in server.sockets]
             try:
                 if udp:
                     await self._listen_to_udp(places)
                 break
             except OSError:
-                self._server.close()
+                server.close()
                 if port or chance == 1:
                     raise
         bound: int = places[0][1]
         return bound
 
+    async def serve(
+        self, listening: Sequence[socket.socket], udp: Sequence[socket.socket], announced: bool
+    ) -> int:
+        """Serve at sockets that somebody else has opened, and answer which port it is. `announced`:
+        the site says that there is UDP, though it may be another process's."""
+        loop = asyncio.get_running_loop()
+        port: int = listening[0].getsockname()[1]
+        for one in listening:
+            self._servers.append(await loop.create_server(self._connection, sock=one.dup()))
+        if announced:
+            self._announce(port)
+        for one in udp:
+            await self._listener(sock=one.dup())
+        return port
+
     async def _listen_to_udp(self, places: list[tuple[str, int]]) -> None:
         """At the same addresses and port."""
-        loop = asyncio.get_running_loop()
         for host, port, *_ in places:
-            transport, listener = await loop.create_datagram_endpoint(
-                lambda: Listener(self._door), local_addr=(host, port)
-            )
-            raw = transport.get_extra_info("socket")
-            with contextlib.suppress(OSError):
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-            self._listeners.append(listener)
-            self._door.also = self._also = ("alt-svc", f'h3=":{port}"; ma=86400')
+            await self._listener(local_addr=(host, port))
+            self._announce(port)
+
+    async def _listener(self, **where: Any) -> None:
+        loop = asyncio.get_running_loop()
+        transport, listener = await loop.create_datagram_endpoint(
+            lambda: Listener(self._door), **where
+        )
+        raw = transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        self._listeners.append(listener)
+
+    def _announce(self, port: int) -> None:
+        self._door.also = self._also = ("alt-svc", f'h3=":{port}"; ma=86400')
 
     async def close(self) -> None:
         """Close the port and what has not become a relay connection."""
         self.small.close()
         self.decoy.close()
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for listener in self._listeners:
             listener.close()
         self.open.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from holdfast.core.log.reader import Reader
 from holdfast.core.log.server import Refusal
@@ -39,7 +39,11 @@ class Hub:
         self._followers: dict[int, dict[tuple[int, int], tuple[Connection, Reader]]] = {}
         self._connections: dict[Connection, int] = {}
         self._dirty: dict[Connection, None] = {}
-        self._beside: dict[bytes, Connection] = {}
+        self._beside: dict[bytes, Any] = {}
+        self.offered: Callable[[bytes], None] = lambda _: None
+        self.withdrawn: Callable[[bytes], None] = lambda _: None
+        """Told of tokens of sessions that want datagrams, and no more: other processes may have
+        them."""
         self._shared = store if isinstance(store, Shared) else None
         if self._shared is not None:
             self._shared.tells(self._publish, self._gone)
@@ -55,24 +59,34 @@ class Hub:
     def left(self, connection: Connection) -> None:
         """A connection ended."""
         self._connections.pop(connection, None)
-        self._forget_token(connection)
+        self.left_beside(connection)
         self._dirty.pop(connection, None)
 
-    def beside(self, connection: Connection, token: bytes) -> None:
+    def beside(self, connection: Any, token: bytes) -> None:
         """A connection names a token, in the place of one before: the other one that did, if it
         was there first, lends it its datagrams, or borrows them."""
-        self._forget_token(connection)
+        self.left_beside(connection)
         other = self._beside.pop(token, None)
         if other is None or other.lends == connection.lends:
             self._beside[token], connection.token = connection, token
+            if not connection.lends:
+                self.offered(token)
         elif connection.lends:
             other.borrow(connection)
         else:
             connection.borrow(other)
 
-    def _forget_token(self, connection: Connection) -> None:
+    def waits_beside(self, token: bytes) -> Connection | None:
+        """The session that waits for datagrams under this token, which has them now."""
+        found: Connection | None = self._beside.pop(token, None)
+        return found
+
+    def left_beside(self, connection: Any) -> None:
+        """It waits for nobody any more."""
         if self._beside.get(connection.token) is connection:
             del self._beside[connection.token]
+            if not connection.lends:
+                self.withdrawn(connection.token)
 
     def follow(self, key: int, connection: Connection, reader: Reader) -> None:
         """`reader` wants to know what comes to the log."""
@@ -117,6 +131,11 @@ class Hub:
                 self._gone(key)
 
         self.store.drop(key, dropped)
+
+    def missed(self, key: int) -> None:
+        """Something may have come to a log of which nobody told here: who follows it looks."""
+        for connection, reader in list(self._followers.get(key, {}).values()):
+            connection.missed(reader)
 
     def _gone(self, key: int) -> None:
         for connection, reader in list(self._followers.get(key, {}).values()):

@@ -7,7 +7,7 @@ written nowhere.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from holdfast.core.log.limits import Limits
 from holdfast.store.base import Quota
@@ -27,6 +27,21 @@ class RelayLimits:
     least the 256 KiB above which a channel tells when it has drained."""
     connection: Limits = field(default_factory=Limits)
     store: Quota = field(default_factory=Quota)
+
+    def share(self, count: int) -> RelayLimits:
+        """Of one of so many processes, to which connections and logs come evenly."""
+        store = self.store
+        return replace(
+            self,
+            connections=-(-self.connections // count),
+            connections_per_address=-(-self.connections_per_address // count),
+            store=replace(
+                store,
+                logs=-(-store.logs // count),
+                disk_bytes=store.disk_bytes // count,
+                backlog_bytes=store.backlog_bytes // count,
+            ),
+        )
 
 
 class Doors:

@@ -19,7 +19,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,17 +29,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from holdfast.core import wire
 from holdfast.core.caps import BadAddress, Home, b64, join, unb64
 from holdfast.drive.http import Response
-from holdfast.relay import certificate, watching
+from holdfast.relay import between, certificate, watching
 from holdfast.relay.decoy import Decoy, Folder, make_site
 from holdfast.relay.front import Front
 from holdfast.relay.hub import Hub
 from holdfast.relay.limits import Doors, RelayLimits
+from holdfast.relay.mesh import Mesh, Part
 from holdfast.relay.session import Connection
+from holdfast.relay.shards import Shards, shard_of
 from holdfast.relay.upstream import BadUpstream, Mirror, Web
 from holdfast.store.base import Shared, Store, StoreFailed
 from holdfast.store.care import backup
 from holdfast.store.embedded import Embedded
 from holdfast.store.files import sync_directory
+from holdfast.store.shares import folder, folders, share_out
 from holdfast.store.upgrade import upgrade
 
 if TYPE_CHECKING:
@@ -98,6 +101,10 @@ class Secrets:
         )
         self.pin = hashlib.sha256(self.public).digest()
         self.operators = watching.operators(key)
+
+    def owner(self, count: int) -> Callable[[bytes], int]:
+        """Which of so many processes keeps a log, by the log's id."""
+        return lambda name: shard_of(name, count, self.operators)
 
     def home(self, host: str, port: int) -> Home:
         """The address under which this relay is advertised."""
@@ -175,6 +182,7 @@ async def run(
     acme: certificate.Authority | None = None,
     udp: bool | None = None,
     place: str | None = None,
+    part: Part | None = None,
     say: Callable[[str], object] = _print,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -187,11 +195,12 @@ async def run(
     is asked for a certificate in the advertised name while the relay runs. `udp` is whether the
     port of that number is opened too, see `Front.listen`. `place` is the URL of a cluster that
     keeps the logs in place of this directory, see `store.cluster.Place`. Port 0 takes a free one.
+    `part`: this is one of several processes, see `relay.processes`.
     Raises `RelayError` with a sentence for people.
     """
     limits = limits or RelayLimits()
     keys = Secrets(data)
-    lock = take_lock(data)
+    lock = take_lock(data) if part is None else -1
     loop = asyncio.get_running_loop()
     stop = stop or asyncio.Event()
     failures: list[str] = []
@@ -204,42 +213,67 @@ async def run(
         name = _reachable(listen[0], advertise)
         tls = _certificate(data, cert, key, name, acme)
         site = _site(decoy or data / "site")
-        store = await _store(data, place, limits, failed)
+        mesh = Mesh(part.number, part.count) if part is not None else None
+        store = await _store(data, place, keys, limits, failed, mesh)
     except (StoreFailed, certificate.BadCertificate, RelayError) as error:
-        os.close(lock)
+        if part is None:
+            os.close(lock)
         raise RelayError(str(error)) from error
-    if isinstance(store, Shared):
+    if isinstance(store, Shared) and (part is None or part.number == 0):
         _note(f"What this relay acknowledges is {store.guarantee}.")
     relay = Relay(store, keys, limits, now_ms, loop.call_soon, proxy)
     # A site elsewhere has another name, so its pages alone can be shown.
     web = decoy if isinstance(decoy, Web) and not decoy.http.secure else None
     began = time.time()
 
-    def numbers() -> Response:
-        return watching.page(
-            [
-                *_numbers(relay, front),
-                *watching.disk(data / "logs", limits.store.disk_bytes),
-                *watching.process(began),
-            ]
-        )
+    def own_numbers() -> list[watching.Number]:
+        logs = folder(data, part.number if part is not None else 0)
+        return [
+            *_numbers(relay, front),
+            *watching.disk(logs, limits.store.disk_bytes),
+            *watching.process(began),
+        ]
+
+    def numbers() -> Response | Awaitable[Response]:
+        return watching.page(own_numbers()) if among is None else _gathered(among)
+
+    async def _gathered(among: between.Numbers) -> Response:
+        return watching.page(await among.gathered())
 
     watched = [watching.Watched(keys.operators, watching.NUMBERS, numbers)]
     watched += [watching.Watched(one, watching.HEALTH, watching.healthy) for one in keys.paths]
     front = Front(tls, keys.paths, site, relay.accept, web, watched)
     renewing: asyncio.Task[None] | None = None
+    among: between.Numbers | None = None
+    helping: between.Certificates | None = None
+    if mesh is not None:
+        between.Lending(relay.hub, mesh)
+        between.Exchanges(front.small, mesh)
+        among = between.Numbers(mesh, own_numbers)
+        helping = between.Certificates(
+            front, mesh, lambda: _certificate(data, cert, key, name, acme)
+        )
     try:
-        port = await _listen(front, *listen, udp)
+        if part is None or mesh is None:
+            port = await _listen(front, *listen, udp)
+        else:
+            port = await front.serve(part.listening, part.packets, part.udp)
+            _heed(part, mesh, stop)
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
                 loop.add_signal_handler(number, stop.set)
-        certificate.write(data / "at", json.dumps([listen[0], port]).encode())
-        say(str(_address(keys, listen[0], port, advertise)))
-        if acme is not None:
+        address = str(_address(keys, listen[0], port, advertise))
+        if part is not None:
+            part.control.send(b"ready " + address.encode())
+        if part is None or part.number == 0:
+            certificate.write(data / "at", json.dumps([listen[0], port]).encode())
+            say(address)
+        if acme is not None and (part is None or part.number == 0):
             from holdfast.relay.acme import Renewer
 
+            shown = front if helping is None else helping
             renewer = Renewer(
-                data, name, acme, challenge=front.challenge, use=front.use, now=now_ms
+                data, name, acme, challenge=shown.challenge, use=shown.use, now=now_ms
             )
             renewing = asyncio.create_task(renewer.run())
         elif cert is not None and key is not None:
@@ -255,13 +289,19 @@ async def run(
             await store.aclose()
         else:
             store.close()
-        os.close(lock)
+        if part is None:
+            os.close(lock)
     if failures:
         raise RelayError(failures[0])
 
 
 async def _store(
-    data: Path, place: str | None, limits: RelayLimits, failed: Callable[[str], None]
+    data: Path,
+    place: str | None,
+    keys: Secrets,
+    limits: RelayLimits,
+    failed: Callable[[str], None],
+    mesh: Mesh | None,
 ) -> Store:
     """Raises `StoreFailed`, `RelayError`."""
     if place is not None:
@@ -277,14 +317,38 @@ async def _store(
         except ValueError as error:
             raise RelayError(str(error)) from error
         return await Cluster.open(where, limits.store, now_ms, failed)
-    upgrade(data / "logs.db", data / "logs", _note)
-    return Embedded(
-        data / "logs",
+    if mesh is None:
+        upgrade(data / "logs.db", data / "logs", _note)
+        share_out(data, 1, keys.owner(1), _note)
+    own = Embedded(
+        folder(data, 0 if mesh is None else mesh.number),
         quota=limits.store,
         clock=now_ms,
         post=asyncio.get_running_loop().call_soon_threadsafe,
         failed=failed,
     )
+    return own if mesh is None else Shards(own, mesh, keys.owner(mesh.count))
+
+
+def _heed(part: Part, mesh: Mesh, stop: asyncio.Event) -> None:
+    """Join the processes that the parent names; end if it is gone."""
+    loop = asyncio.get_running_loop()
+    joining: set[asyncio.Task[None]] = set()
+
+    def heard() -> None:
+        try:
+            said, ends, *_ = socket.recv_fds(part.control, 64, 1)
+        except OSError:
+            said, ends = b"", []
+        if not said:
+            loop.remove_reader(part.control)
+            stop.set()
+            return
+        task = loop.create_task(mesh.join(int(said.split()[1]), socket.socket(fileno=ends[0])))
+        joining.add(task)
+        task.add_done_callback(joining.discard)
+
+    loop.add_reader(part.control, heard)
 
 
 async def _reload(cert: Path, key: Path, front: Front) -> None:
@@ -334,8 +398,16 @@ async def _serve(hub: Hub, stop: asyncio.Event) -> None:
 
 
 async def _listen(front: Front, host: str, port: int, udp: bool | None) -> int:
-    try:
+    with opened(host, port):
         return await front.listen(host, port, udp=udp)
+    raise AssertionError("unreachable")
+
+
+@contextlib.contextmanager
+def opened(host: str, port: int) -> Iterator[None]:
+    """A port is opened in here; `RelayError` says why it cannot be."""
+    try:
+        yield
     except OSError as error:
         why = {
             errno.EADDRINUSE: "another program uses it, for TCP or UDP. Stop that one, or choose"
@@ -448,11 +520,12 @@ def copy_of(data: Path, target: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(mode=0o700, parents=True)
-        backup(data / "logs", part / "logs")
+        for path in folders(data):
+            backup(path, part / path.name)
         for path in data.iterdir():
             if path.is_file() and path.name != "lock":
                 shutil.copy2(path, part)
-            elif path.is_dir() and path.name not in ("logs", "logs.part"):
+            elif path.is_dir() and path.name.split(".")[0] != "logs":
                 shutil.copytree(path, part / path.name)
         part.rename(target)
         sync_directory(target.parent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from holdfast.core import wire
 from holdfast.core.log import server
@@ -20,6 +20,26 @@ DOUBTED: Final = 500
 """Milliseconds for which a node's doubt about datagrams lasts."""
 _LIVE: Final = wire.encode(wire.Live(0, b""))[:2]
 """How the frame begins."""
+
+
+class Beside(Protocol):
+    """One of two connections, of which one lends its datagrams to the other: a `Connection` of
+    this process, or what stands for one of another process."""
+
+    lends: bool
+    channel: Any
+
+    def lent(self, to: Any) -> None:
+        """Its datagrams are that one's."""
+
+    def on_live(self, data: bytes) -> None:
+        """A datagram came."""
+
+    def alone(self) -> None:
+        """The other one is gone."""
+
+    def end(self, code: str, text: str) -> None:
+        """It is not used any more."""
 
 
 class Connection:
@@ -39,7 +59,7 @@ class Connection:
     ) -> None:
         self._hub = hub
         self._left = left
-        self._channel = channel
+        self.channel = self._channel = channel
         self._peer = peer
         self._tunnel: Tunnel | None = None
         limits = hub.limits.connection
@@ -52,7 +72,7 @@ class Connection:
         self.token = b""
         self.lends = False
         """Its datagrams are for another connection."""
-        self._other: Connection | None = None
+        self._other: Beside | None = None
         """That one, or the one that lends."""
         self._doubted = 0
         """When the node last chose the stream for what could have been a datagram."""
@@ -65,7 +85,7 @@ class Connection:
     def on_frame(self, data: bytes) -> None:
         """One whole frame came."""
         if self._other is not None and data.startswith(_LIVE) and len(data) <= wire.MAX_LIVE:
-            self._doubted = self._hub.clock()
+            self.doubt()
         if self._tunnel is not None:
             self._tunnel.on_frame(data)
             return
@@ -103,6 +123,11 @@ class Connection:
             self._unsent += len(body)
         self._moved(reader)
 
+    def missed(self, reader: Reader) -> None:
+        """Something may have come that was not told."""
+        reader.missed()
+        self._moved(reader)
+
     def log_gone(self, handle: int) -> None:
         """A log that this connection follows was dropped."""
         self._carry_out(self.session.gone(handle))
@@ -116,12 +141,27 @@ class Connection:
         """Whether it has not begun to be of use."""
         return self.session.state == "greeting" or (self.lends and self._other is None)
 
-    def borrow(self, lender: Connection) -> None:
+    def borrow(self, lender: Beside) -> None:
         """Live frames may come and go as that connection's datagrams."""
         if self._other is not None:
             self._other.end("later", "other datagrams took their place")
-        self._other, lender._other = lender, self
-        lender._send(wire.Done(0, "beside"))
+        self._other = lender
+        lender.lent(self)
+
+    def lent(self, to: Beside) -> None:
+        """Its datagrams are that one's."""
+        self._other = to
+        self._send(wire.Done(0, "beside"))
+
+    def alone(self) -> None:
+        """The other one is gone."""
+        self._other = None
+        if self.lends:
+            self.end("later", "the session is over")
+
+    def doubt(self) -> None:
+        """Datagrams may not arrive."""
+        self._doubted = self._hub.clock()
 
     def flush(self) -> None:
         """Send acknowledgements and records that gathered in this turn."""
@@ -139,7 +179,7 @@ class Connection:
     def _sent_live(self, reader: Reader, body: bytes) -> bool:
         """Whether a live frame went as a datagram and need not go by the stream: it goes by both
         while datagrams are unanswered for longer than they should be, or the node doubts them."""
-        channel = self._channel if self._other is None else self._other._channel
+        channel = self._channel if self._other is None else self._other.channel
         link = channel.link
         if link is None or not reader.follows:
             return False
@@ -258,8 +298,6 @@ class Connection:
             self._stop(handle)
         other, self._other = self._other, None
         if other is not None:
-            other._other = None
-            if other.lends:
-                other.end("later", "the session is over")
+            other.alone()
         self._hub.left(self)
         self._left()

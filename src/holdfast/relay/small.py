@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from holdfast.drive.http import Response
@@ -15,8 +16,6 @@ from holdfast.paths.base import Undivided
 from holdfast.paths.exchange import Ask, BadExchange, Incoming, Outgoing, Tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from holdfast.paths.base import Handler
     from holdfast.paths.websocket import Accept
 
@@ -28,12 +27,17 @@ LOW: Final = 16 * 1024
 """Bytes left to be fetched at which a session may be given more."""
 
 
+Elsewhere = Callable[[bytes, bytes, str, bytes], "Awaitable[Response | None] | None"]
+
+
 class Small:
     """All sessions of one front."""
 
     def __init__(self, program: Accept) -> None:
         self._program = program
         self._sessions: dict[bytes, _Session] = {}
+        self.elsewhere: Elsewhere = lambda *_: None
+        """Asked first: whether another process has the session, and what it answers."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -42,14 +46,21 @@ class Small:
         """One exchange; None if it is none, or of a session that is over."""
         try:
             ask = Ask.decode(body)
+            other = self.elsewhere(ask.session, body, peer, tls_key_hash)
+            if other is not None:
+                return await other
             session = self._find(ask, peer, tls_key_hash)
             if session is None:
                 return None
             tell = await session.exchange(ask)
         except BadExchange:
             return None
+        return self.told(tell.encode())
+
+    def told(self, tell: bytes) -> Response:
+        """What answers an exchange."""
         kind = ("content-type", "application/octet-stream")
-        return Response(200, (kind, ("cache-control", "no-store")), tell.encode())
+        return Response(200, (kind, ("cache-control", "no-store")), tell)
 
     def _find(self, ask: Ask, peer: str, tls_key_hash: bytes) -> _Session | None:
         session = self._sessions.get(ask.session)

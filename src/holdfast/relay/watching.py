@@ -12,8 +12,8 @@ import contextlib
 import os
 import resource
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +31,7 @@ class Watched:
 
     secret: bytes
     label: str
-    answer: Callable[[], Response]
+    answer: Callable[[], Response | Awaitable[Response]]
 
     def path(self, tls_key_hash: bytes) -> str:
         """Like those of nodes: a machine in the middle learns no path of use."""
@@ -60,6 +60,12 @@ class Number:
     name: str
     help: str
     value: float
+    of_all: Callable[[Sequence[float]], float] = sum
+    """What is said if there are several processes with one each."""
+
+    def joined(self, others: Sequence[float]) -> Number:
+        """Of all together."""
+        return replace(self, value=self.of_all([self.value, *others]))
 
 
 def page(numbers: Sequence[Number]) -> Response:
@@ -85,11 +91,11 @@ def process(started: float) -> list[Number]:
         files = len(os.listdir("/proc/self/fd"))
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return [
-        Number("process_start_time_seconds", "When it began, since 1970.", started),
+        Number("process_start_time_seconds", "When it began, since 1970.", started, min),
         Number("process_cpu_seconds_total", "Processor time.", used.ru_utime + used.ru_stime),
         Number("process_resident_memory_bytes", "Memory.", memory),
         Number("process_open_fds", "Open files and connections.", files),
-        Number("process_max_fds", "The most there may be.", most),
+        Number("process_max_fds", "The most there may be.", most, min),
     ]
 
 
@@ -106,5 +112,5 @@ def disk(logs: Path, limit: int) -> list[Number]:
     return [
         Number("holdfast_disk_bytes", "Kept records and their index.", used),
         Number("holdfast_disk_limit_bytes", "Beyond it records are refused.", limit),
-        Number("holdfast_disk_free_bytes", "Of the file system.", free),
+        Number("holdfast_disk_free_bytes", "Of the file system.", free, min),
     ]

@@ -162,6 +162,10 @@ class Embedded:
         self._shelf.touch(key)
         self._gather()
 
+    def has(self, key: int) -> bool:
+        """Whether there is such a log."""
+        return self._shelf.get(key) is not None
+
     def find(self, name: bytes, found: Callable[[Found | None], None]) -> None:
         """See `Store.find`."""
         log = self._shelf.cached(name)

@@ -81,6 +81,11 @@ class OsFiles:
 
 def sync_directory(path: Path) -> None:
     """Returns once the names in it are on the disk."""
+    sync_file(path)
+
+
+def sync_file(path: Path) -> None:
+    """Returns once it is on the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -80,6 +80,11 @@ class Reader:
         else:
             self.state = "waiting"
 
+    def missed(self) -> None:
+        """Something may have come of which nobody told."""
+        if self.state == "following":
+            self.state = "waiting"
+
     @property
     def follows(self) -> bool:
         """Whether it wants live frames."""

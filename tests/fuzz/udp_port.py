@@ -17,6 +17,7 @@ from pylsqpack import Encoder
 from holdfast.drive.http import Request, Response, plain
 from holdfast.paths import h3
 from holdfast.paths.base import Channel, Handler
+from holdfast.paths.websocket import Accept
 from holdfast.relay import certificate, quic
 from holdfast.relay.certificate import Certificate
 
@@ -29,7 +30,6 @@ class Door:
 
     def __init__(self, shown: Certificate) -> None:
         self.certificate = shown
-        self.program = self._begin
 
     def respond(self, request: Request) -> Response:
         assert len(request.body) <= 64 * 1024
@@ -44,8 +44,8 @@ class Door:
     def upgrade(self, request: Request, transport: Any, rest: bytes) -> None:
         return None
 
-    def knows(self, path: str) -> bool:
-        return path == SECRET
+    def program(self, path: str) -> Accept | None:
+        return self._begin if path == SECRET else None
 
     def _begin(self, channel: Channel, key: bytes, peer: str) -> Handler:
         return Echo(channel)

@@ -17,6 +17,7 @@ from holdfast.core import wire
 from holdfast.core.caps import Home
 from holdfast.paths import h3, quic, websocket
 from holdfast.paths.base import Channel, Unreachable
+from holdfast.paths.websocket import Accept
 from holdfast.relay import quic as port
 from holdfast.relay.front import Door
 from holdfast.testing.between import Between
@@ -199,19 +200,19 @@ async def test_who_takes_the_relays_place_hears_a_path_of_no_use(
     other = EchoRelay(Ed25519PrivateKey.from_private_bytes(bytes([2]) * 32))
     asked: list[str] = []
 
-    def takes_all(door: Door, path: str) -> bool:
+    def takes_all(door: Door, path: str) -> Accept:
         asked.append(path)
-        return True
+        return other.accept
 
     with monkeypatch.context() as patch:
-        patch.setattr(Door, "knows", takes_all)
+        patch.setattr(Door, "program", takes_all)
         middle, there = await serve(tmp_path / "false", other)
         with pytest.raises(Unreachable) as caught:
             await quic.connect(at(home, there.port), Heard())
     assert caught.value.kind == "pin"
     assert other.heard == []
     (path,) = asked
-    assert not front._door.knows(path)
+    assert front._door.program(path) is None
     await front.close()
     await middle.close()
 

@@ -154,7 +154,7 @@ async def test_a_name_that_leads_elsewhere_is_said_and_nothing_stops(
     tmp_path: Path, authority: Pebble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with relay(tmp_path, authority, port=0) as made:
-        port = made.front._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        port = made.front._servers[0].sockets[0].getsockname()[1]
         waits: list[float] = []
 
         async def sleep(seconds: float, real=asyncio.sleep) -> None:

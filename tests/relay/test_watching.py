@@ -20,7 +20,7 @@ def door(data: Path) -> tuple[Door, Watched, Watched]:
         watching.operators(b"k" * 32), NUMBERS, lambda: page([Number("a", "Of it.", 1)])
     )
     health = Watched(PATH, HEALTH, watching.healthy)
-    small = Small(accept)
+    small = Small(lambda _: accept)
     site = decoy.Folder(data / "site")
     return Door(own, [PATH], site, small, accept, [numbers, health]), numbers, health
 

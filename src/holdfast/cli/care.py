@@ -1,8 +1,9 @@
-"""`holdfast relay verify|compact|backup|drain`."""
+"""`holdfast relay verify|compact|backup|drain|restart`."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 import time
@@ -18,9 +19,18 @@ def relay(asked: argparse.Namespace) -> None:
     from holdfast.relay.program import RelayError
     from holdfast.store.base import StoreFailed
 
+    if asked.logs is not None and asked.what != "invite":
+        raise Trouble("--logs goes with invite", Exit.USAGE)
     if (asked.what == "backup") != (asked.to is not None):
         raise Trouble("--to DIR goes with backup", Exit.USAGE)
-    act = {"verify": _verify, "compact": _compact, "backup": _backup, "drain": _drain}[asked.what]
+    act = {
+        "verify": _verify,
+        "compact": _compact,
+        "backup": _backup,
+        "drain": _drain,
+        "restart": _restart,
+        "invite": _invite,
+    }[asked.what]
     try:
         act(asked)
     except (StoreFailed, RelayError) as error:
@@ -34,16 +44,11 @@ def _progress(done: int, of: int) -> None:
 
 def _verify(asked: argparse.Namespace) -> None:
     from holdfast.store.care import verify
+    from holdfast.store.shares import folders
 
-    found = verify(asked.data / "logs", _progress)
-    values = {
-        "logs": found.logs,
-        "records": found.records,
-        "bytes": found.bytes,
-        "segments": found.segments,
-        "damaged": found.damaged,
-        "missing": found.missing,
-    }
+    parts = [verify(path, _progress) for path in folders(asked.data) or [asked.data / "logs"]]
+    found = sum(parts[1:], parts[0])
+    values = dataclasses.asdict(found)
     text = (
         f"{found.logs} logs, {found.records} records in {found.segments} segments:"
         f" {found.damaged} damaged, {found.missing} missing"
@@ -59,10 +64,13 @@ def _verify(asked: argparse.Namespace) -> None:
 def _compact(asked: argparse.Namespace) -> None:
     from holdfast.relay.program import now_ms, take_lock
     from holdfast.store.care import compact
+    from holdfast.store.shares import folders
 
     lock = take_lock(asked.data)
     try:
-        before, after = compact(asked.data / "logs", now_ms())
+        parts = folders(asked.data) or [asked.data / "logs"]
+        done = [compact(path, now_ms()) for path in parts]
+        before, after = (sum(sizes) for sizes in zip(*done, strict=True))
     finally:
         os.close(lock)
     text = f"{before / 2**20:.1f} MiB before, {after / 2**20:.1f} MiB now"
@@ -74,6 +82,24 @@ def _backup(asked: argparse.Namespace) -> None:
 
     copy_of(asked.data, asked.to)
     show({"to": str(asked.to)}, asked.json, f"All of it is in {asked.to}; keep it to yourself.")
+
+
+def _invite(asked: argparse.Namespace) -> None:
+    from holdfast.relay.program import invitation
+
+    logs = 200 if asked.logs is None else asked.logs
+    if not 1 <= logs <= 1_000_000:
+        raise Trouble("--logs takes how many logs it may make a month, at least 1", Exit.USAGE)
+    address = str(invitation(asked.data, logs, asked.advertise))
+    show({"address": address, "logs": logs}, asked.json, address)
+
+
+def _restart(asked: argparse.Namespace) -> None:
+    from holdfast.relay.program import restart
+
+    if not restart(asked.data):
+        raise Trouble("no relay runs there", Exit.NOT_RUNNING)
+    show({"restarting": True}, asked.json, "Its processes are replaced one by one.")
 
 
 def _drain(asked: argparse.Namespace) -> None:

@@ -61,10 +61,10 @@ def _programs(commands: Any) -> None:
     relay.add_argument(
         "what",
         nargs="?",
-        choices=["run", "status", "verify", "compact", "backup", "drain"],
+        choices=["run", "status", "verify", "compact", "backup", "drain", "restart", "invite"],
         default="run",
         help="run it; say how it is; check all that it keeps; give room back; copy it into --to;"
-        " stop it",
+        " stop it; replace its processes one by one; make an address that may make logs",
     )
     relay.add_argument(
         "--config", type=Path, metavar="FILE", help="TOML: every setting that no flag gives"
@@ -115,6 +115,22 @@ def _programs(commands: Any) -> None:
         metavar="URL",
         help="nats://HOST:PORT,HOST:PORT of a cluster that keeps the logs, so that many relays"
         " can be one",
+    )
+    relay.add_argument(
+        "--admit",
+        metavar="HOW",
+        help="who may make logs: open (everybody), or some of invitation,tokens,work",
+    )
+    relay.add_argument(
+        "--work", type=float, metavar="BITS", help="of admission by work; 20 is a second or so"
+    )
+    relay.add_argument(
+        "--logs", type=int, metavar="N", help="of invite: how many it may make a month (200)"
+    )
+    relay.add_argument(
+        "--processes",
+        metavar="N|auto",
+        help="share connections and logs out to so many processes; auto: one for each core (1)",
     )
     relay.add_argument("--advertise", metavar="HOST:PORT", help="where nodes reach it")
     relay.add_argument(

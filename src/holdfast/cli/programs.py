@@ -14,11 +14,15 @@ def relay(asked: argparse.Namespace) -> None:
     """Run a relay until it is stopped."""
     import uvloop
 
+    from holdfast.core.log.admission import MOST_BITS
     from holdfast.core.log.limits import Limits
     from holdfast.paths.dial import check_proxy
+    from holdfast.relay.admission import BITS, Rules
     from holdfast.relay.certificate import LETS_ENCRYPT, Authority
     from holdfast.relay.limits import RelayLimits
-    from holdfast.relay.program import RelayError, decoy_of, run, tune
+    from holdfast.relay.mesh import Part
+    from holdfast.relay.program import RelayError, decoy_of, note, run, tune
+    from holdfast.relay.upstream import Web
 
     settings.fill(asked, os.environ)
     if asked.data is None:
@@ -62,26 +66,61 @@ def relay(asked: argparse.Namespace) -> None:
     if asked.log not in (None, "text", "json"):
         raise Trouble("--log takes text or json", Exit.USAGE)
     logs.begin(asked.log or "text")
-    tune()
+    bits = BITS if asked.work is None else asked.work
+    if bits != int(bits) or not 1 <= bits <= MOST_BITS:
+        raise Trouble(f"--work takes a number of bits from 1 to {MOST_BITS}", Exit.USAGE)
     try:
+        rules = Rules.parse(asked.admit or "open", int(bits))
+    except ValueError as error:
+        raise Trouble(f"--admit: {error}", Exit.USAGE) from None
+    tune()
+    place = host.strip("[]"), int(port)
+    count = _processes(asked.processes)
+
+    def say(address: str) -> None:
+        show({"address": address}, asked.json, address)
+
+    def serve(part: Part | None) -> None:
         uvloop.run(
             run(
                 asked.data,
-                (host.strip("[]"), int(port)),
+                place,
                 cert=asked.cert,
                 key=asked.key,
                 advertise=asked.advertise,
                 decoy=decoy,
-                limits=limits,
+                limits=limits.share(count),
                 proxy=proxy,
                 acme=authority,
                 udp=asked.udp,
                 place=asked.store,
-                say=lambda address: show({"address": address}, asked.json, address),
+                part=part,
+                rules=rules,
+                say=say if part is None else lambda _: None,
             )
         )
+
+    try:
+        if count == 1:
+            serve(None)
+        else:
+            from holdfast.relay.processes import Parent
+
+            web = isinstance(decoy, Web) and not decoy.http.secure
+            udp = not web if asked.udp is None else asked.udp
+            Parent(asked.data, place, count, udp=udp, serve=serve, say=say, note=note).run()
     except RelayError as error:
         raise Trouble(str(error)) from None
+
+
+def _processes(asked: str | None) -> int:
+    if asked == "auto":
+        return len(os.sched_getaffinity(0))
+    if asked is None:
+        return 1
+    if not asked.isdecimal() or not 1 <= int(asked) <= 64:
+        raise Trouble("--processes takes a number from 1 to 64, or auto", Exit.USAGE)
+    return int(asked)
 
 
 def node(asked: argparse.Namespace) -> None:

@@ -30,6 +30,9 @@ RELAY: Final[Mapping[str, type]] = {
     "rate": float,
     "proxy": str,
     "store": str,
+    "processes": str,
+    "admit": str,
+    "work": float,
     "log": str,
 }
 _WORDS: Final = {bool: "true or false", float: "a number", str: "a text", Path: "a path"}

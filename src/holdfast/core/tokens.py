@@ -116,6 +116,11 @@ class Pending:
     _verifier: Verifier
     _digest: bytes
 
+    @property
+    def issuer(self) -> bytes:
+        """The key of who is asked."""
+        return self._verifier.spki
+
     def finish(self, response: bytes) -> bytes:
         """The token, from what the issuer answered. Raises `BadToken`."""
         if len(response) != SIZE:

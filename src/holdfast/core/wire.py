@@ -27,6 +27,8 @@ MAX_CARRIED: Final = 64 * 1024
 CARRIED_WINDOW: Final = 512 * 1024
 """Bytes that are passed on before their sender hears of it."""
 MAX_PROBE: Final = 16 * 1024
+MAX_ASKED: Final = 16
+"""Tokens at a time."""
 MAX_LIVE: Final = 1_100
 """Bytes of a `Live` or `Records` frame that travels as a datagram: 1,200 on the wire."""
 MAX_LIFETIME: Final = 90 * 86_400
@@ -39,6 +41,7 @@ LogId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Token = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Verifier = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Body = Annotated[bytes, Meta(max_length=MAX_BODY)]
+Blinded = Annotated[bytes, Meta(min_length=259, max_length=259)]
 Text = Annotated[str, Meta(max_length=256)]
 
 
@@ -152,6 +155,21 @@ class Probe(_Frame, frozen=True, tag=10):
     size: Annotated[int, Meta(ge=0, le=MAX_PROBE)]
 
 
+class Admit(_Frame, frozen=True, tag=13):
+    """What `Terms` ask for, so that logs may be made: work, or a token. Answered by `Done` with
+    `admit` and handle 0, or refused."""
+
+    kind: Literal["work", "token"]
+    proof: Annotated[bytes, Meta(max_length=400)]
+
+
+class Ask(_Frame, frozen=True, tag=14):
+    """Blinded requests for tokens (RFC 9578 section 6.1), of who may have some. Answered by
+    `Given`."""
+
+    requests: Annotated[tuple[Blinded, ...], Meta(min_length=1, max_length=MAX_ASKED)]
+
+
 # Either way, after `Took`.
 
 
@@ -208,14 +226,14 @@ class Done(_Frame, frozen=True, tag=69):
     """
 
     handle: U32
-    what: Literal["create", "read", "trim", "drop", "detach", "beside"]
+    what: Literal["create", "read", "trim", "drop", "detach", "beside", "admit"]
 
 
 class Refused(_Frame, frozen=True, tag=70):
     """One request failed and the connection goes on. `n` is set for an append.
 
     Codes: denied (absent, expired and wrong token alike), closed (the log took all
-    the records it ever takes), full, size, rate, later, unknown-handle.
+    the records it ever takes), full, size, rate, later, unknown-handle, admission.
     """
 
     handle: U32
@@ -244,10 +262,52 @@ class Probed(_Frame, frozen=True, tag=73):
     pad: Annotated[bytes, Meta(max_length=MAX_PROBE)]
 
 
+class Terms(_Frame, frozen=True, tag=74):
+    """Who may make logs here. By `bits` of work over `nonce`, if they are not 0; by a token of the
+    issuer with this key, if there is one; and `gives` tokens may be asked for here."""
+
+    nonce: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    bits: Annotated[int, Meta(ge=0, le=64)] = 0
+    issuer: Annotated[bytes, Meta(max_length=400)] = b""
+    gives: U32 = 0
+
+
+class Given(_Frame, frozen=True, tag=75):
+    """Signatures of what was asked for, in its order; an empty one was not given."""
+
+    answers: Annotated[tuple[Annotated[bytes, Meta(max_length=256)], ...], Meta(max_length=16)]
+
+
 ClientFrame = (
-    Hello | Create | Attach | Append | Trim | Drop | Detach | Onward | Probe | Carry | Live | Beside
+    Hello
+    | Create
+    | Attach
+    | Append
+    | Trim
+    | Drop
+    | Detach
+    | Onward
+    | Probe
+    | Carry
+    | Live
+    | Beside
+    | Admit
+    | Ask
 )
-RelayFrame = Welcome | Attached | Acked | Records | Done | Refused | Bye | Took | Probed | Carry
+RelayFrame = (
+    Welcome
+    | Attached
+    | Acked
+    | Records
+    | Done
+    | Refused
+    | Bye
+    | Took
+    | Probed
+    | Carry
+    | Terms
+    | Given
+)
 _encoder = msgspec.msgpack.Encoder()
 _client: msgspec.msgpack.Decoder[ClientFrame] = msgspec.msgpack.Decoder(ClientFrame)
 _relay: msgspec.msgpack.Decoder[RelayFrame] = msgspec.msgpack.Decoder(RelayFrame)

@@ -13,9 +13,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from holdfast.core import tokens, wire
 from holdfast.core.caps import Caps, Home
+from holdfast.core.log.admission import MOST_BITS, challenge, work
 from holdfast.core.log.client import (
     Appended,
+    Asked,
     By,
     CaughtUp,
     Client,
@@ -28,6 +31,7 @@ from holdfast.core.log.client import (
     Received,
     Refused,
     Strange,
+    Tokens,
 )
 from holdfast.paths.base import MOVED, Unreachable
 
@@ -54,6 +58,8 @@ FIRST_WAIT: Final = 500
 LONGEST_WAIT: Final = 60_000
 STEADY: Final = 10_000
 """A connection that lasted so long makes the next wait the first one again."""
+MOST_TOKENS: Final = 8
+"""That are asked for at a time, and kept."""
 LIVE_UNSENT: Final = 64 * 1024
 """Live frames are not given to a connection that has more bytes unsent."""
 
@@ -97,6 +103,7 @@ class Logs:
         self._entropy = entropy
         self._on_event = on_event
         self._lines: dict[Home, _Line] = {}
+        self.purse = Purse(entropy)
 
     def open(self, home: Home) -> None:
         """Keep a connection to this relay."""
@@ -189,9 +196,45 @@ class Logs:
     def _line(self, home: Home) -> _Line:
         line = self._lines.get(home)
         if line is None:
-            line = _Line(home, self._connect, self._clock, self._entropy, self._on_event)
+            line = _Line(
+                home, self._connect, self._clock, self._entropy, self._on_event, self.purse
+            )
             self._lines[home] = line
         return line
+
+
+class Purse:
+    """Tokens that relays gave, by which logs may be made there later, by another way too, without
+    the relay knowing whom it gave them. In memory: what is lost is asked for again."""
+
+    def __init__(self, entropy: Callable[[int], bytes]) -> None:
+        self._entropy = entropy
+        self._tokens: dict[tuple[bytes, bytes], list[bytes]] = {}
+        self._asked: dict[Home, list[tokens.Pending]] = {}
+
+    def ask(self, home: Home, terms: wire.Terms) -> tuple[bytes, ...]:
+        """Requests for as many tokens as are missing."""
+        have = len(self._tokens.get((home.pin, terms.issuer), ()))
+        count = min(terms.gives, MOST_TOKENS - have)
+        try:
+            verifier = tokens.Verifier(terms.issuer)
+        except tokens.BadToken:
+            return ()
+        what = challenge(home.pin)
+        self._asked[home] = [tokens.ask(verifier, what, self._entropy) for _ in range(count)]
+        return tuple(each.request for each in self._asked[home])
+
+    def keep(self, home: Home, answers: tuple[bytes, ...]) -> None:
+        """What was given."""
+        for each, answer in zip(self._asked.pop(home, ()), answers, strict=False):
+            with contextlib.suppress(tokens.BadToken):
+                token = each.finish(answer)
+                self._tokens.setdefault((home.pin, each.issuer), []).append(token)
+
+    def take(self, home: Home, issuer: bytes) -> bytes:
+        """One to spend, or nothing."""
+        found = self._tokens.get((home.pin, issuer))
+        return found.pop() if found else b""
 
 
 class _Line:
@@ -205,8 +248,11 @@ class _Line:
         clock: Callable[[], int],
         entropy: Callable[[int], bytes],
         on_event: Callable[[LogEvent], None],
+        purse: Purse,
     ) -> None:
         self._home = home
+        self._purse = purse
+        self._working: asyncio.Task[None] | None = None
         self._connect = connect
         self._clock = clock
         self._entropy = entropy
@@ -331,6 +377,10 @@ class _Line:
                             self._channel.send(item)
                     elif isinstance(item, Pass):
                         self._pass_on(item)
+                    elif isinstance(item, Asked):
+                        self._seek_admission(item.terms)
+                    elif isinstance(item, Tokens):
+                        self._purse.keep(item.home, item.answers)
                     elif isinstance(item, Close):
                         self._why = self._why or item.reason
                         if self._channel is not None:
@@ -340,6 +390,28 @@ class _Line:
         finally:
             self._flushing = False
         self._set_timer()
+
+    def _seek_admission(self, terms: wire.Terms) -> None:
+        """Pay with a token, or work for it; and ask for tokens where they are given."""
+        if terms.gives:
+            requests = self._purse.ask(self._home, terms)
+            if requests:
+                self._client.ask(requests)
+        elif token := self._purse.take(self._home, terms.issuer):
+            self._client.admit("token", token)
+        elif 0 < terms.bits <= MOST_BITS and self._working is None:
+            self._working = asyncio.create_task(self._work(terms, self._channel))
+
+    async def _work(self, terms: wire.Terms, channel: Channel | None) -> None:
+        try:
+            found = await asyncio.to_thread(
+                work, terms.nonce, terms.bits, lambda: self._channel is channel
+            )
+        finally:
+            self._working = None
+        if found is not None and self._channel is channel and not self._stopped:
+            with self as client:
+                client.admit("work", found)
 
     def _pass_on(self, item: Pass) -> None:
         channel = self._channel

@@ -1,8 +1,9 @@
 """What the processes of a relay do for each other beside keeping logs.
 
 UDP comes to the first process alone, so it lends the datagrams of a connection there to a session
-elsewhere; a session of small exchanges has its process, whichever its next connection comes to; what
-operators and authorities see is the same everywhere. Source: spec/log.md, "Datagrams"; spec/paths.md.
+elsewhere; a session of small exchanges has its process, whichever its next connection comes to;
+what operators and authorities see is the same everywhere.
+Source: spec/log.md, "Datagrams"; spec/paths.md, "Small exchanges".
 """
 
 from __future__ import annotations
@@ -118,6 +119,7 @@ class _FarSession:
     def __init__(self, lending: Lending, where: int, token: bytes) -> None:
         self._lending, self.where, self.token = lending, where, token
         self.lender: Connection | None = None
+        self.channel: None = None
 
     def borrow(self, lender: Connection) -> None:
         self.lender = lender
@@ -126,6 +128,12 @@ class _FarSession:
 
     def on_live(self, data: bytes) -> None:
         self._lending.tell(self, "datagram", data)
+
+    def lent(self, to: object) -> None:
+        raise AssertionError("a session lends nothing")
+
+    def end(self, code: str, text: str) -> None:
+        self.alone()
 
     def alone(self) -> None:
         self.lender = None
@@ -145,6 +153,9 @@ class _FarLender:
 
     def lent(self, to: object) -> None:
         """The node was told already."""
+
+    def on_live(self, data: bytes) -> None:
+        raise AssertionError("it is heard where it is")
 
     def send_live(self, frame: bytes) -> None:
         self._lending.lend(self._token, frame)
@@ -166,7 +177,7 @@ class Exchanges:
         mesh.serve("exchange", self._on_exchange)
 
     def _elsewhere(
-        self, session: bytes, body: bytes, peer: str, tls_key_hash: bytes
+        self, session: bytes, body: bytes, peer: str, tls_key_hash: bytes, path: bytes
     ) -> Awaitable[Response | None] | None:
         # Nodes choose these at random, and who does not gains nothing.
         owner = int.from_bytes(session[:8], "big") % self._mesh.count
@@ -178,13 +189,13 @@ class Exchanges:
             if not future.done():
                 future.set_result(None if found is None else self._small.told(found))
 
-        values = (body, peer, tls_key_hash)
+        values = (body, peer, tls_key_hash, path)
         self._mesh.ask(owner, "exchange", values, answered, lambda: answered(None))
         return future
 
-    def _on_exchange(self, other: int, reply: Reply, body: bytes, peer: str, key: bytes) -> None:
+    def _on_exchange(self, other: int, reply: Reply, *asked: Any) -> None:
         async def answer() -> None:
-            found = await self._small.answer(body, peer, key)
+            found = await self._small.answer(*asked)
             reply(None if found is None else found.body)
 
         task = asyncio.get_running_loop().create_task(answer())

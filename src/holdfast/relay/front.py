@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import hmac
 import socket
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -32,6 +32,8 @@ from holdfast.relay.small import Small
 from holdfast.relay.upstream import Upstream, Web
 from holdfast.relay.watching import Watched
 
+ByPath = Callable[[bytes], websocket.Accept]
+"""The program for who came by a path, by its secret."""
 H2: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What every client says first (RFC 9113 section 3.4)."""
 HANDSHAKE_SECONDS: Final = 60.0
@@ -53,10 +55,12 @@ class Door:
         small: Small,
         program: websocket.Accept,
         watched: Sequence[Watched] = (),
+        by_path: ByPath | None = None,
     ) -> None:
         self.certificate = certificate
         self._decoy = decoy
-        self.program = program
+        self._by_path = by_path or (lambda _: program)
+        self._secrets = path_secrets
         self._small = small
         self.also: tuple[str, str] | None = None
         """The header that tells of HTTP/3."""
@@ -77,16 +81,17 @@ class Door:
 
     def respond(self, request: Request) -> Response | Awaitable[Response]:
         """Anything that is not an upgrade on a secret path: a small exchange, or the site."""
-        if request.method == "POST" and _is_secret(
-            request.target.encode("latin-1"), self._exchanges
-        ):
-            return self._exchange(request)
+        if request.method == "POST":
+            path = self._secret_of(request.target.encode("latin-1"), self._exchanges)
+            if path is not None:
+                return self._exchange(request, path)
         if request.method == "GET" and _is_secret(request.target.encode("latin-1"), self._pages):
             return self._watched[self._pages.index(request.target.encode("latin-1"))].answer()
         return self._page(request)
 
-    async def _exchange(self, request: Request) -> Response:
-        found = await self._small.answer(request.body, request.peer, self.certificate.key_hash)
+    async def _exchange(self, request: Request, path: bytes) -> Response:
+        key_hash = self.certificate.key_hash
+        found = await self._small.answer(request.body, request.peer, key_hash, path)
         if found is not None:
             return found
         page = self._page(request)
@@ -112,19 +117,24 @@ class Door:
         """What was no request at all."""
         return self._announced(self._decoy.error(status))
 
-    def knows(self, path: str) -> bool:
-        """Whether the relay's protocol is behind this path."""
-        return _is_secret(path.encode("latin-1"), self._sockets)
+    def program(self, path: str) -> websocket.Accept | None:
+        """The relay's protocol, if it is behind this path."""
+        secret = self._secret_of(path.encode("latin-1"), self._sockets)
+        return None if secret is None else self._by_path(secret)
+
+    def _secret_of(self, target: bytes, paths: list[bytes]) -> bytes | None:
+        """Of which path secret this is the path."""
+        found = [hmac.compare_digest(target, path) for path in paths]
+        return self._secrets[found.index(True)] if any(found) else None
 
     def upgrade(
         self, request: Request, transport: asyncio.Transport, rest: bytes
     ) -> asyncio.BaseProtocol | None:
         """Hand the connection to the relay's protocol if the path is known."""
-        if not self.knows(request.target):
+        program = self.program(request.target)
+        if program is None:
             return None
-        return websocket.accept(
-            transport, request.head, rest, self.certificate.key_hash, self.program
-        )
+        return websocket.accept(transport, request.head, rest, self.certificate.key_hash, program)
 
 
 class Front:
@@ -142,13 +152,15 @@ class Front:
         web: Web | None = None,
         watched: Sequence[Watched] = (),
         strangers: int = STRANGERS,
+        by_path: ByPath | None = None,
     ) -> None:
+        self._by_path = by_path
         self._path_secrets = path_secrets
         self.decoy = decoy
         self._program = program
         self.web = web
         self._watched = watched
-        self.small = Small(program)
+        self.small = Small(by_path or (lambda _: program))
         self.open = Open(strangers)
         """What has not become a relay connection."""
         self._servers: list[asyncio.Server] = []
@@ -167,15 +179,21 @@ class Front:
             self.small,
             self._program,
             self._watched,
+            self._by_path,
         )
         self._door.also = self._also
         for listener in self._listeners:
             listener.use(self._door)
 
+    def admit(self, path_secrets: Sequence[bytes]) -> None:
+        """These are the relay's paths from now on."""
+        self._path_secrets = path_secrets
+        self.use(self.certificate)
+
     def challenge(self, shown: Shown | None) -> None:
         """Until this is called again, whoever offers nothing but the protocol `acme-tls/1` is
         shown this: an authority that looks whether the name is ours (RFC 8737)."""
-        self.challenged = shown and shown.context
+        self.challenged = None if shown is None else shown.context
 
     @property
     def certificate(self) -> Certificate:

@@ -13,6 +13,7 @@ from holdfast.store.base import Answer, Shared, Store
 
 if TYPE_CHECKING:
     from holdfast.paths.base import Channel
+    from holdfast.relay.admission import Admission
     from holdfast.relay.session import Connection
 
 
@@ -30,9 +31,11 @@ class Hub:
         clock: Callable[[], int],
         soon: Callable[[Callable[[], None]], object],
         proxy: str | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.store = store
         self.limits = limits
+        self.admission = admission
         self.clock = clock
         self._soon = soon
         self._checked = Checked(proxy)
@@ -83,7 +86,8 @@ class Hub:
 
     def left_beside(self, connection: Any) -> None:
         """It waits for nobody any more."""
-        if self._beside.get(connection.token) is connection:
+        waits = self._beside.get(connection.token)
+        if waits is not None and waits is connection:
             del self._beside[connection.token]
             if not connection.lends:
                 self.withdrawn(connection.token)

@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from holdfast.relay.mesh import Part
-from holdfast.relay.program import RelayError, Secrets, opened, take_lock
+from holdfast.relay.program import SEVERAL, RelayError, Secrets, opened, take_lock
 from holdfast.store.base import StoreFailed
 from holdfast.store.shares import share_out
 from holdfast.store.upgrade import upgrade
 
+STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 HANDOVER: Final = "HOLDFAST_RELAY_HANDOVER"
 """Variable by which the program before this one hands on what it holds."""
 BACKLOG: Final = 4096
@@ -75,7 +76,7 @@ class Parent:
             self._take_over(json.loads(handed))
         else:
             keys = Secrets(data)
-            self._lock = take_lock(data)
+            self._lock = take_lock(data, SEVERAL)
             try:
                 upgrade(data / "logs.db", data / "logs", note)
                 share_out(data, count, keys.owner(count), note)
@@ -85,21 +86,20 @@ class Parent:
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT. Raises `RelayError`."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._signal)
+        for each in (*STOPS, signal.SIGHUP):
+            signal.signal(each, self._signal)
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         try:
             if self._children:
                 self._roll()
-            for number in range(self._count):
-                if number not in self._children and not self._stop:
-                    self._start(number)
             while not self._stop:
+                missing = [one for one in range(self._count) if one not in self._children]
+                if missing:
+                    self._start(missing[0])
+                    continue
                 self._look(None)
                 if self._renew:
                     self._become_anew()
-                for number in set(range(self._count)) - set(self._children):
-                    self._start(number)
         finally:
             self._end()
 
@@ -112,8 +112,12 @@ class Parent:
         sys.stderr.flush()
         gc.collect()
         gc.freeze()  # what is there now stays one copy in all processes
+        # A signal that comes to a child before it has its own ways would be lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         pid = os.fork()
-        if not pid:
+        if pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        else:
             self._be_child(number, theirs, ours)
         theirs.close()
         child = self._children[number] = _Child(pid, ours, time.monotonic())
@@ -132,9 +136,10 @@ class Parent:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            for each in (signal.SIGTERM, signal.SIGINT):
+            for each in STOPS:
                 signal.signal(each, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal's goes to all
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
             # Only the parent and this process hold this line: each sees the other's end by it.
             for child in self._children.values():
                 child.control.close()
@@ -148,8 +153,8 @@ class Parent:
         except RelayError as error:
             with contextlib.suppress(OSError):
                 control.send(b"failed " + str(error).encode()[:4000])
-        except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        except BaseException:  # noqa: BLE001  this process ends here
+            sys.excepthook(*sys.exc_info())
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -175,9 +180,10 @@ class Parent:
         what, _, rest = said.partition(" ")
         if what == "ready":
             child.ready = True
-            if not self._said:
-                self._said = True
-                self._say(rest)
+            if not self._said and all(one.ready for one in self._children.values()):
+                self._said = len(self._children) == self._count
+                if self._said:
+                    self._say(rest)
         elif what == "failed":
             raise RelayError(rest)
         else:
@@ -225,7 +231,7 @@ class Parent:
             raise failed
 
     def _signal(self, number: int, _: object) -> None:
-        if number in (signal.SIGTERM, signal.SIGINT):
+        if number in STOPS:
             self._stop = True
         elif number == signal.SIGHUP:
             self._renew = True

@@ -20,9 +20,11 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import apsw
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -30,6 +32,7 @@ from holdfast.core import wire
 from holdfast.core.caps import BadAddress, Home, b64, join, unb64
 from holdfast.drive.http import Response
 from holdfast.relay import between, certificate, watching
+from holdfast.relay.admission import Admission, Rules, invite
 from holdfast.relay.decoy import Decoy, Folder, make_site
 from holdfast.relay.front import Front
 from holdfast.relay.hub import Hub
@@ -47,12 +50,15 @@ from holdfast.store.upgrade import upgrade
 
 if TYPE_CHECKING:
     from holdfast.paths.base import Channel, Handler
+    from holdfast.paths.websocket import Accept
 
 TICK_SECONDS: Final = 5
 GOODBYE_SECONDS: Final = 0.2
 """For what is queued on connections to leave, when the relay stops."""
 RELOAD_SECONDS: Final = 60.0
 PROOFS: Final = 16
+SEVERAL: Final = "several"
+"""In the lock file: SIGHUP restarts the processes of this one."""
 
 
 _log = logging.getLogger(__name__)
@@ -126,14 +132,21 @@ class Relay:
         clock: Callable[[], int],
         soon: Callable[[Callable[[], None]], object],
         proxy: str | None = None,
+        admission: Admission | None = None,
     ) -> None:
-        self.hub = Hub(store, limits, clock, soon, proxy)
+        self.hub = Hub(store, limits, clock, soon, proxy, admission)
         self.doors = Doors(limits)
         self._limits = limits
         self._keys = keys
         self._prove = functools.lru_cache(PROOFS)(keys.prove)
 
-    def accept(self, channel: Channel, tls_key_hash: bytes, address: str) -> Handler:
+    def by_path(self, path: bytes) -> Accept:
+        """What accepts who came by the path of this secret."""
+        return functools.partial(self.accept, path=path)
+
+    def accept(
+        self, channel: Channel, tls_key_hash: bytes, address: str, path: bytes = b""
+    ) -> Handler:
         """A channel was established. `address` is counted while it lasts, and not kept."""
         bounds = self._limits.connection
         welcome = wire.Welcome(
@@ -145,7 +158,7 @@ class Relay:
         )
         why_not = self.doors.enter(address)
         left = functools.partial(self.doors.leave, address) if not why_not else lambda: None
-        connection = Connection(self.hub, channel, welcome, left, address)
+        connection = Connection(self.hub, channel, welcome, left, address, path)
         if why_not:
             connection.end("full", why_not)
         return connection
@@ -165,7 +178,8 @@ def tune() -> None:
     sys.setswitchinterval(0.001)
 
 
-def _note(text: str) -> None:
+def note(text: str) -> None:
+    """Tell the operator."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -183,6 +197,7 @@ async def run(
     udp: bool | None = None,
     place: str | None = None,
     part: Part | None = None,
+    rules: Rules | None = None,
     say: Callable[[str], object] = _print,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -195,7 +210,7 @@ async def run(
     is asked for a certificate in the advertised name while the relay runs. `udp` is whether the
     port of that number is opened too, see `Front.listen`. `place` is the URL of a cluster that
     keeps the logs in place of this directory, see `store.cluster.Place`. Port 0 takes a free one.
-    `part`: this is one of several processes, see `relay.processes`.
+    `part`: this is one of several processes, see `relay.processes`. `rules`: who may make logs.
     Raises `RelayError` with a sentence for people.
     """
     limits = limits or RelayLimits()
@@ -219,9 +234,18 @@ async def run(
         if part is None:
             os.close(lock)
         raise RelayError(str(error)) from error
-    if isinstance(store, Shared) and (part is None or part.number == 0):
-        _note(f"What this relay acknowledges is {store.guarantee}.")
-    relay = Relay(store, keys, limits, now_ms, loop.call_soon, proxy)
+    if isinstance(store, Shared) and place is not None and (part is None or part.number == 0):
+        note(f"What this relay acknowledges is {store.guarantee}.")
+    try:
+        admission = Admission(
+            data, rules or Rules(), keys.pin, secrets.token_bytes, now_ms, loop.call_soon_threadsafe
+        )
+    except (ValueError, OSError, apsw.Error) as error:
+        store.close()
+        raise RelayError(f"who may make logs, in {data}, cannot be read: {error}") from error
+    relay = Relay(store, keys, limits, now_ms, loop.call_soon, proxy, admission)
+    if isinstance(store, Shards):
+        store.missed = relay.hub.missed
     # A site elsewhere has another name, so its pages alone can be shown.
     web = decoy if isinstance(decoy, Web) and not decoy.http.secure else None
     began = time.time()
@@ -242,7 +266,8 @@ async def run(
 
     watched = [watching.Watched(keys.operators, watching.NUMBERS, numbers)]
     watched += [watching.Watched(one, watching.HEALTH, watching.healthy) for one in keys.paths]
-    front = Front(tls, keys.paths, site, relay.accept, web, watched)
+    paths = [*keys.paths, *admission.invitations]
+    front = Front(tls, paths, site, relay.accept, web, watched, by_path=relay.by_path)
     renewing: asyncio.Task[None] | None = None
     among: between.Numbers | None = None
     helping: between.Certificates | None = None
@@ -278,7 +303,7 @@ async def run(
             renewing = asyncio.create_task(renewer.run())
         elif cert is not None and key is not None:
             renewing = asyncio.create_task(_reload(cert, key, front))
-        await _serve(relay.hub, stop)
+        await _serve(relay.hub, stop, lambda: _look(admission, front, keys))
     finally:
         if renewing is not None:
             renewing.cancel()
@@ -289,6 +314,7 @@ async def run(
             await store.aclose()
         else:
             store.close()
+        admission.close()
         if part is None:
             os.close(lock)
     if failures:
@@ -318,8 +344,8 @@ async def _store(
             raise RelayError(str(error)) from error
         return await Cluster.open(where, limits.store, now_ms, failed)
     if mesh is None:
-        upgrade(data / "logs.db", data / "logs", _note)
-        share_out(data, 1, keys.owner(1), _note)
+        upgrade(data / "logs.db", data / "logs", note)
+        share_out(data, 1, keys.owner(1), note)
     own = Embedded(
         folder(data, 0 if mesh is None else mesh.number),
         quota=limits.store,
@@ -385,13 +411,22 @@ def _numbers(relay: Relay, front: Front) -> list[watching.Number]:
         number("holdfast_exchanges", "Sessions of small exchanges.", len(front.small)),
         number("holdfast_strangers", "Connections that are no node's.", len(front.open)),
         number("holdfast_crowded", "1 while records wait for the disk.", relay.hub.store.crowded),
-        number("holdfast_certificate_end_seconds", "When it ends, since 1970.", until),
+        number("holdfast_certificate_end_seconds", "When it ends, since 1970.", until, min),
     ]
 
 
-async def _serve(hub: Hub, stop: asyncio.Event) -> None:
+def _look(admission: Admission, front: Front, keys: Secrets) -> None:
+    try:
+        if admission.look():
+            front.admit([*keys.paths, *admission.invitations])
+    except (ValueError, OSError) as error:
+        _log.warning("the invitations that were there before still are: %s", error)
+
+
+async def _serve(hub: Hub, stop: asyncio.Event, tick: Callable[[], None]) -> None:
     while not stop.is_set():
         hub.tick()
+        tick()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TICK_SECONDS):
                 await stop.wait()
@@ -474,8 +509,9 @@ def _address(keys: Secrets, host: str, port: int, advertise: str | None) -> Home
         raise RelayError(f"--advertise takes HOST or HOST:PORT: {error}") from None
 
 
-def take_lock(data: Path) -> int:
-    """Hold the directory for this process; the file descriptor keeps it. Raises `RelayError`."""
+def take_lock(data: Path, kind: str = "") -> int:
+    """Hold the directory for this process; the file descriptor keeps it, `kind` is `SEVERAL` if it
+    is the parent of others. Raises `RelayError`."""
     lock = os.open(data / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -485,7 +521,7 @@ def take_lock(data: Path) -> int:
             f"another relay is using {data}. Stop it, or choose another directory with --data"
         ) from None
     os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    os.pwrite(lock, f"{os.getpid()} {kind}".strip().encode(), 0)
     return lock
 
 
@@ -505,10 +541,40 @@ def drain(data: Path) -> bool:
     if not is_running(data):
         return False
     try:
-        os.kill(int((data / "lock").read_text()), signal.SIGTERM)
-    except (ValueError, OSError) as error:
+        os.kill(int((data / "lock").read_text().split()[0]), signal.SIGTERM)
+    except (ValueError, IndexError, OSError) as error:
         raise RelayError(f"the relay of {data} cannot be told to stop: {error}") from None
     return True
+
+
+def restart(data: Path) -> bool:
+    """Ask the relay of this directory to become the program that is installed now, and to replace
+    its processes one by one. Whether there is one. Raises `RelayError` if it is but one process."""
+    if not is_running(data):
+        return False
+    try:
+        pid, _, kind = (data / "lock").read_text().partition(" ")
+        if kind != SEVERAL:
+            raise RelayError(
+                "this relay is one process (see --processes): stop it with `holdfast relay drain`"
+                " and start it again; nodes come back within seconds"
+            )
+        os.kill(int(pid), signal.SIGHUP)
+    except (ValueError, OSError) as error:
+        raise RelayError(f"the relay of {data} cannot be restarted: {error}") from None
+    return True
+
+
+def invitation(data: Path, logs: int, advertise: str | None) -> Home:
+    """A new address of this relay, by which so many logs may be made a month. A relay that runs
+    takes it within seconds. Raises `RelayError`."""
+    keys, secret = Secrets(data), secrets.token_bytes(16)
+    try:
+        host, port = json.loads((data / "at").read_text())
+        invite(data, secret, logs, b64)
+    except (OSError, ValueError) as error:
+        raise RelayError(f"start the relay of {data} once before inviting: {error}") from None
+    return replace(_address(keys, host, port, advertise), path_secret=secret)
 
 
 def copy_of(data: Path, target: Path) -> None:

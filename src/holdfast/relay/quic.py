@@ -66,10 +66,9 @@ class Door(Site, Protocol):
     """What is served under one certificate: the site, and a program behind a secret path."""
 
     certificate: Certificate
-    program: Accept
 
-    def knows(self, path: str) -> bool:
-        """Whether the program is behind this path."""
+    def program(self, path: str) -> Accept | None:
+        """The program, if it is behind this path."""
 
 
 class Listener(asyncio.DatagramProtocol):
@@ -304,7 +303,8 @@ class Visitor(h3.Flow):
         path = head.get(b":path", b"").decode("latin-1")
         right = head.get(b":protocol") == b"websocket" and not ended and self.quic.takes_datagrams
         right &= head.get(b"sec-websocket-version") == b"13"
-        if not self._door.knows(path) or not right:
+        program = self._door.program(path)
+        if program is None or not right:
             # There is no body to wait for, and nothing will be said.
             self._begin(stream)
             return True
@@ -313,7 +313,7 @@ class Visitor(h3.Flow):
         self.http.send_headers(stream, [(b":status", b"200"), _date()])
         line = h3.Line(self, stream)
         key_hash = self._door.certificate.key_hash
-        line.handler = self._door.program(line, key_hash, self._peer)
+        line.handler = program(line, key_hash, self._peer)
         self.soon()
         return True
 

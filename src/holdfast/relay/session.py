@@ -56,6 +56,7 @@ class Connection:
         welcome: wire.Welcome,
         left: Callable[[], None] = lambda: None,
         peer: str = "",
+        path: bytes = b"",
     ) -> None:
         self._hub = hub
         self._left = left
@@ -63,7 +64,10 @@ class Connection:
         self._peer = peer
         self._tunnel: Tunnel | None = None
         limits = hub.limits.connection
-        self.session = server.Session(welcome, limits, lambda: hub.store.crowded)
+        admission = hub.admission
+        self._entrance = None if admission is None else admission.entrance(path, peer)
+        entrance = self._entrance or server.OPEN
+        self.session = server.Session(welcome, limits, lambda: hub.store.crowded, entrance)
         self._readers: dict[int, tuple[int, Reader]] = {}
         self._ready: dict[int, Reader] = {}
         self._slow: dict[int, Reader] = {}
@@ -212,6 +216,10 @@ class Connection:
                     hub.live(key, body)
                 case server.Find(log_id):
                     hub.store.find(log_id, self._found)
+                case server.Check(frame) if self._entrance is not None:
+                    self._entrance.check(frame, self._checked)
+                case server.Check():
+                    self._checked(server.ADMISSION)
                 case server.Make(create):
                     hub.store.make(create, self._done)
                 case server.Cut(key, upto):
@@ -243,6 +251,10 @@ class Connection:
 
     def _found(self, log: server.Found | server.Refusal | None) -> None:
         self._carry_out(self.session.found(log, self._hub.clock()))
+        self._hub.dirty(self)
+
+    def _checked(self, answer: server.Refusal | wire.Given | None) -> None:
+        self._carry_out(self.session.checked(answer, self._hub.clock()))
         self._hub.dirty(self)
 
     def _done(self, refusal: server.Refusal | None) -> None:

@@ -27,14 +27,14 @@ LOW: Final = 16 * 1024
 """Bytes left to be fetched at which a session may be given more."""
 
 
-Elsewhere = Callable[[bytes, bytes, str, bytes], "Awaitable[Response | None] | None"]
+Elsewhere = Callable[[bytes, bytes, str, bytes, bytes], "Awaitable[Response | None] | None"]
 
 
 class Small:
     """All sessions of one front."""
 
-    def __init__(self, program: Accept) -> None:
-        self._program = program
+    def __init__(self, by_path: Callable[[bytes], Accept]) -> None:
+        self._by_path = by_path
         self._sessions: dict[bytes, _Session] = {}
         self.elsewhere: Elsewhere = lambda *_: None
         """Asked first: whether another process has the session, and what it answers."""
@@ -42,14 +42,16 @@ class Small:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    async def answer(self, body: bytes, peer: str, tls_key_hash: bytes) -> Response | None:
+    async def answer(
+        self, body: bytes, peer: str, tls_key_hash: bytes, path: bytes
+    ) -> Response | None:
         """One exchange; None if it is none, or of a session that is over."""
         try:
             ask = Ask.decode(body)
-            other = self.elsewhere(ask.session, body, peer, tls_key_hash)
+            other = self.elsewhere(ask.session, body, peer, tls_key_hash, path)
             if other is not None:
                 return await other
-            session = self._find(ask, peer, tls_key_hash)
+            session = self._find(ask, peer, tls_key_hash, path)
             if session is None:
                 return None
             tell = await session.exchange(ask)
@@ -62,7 +64,7 @@ class Small:
         kind = ("content-type", "application/octet-stream")
         return Response(200, (kind, ("cache-control", "no-store")), tell)
 
-    def _find(self, ask: Ask, peer: str, tls_key_hash: bytes) -> _Session | None:
+    def _find(self, ask: Ask, peer: str, tls_key_hash: bytes, path: bytes) -> _Session | None:
         session = self._sessions.get(ask.session)
         if session is not None:
             return session
@@ -70,7 +72,7 @@ class Small:
             return None
         session = _Session(lambda: self._sessions.pop(ask.session, None))
         self._sessions[ask.session] = session
-        session.handler = self._program(session, tls_key_hash, peer)
+        session.handler = self._by_path(path)(session, tls_key_hash, peer)
         return session
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ relay is writing at the time is taken up to the last batch that is whole.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -39,6 +40,10 @@ class Report:
     segments: int
     damaged: int
     missing: int
+
+    def __add__(self, other: Report) -> Report:
+        both = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
+        return Report(*(one + two for one, two in both))
 
     @property
     def whole(self) -> bool:

@@ -1,7 +1,7 @@
 """A relay's logs in as many directories as it has processes, and shared out anew if that changes.
 
-The first part is `logs`, the others `logs.1`, `logs.2` and so on. New parts are built beside the old
-ones; one renaming makes them valid, so what is interrupted begins again or is finished.
+The first part is `logs`, the others `logs.1`, `logs.2` and so on. New parts are built beside the
+old ones; one renaming makes them valid, so what is interrupted begins again or is finished.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def folder(data: Path, number: int) -> Path:
 
 def folders(data: Path) -> list[Path]:
     """The parts that there are."""
-    found = []
+    found: list[Path] = []
     while (path := folder(data, len(found))).exists():
         found.append(path)
     return found
@@ -120,7 +120,7 @@ def _logs(
     with closing(connect(path / recovery.INDEX, vfs=None, readonly=True)) as db:
         for row in db.execute("SELECT key, name, append, read, owner, most, next, used FROM logs"):
             old, *made, coming, used = row
-            log = Made(*made)  # type: ignore[arg-type]
+            log = Made(*made)
             to = owner(log.name)
             key = int(str(old))
             while key in taken[to]:
@@ -148,7 +148,7 @@ def _shares(
     with closing(connect(path / recovery.INDEX, vfs=None, readonly=True)) as db:
         places = db.execute("SELECT row, expires, segment, offset, size FROM records ORDER BY row")
         for found in places:
-            place: Place = found  # type: ignore[assignment]
+            place: Place = found
             to, key = where[place[0] >> SEQ_BITS]
             try:
                 body = segments.body(place)

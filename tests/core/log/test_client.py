@@ -183,6 +183,21 @@ def test_refusals_that_time_heals_are_retried_and_others_end() -> None:
     assert script.client.due() is None
 
 
+def test_what_followed_a_create_that_time_heals_is_asked_for_again_with_it() -> None:
+    script = Script()
+    script.client.create(LOG)
+    script.client.follow(LOG, 0)
+    script.client.append(LOG, rid(1), b"one", 60)
+    script.up()
+    script.hear(wire.Refused(1, "later", "starting"))
+    assert script.hear(wire.Refused(1, "denied", "no such log")) == []
+    script.hear(wire.Refused(1, "unknown-handle", "no", 1))
+    assert script.happened == []
+    script.now += RETRY_MS["later"]
+    script.client.tick(script.now)
+    assert kinds(script.said()) == [wire.Create, wire.Attach, wire.Append]
+
+
 def test_a_refused_attach_refuses_what_waited_for_it() -> None:
     script = Script()
     script.client.follow(LOG, 0)

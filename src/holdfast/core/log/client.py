@@ -21,7 +21,7 @@ WINDOW_BYTES: Final = 1024 * 1024
 QUEUE_BYTES: Final = 64 * 1024 * 1024
 """Appended bytes that wait for one relay; beyond, appends are refused with `later`."""
 MAX_LOGS: Final = 4_096
-RETRY_MS: Final = {"rate": 1_000, "later": 2_000, "full": 60_000}
+RETRY_MS: Final = {"rate": 1_000, "later": 2_000, "full": 60_000, "admission": 600_000}
 """Refusals that time may heal: the request is made again after so long."""
 
 What = Literal["create", "attach", "append", "trim", "drop"]
@@ -112,6 +112,22 @@ class Close:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The home says who may make logs there; answer with `admit` or `ask`."""
+
+    home: Home
+    terms: wire.Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Answers to what was asked for with `ask`."""
+
+    home: Home
+    answers: tuple[bytes, ...] = field(repr=False)
+
+
 Event = Created | Dropped | Appended | Received | Live | CaughtUp | Strange | Refused
 By = Literal["datagram", "stream", "both"]
 """How a live frame leaves: a datagram if there are any, else by the stream."""
@@ -125,7 +141,7 @@ class Pass:
     by: By = "datagram"
 
 
-Output = bytes | Pass | Event | Close
+Output = bytes | Pass | Event | Asked | Tokens | Close
 """A frame to send, or what happened."""
 
 
@@ -177,6 +193,8 @@ class Client:
         self._handle = 0
         self._n = 0
         self._order = 0
+        self._seeking = False
+        """An answer to `Asked` is on its way."""
         self._flight: dict[int, tuple[_Log, _Append]] = {}
         self._flight_bytes = 0
         self._queued_bytes = 0
@@ -287,6 +305,16 @@ class Client:
             log.drop = True
             self._go_on(log)
 
+    def admit(self, kind: Literal["work", "token"], proof: bytes) -> None:
+        """What `Asked` asks for."""
+        if self._up:
+            self._send(wire.Admit(kind, proof))
+
+    def ask(self, requests: tuple[bytes, ...]) -> None:
+        """Ask for tokens, if the home gives some."""
+        if self._up:
+            self._send(wire.Ask(requests))
+
     # The connection.
 
     def connected(self, now: int) -> None:
@@ -298,7 +326,7 @@ class Client:
 
     def disconnected(self) -> None:
         """The connection is gone. What was in flight will be sent again."""
-        self._up = False
+        self._up = self._seeking = False
         for log, append in reversed(self._flight.values()):
             log.unsent.appendleft(append)
         self._flight.clear()
@@ -352,6 +380,16 @@ class Client:
                 self._out.append(Close(f"the relay ended the connection: {text}"))
             case wire.Refused(n=n) if n:
                 self._append_refused(frame)
+            case wire.Terms(gives=gives):
+                if gives or not self._seeking:
+                    self._seeking = self._seeking or not gives
+                    self._out.append(Asked(self.home, frame))
+            case wire.Given(answers):
+                self._out.append(Tokens(self.home, answers))
+            case wire.Done(what="admit"):
+                self._admitted()
+            case wire.Refused(handle=0, n=0):
+                self._seeking = False
             case wire.Welcome() | wire.Took() | wire.Carry() | wire.Probed():
                 pass
             case _:
@@ -503,6 +541,14 @@ class Client:
     def _pause(self, log: _Log, code: str) -> None:
         log.paused_until = self._now + RETRY_MS[code]
 
+    def _admitted(self) -> None:
+        """Logs may be made now."""
+        self._seeking = False
+        for log in list(self._logs.values()):
+            if log.create is not None and log.paused_until:
+                log.paused_until = 0
+                self._begin(log)
+
     def _of_log(self, log: _Log, frame: wire.RelayFrame) -> None:
         match frame:
             case wire.Attached(next=coming):
@@ -560,6 +606,8 @@ class Client:
     def _request_refused(self, log: _Log, code: str, text: str) -> None:
         what = log.asked.popleft() if log.asked else "attach"
         if code in RETRY_MS:
+            if code == "admission":
+                self._refused(log, "create", code, text)
             if what == "attach":
                 log.state = "detached"
             elif what == "trim":
@@ -573,6 +621,8 @@ class Client:
             self._refused(log, "trim", code, text)
         elif log.drop:
             self._dropped(log)
+        elif what == "attach" and log.create is not None:
+            log.state = "detached"  # the create before it is asked for again, and this with it
         elif what == "attach" and "attach" not in log.asked:
             log.state, log.following, log.trim = "detached", False, 0
             self._refused(log, "attach", code, text)

@@ -17,7 +17,7 @@ import hmac
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from holdfast.core import wire
 from holdfast.core.log.limits import Bucket, Limits
@@ -146,11 +146,44 @@ class Join:
     lends: bool
 
 
-Command = Join | Pass | Send | End | Find | Make | Touch | Add | Fan | Read | Stop | Cut | Remove
+@dataclass(frozen=True, slots=True)
+class Check:
+    """See whether this admits who said it; answer with `checked`."""
+
+    frame: wire.Admit | wire.Ask
+
+
+class Entrance(Protocol):
+    """Whether this connection may make logs."""
+
+    @property
+    def terms(self) -> wire.Terms | None:
+        """What is said to who may not, or to all at once if tokens may be asked for."""
+
+    def create(self) -> Refusal | None:
+        """One log is to be made; None: it may, and is counted."""
+
+
+class Open:
+    """Everybody may."""
+
+    terms: wire.Terms | None = None
+
+    def create(self) -> Refusal | None:
+        """See `Entrance.create`."""
+        return None
+
+
+Command = (
+    Check | Join | Pass | Send | End | Find | Make | Touch | Add | Fan | Read | Stop | Cut | Remove
+)
 
 DENIED: Final = Refusal("denied", "no such log, or not with these capabilities")
 UNKNOWN: Final = Refusal("unknown-handle", "this handle is not attached; attach it first")
 CROWDED: Final = Refusal("later", "more is waiting for the disk than is healthy; try again soon")
+
+ADMISSION: Final = Refusal("admission", "this relay does not let everybody make logs")
+OPEN: Final = Open()
 
 MINUTE: Final = 60_000
 HOUR: Final = 60 * MINUTE
@@ -177,11 +210,13 @@ class Session:
         welcome: wire.Welcome,
         limits: Limits | None = None,
         crowded: Callable[[], bool] = lambda: False,
+        entrance: Entrance = OPEN,
     ) -> None:
         self.state: State = "greeting"
         self._welcome = welcome
         self._limits = limits = limits or Limits()
         self._crowded = crowded
+        self._entrance = entrance
         self._bound: dict[int, _Binding] = {}
         self._waiting: wire.ClientFrame | None = None
         # Made when they are needed: most connections are idle, and an empty deque takes 624 bytes.
@@ -243,7 +278,9 @@ class Session:
         """Answer to `Find`; None if the log is absent or expired, a refusal if nobody knows."""
         frame, self._waiting = self._waiting, None
         out: list[Command] = []
-        if self.state != "open" or not isinstance(frame, wire.Attach):
+        if self.state == "open" and isinstance(frame, wire.Create):
+            self._known(frame, log, out)
+        elif self.state != "open" or not isinstance(frame, wire.Attach):
             pass
         elif isinstance(log, Refusal):
             out.append(_refused(frame.handle, log))
@@ -271,6 +308,18 @@ class Session:
             else:
                 self._bound.pop(frame.handle, None)
                 out += [Stop(frame.handle), Send(wire.Done(frame.handle, "drop"))]
+        self._resume(now, out)
+        return out
+
+    def checked(self, answer: Refusal | wire.Given | None, now: int) -> list[Command]:
+        """Answer to `Check`; None: who said it is admitted."""
+        frame, self._waiting = self._waiting, None
+        out: list[Command] = []
+        if self.state == "open" and isinstance(frame, (wire.Admit, wire.Ask)):
+            if isinstance(answer, Refusal):
+                out.append(_refused(0, answer))
+            else:
+                out.append(Send(answer or wire.Done(0, "admit")))
         self._resume(now, out)
         return out
 
@@ -336,7 +385,11 @@ class Session:
             if self._bytes.take(frame.size, now):
                 out.append(Send(wire.Probed(bytes(frame.size))))
         elif not self._records.take(1, now):
-            out.append(_refused(frame.handle, self._rate()))
+            handle = 0 if isinstance(frame, (wire.Admit, wire.Ask)) else frame.handle
+            out.append(_refused(handle, self._rate()))
+        elif isinstance(frame, (wire.Admit, wire.Ask)):
+            self._waiting = frame
+            out.append(Check(frame))
         elif isinstance(frame, wire.Attach):
             if frame.handle not in self._bound and len(self._bound) >= self._limits.handles:
                 text = f"a connection attaches at most {self._limits.handles} logs; detach some"
@@ -349,8 +402,7 @@ class Session:
                 text = f"a connection makes at most {self._limits.creates} logs"
                 out.append(_refused(frame.handle, Refusal("rate", text)))
                 return
-            self._waiting = frame
-            out.append(Make(frame))
+            self._create(frame, out)
         elif isinstance(frame, wire.Detach):
             if self._bound.pop(frame.handle, None) is not None:
                 out.append(Stop(frame.handle))
@@ -368,6 +420,29 @@ class Session:
                 else:
                     out.append(Remove(binding.key))
 
+    def _create(self, frame: wire.Create, out: list[Command]) -> None:
+        refusal = CROWDED if self._crowded() else self._entrance.create()
+        if refusal is None:
+            self._waiting = frame
+            out.append(Make(frame))
+        elif refusal.code == "admission":  # unless it is made already
+            self._waiting = frame
+            out.append(Find(frame.log_id))
+        else:
+            out.append(_refused(frame.handle, refusal))
+
+    def _known(self, frame: wire.Create, log: Found | Refusal | None, out: list[Command]) -> None:
+        """Whether a log that nobody is admitted to make is there."""
+        if isinstance(log, Refusal):
+            out.append(_refused(frame.handle, log))
+        elif log is not None:
+            self._waiting = frame
+            out.append(Make(frame))
+        else:
+            if self._entrance.terms is not None:
+                out.append(Send(self._entrance.terms))
+            out.append(_refused(frame.handle, ADMISSION))
+
     def _hello(self, frame: wire.Hello, out: list[Command]) -> None:
         if self.state != "greeting":
             out += self.end("malformed", "hello comes once")
@@ -375,6 +450,9 @@ class Session:
             out += self.end("version", f"this relay speaks version {wire.VERSION}; update")
         else:
             self.state = "open"
+            terms = self._entrance.terms
+            if terms is not None and terms.gives:
+                out.append(Send(terms))
 
     def _append(self, frame: wire.Append, now: int, out: list[Command]) -> None:
         if frame.n != self._last + 1:

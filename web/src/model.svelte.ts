@@ -13,6 +13,7 @@ export type Screen =
   | { at: "list" }
   | { at: "talk"; contact: string; message?: string }
   | { at: "about"; contact: string }
+  | { at: "new-group" }
   | { at: "verify"; contact: string }
   | { at: "call"; contact: string }
   | { at: "invite" }
@@ -103,8 +104,32 @@ class Model {
         });
       case "lost": return this.t("noteLost");
       case "key-changed": return this.t("noteKeyChanged");
+      case "group-made": return this.t("noteGroupMade");
+      case "group-joined": return this.t("noteGroupJoined", { name: message.author?.name ?? "?" });
+      case "group-added": {
+        const names = { who: this.author(message), name: message.text };
+        return message.count
+          ? this.n("noteGroupAddedMore", message.count, names)
+          : this.t("noteGroupAdded", names);
+      }
+      case "group-removed": return this.done("noteGroupRemoved", message);
+      case "group-banned": return this.done("noteGroupBanned", message);
+      case "group-unbanned": return this.done("noteGroupUnbanned", message);
+      case "group-left": return this.done("noteGroupLeft", message);
+      case "group-member": return this.done("noteGroupMember", message);
+      case "group-admin": return this.done("noteGroupAdmin", message);
+      case "group-owner": return this.done("noteGroupOwner", message);
       default: return "";
     }
+  }
+
+  /** Who did what a note tells of, in a group. */
+  private author(message: Message): string {
+    return message.author?.name || this.status?.name || this.t("you");
+  }
+
+  private done(key: Sentence, message: Message): string {
+    return this.t(key, { who: this.author(message), name: message.text });
   }
 
   /** What works now, in one sentence; `clear` is the one for when everything does. */

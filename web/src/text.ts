@@ -61,6 +61,7 @@ export function entries(messages: readonly Message[]): Entry[] {
     if (newDay) out.push({ kind: "day", at: message.received, key: `d${message.id}` });
     const first =
       newDay || !said(before!) || before!.mine !== message.mine
+      || before!.author?.id !== message.author?.id
       || message.received - before!.received > CLOSE;
     out.push({ kind: "message", message, first, key: message.id });
     before = message;

@@ -160,6 +160,7 @@ async def test_what_leads_to_another_relay_is_not_cut_for_what_stands_ready(
 ) -> None:
     monkeypatch.setattr(watched, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(standby, "AFTER", 0.02)
+    monkeypatch.setattr(ways, "HEAD_START", 20_000)
     now = [1_000]
     made = Ways(paths(), lambda: now[0])
     async with relay(tmp_path / "first") as first, relay(tmp_path / "second") as second:

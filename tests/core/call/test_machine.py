@@ -139,9 +139,9 @@ def test_nothing_was_ever_heard() -> None:
 @settings(max_examples=8, deadline=None)
 @given(
     st.integers(0, 10_000),
-    st.floats(0, 300),
+    st.floats(0, 200),
     st.floats(0, 80),
-    st.floats(0, 0.2),
+    st.floats(0, 0.15),
     st.integers(-200, 200),
     st.lists(st.sampled_from(["mute", "unmute", "cut", "mend", "stall", "go"]), max_size=8),
 )

@@ -162,6 +162,13 @@ async def test_each_way_to_fail_has_its_kind(
     await front.close()
 
 
+async def test_where_there_is_no_way_at_all_that_is_said() -> None:
+    nowhere = Home("255.255.255.255", 9, bytes(16), bytes(32))  # the system lets nobody go there
+    with pytest.raises(Unreachable) as caught:
+        await quic.connect(nowhere, Heard())
+    assert caught.value.kind == "connect"
+
+
 async def test_a_proof_for_another_tls_key_is_refused(tmp_path: Path) -> None:
     front, home = await serve(tmp_path, EchoRelay(KEY, proof_for=b"o" * 32))
     with pytest.raises(Unreachable) as caught:

@@ -53,13 +53,15 @@ _Trying = dict[asyncio.Task[Watched], _Try]
 
 def paths(proxy: str | None = None) -> dict[str, Path]:
     """All that lead to a relay itself, by name, directly or through a proxy."""
-    return {
+    all: dict[str, Path] = {
         "websocket": functools.partial(websocket.connect, proxy=proxy),
         "classic": functools.partial(websocket.connect, proxy=proxy, classic=True),
         "browser": functools.partial(browser.connect, proxy=proxy),
         SMALL: functools.partial(micro.connect, proxy=proxy),
-        **({QUIC: quic.connect} if proxy is None else {}),  # proxies bring streams alone
     }
+    if proxy is None or proxy.startswith("socks5"):  # others bring streams alone
+        all[QUIC] = functools.partial(quic.connect, proxy=proxy)
+    return all
 
 
 class Ways:

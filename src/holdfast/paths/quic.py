@@ -17,7 +17,7 @@ from aioquic.h3.events import H3Event, HeadersReceived
 
 from holdfast.core import caps, wire
 from holdfast.core.caps import Home
-from holdfast.paths import h3
+from holdfast.paths import h3, socks
 from holdfast.paths.base import Attempt, Channel, Handler, Kind, Unreachable
 from holdfast.paths.websocket import (
     ANSWER_SECONDS,
@@ -48,12 +48,15 @@ BUFFER: Final = 1024 * 1024
 Address = tuple[Any, ...]
 
 
-async def connect(home: Home, handler: Handler, attempt: Attempt | None = None) -> Channel:
-    """A channel to the relay whose key is the address's pin. Raises `Unreachable`."""
+async def connect(
+    home: Home, handler: Handler, attempt: Attempt | None = None, *, proxy: str | None = None
+) -> Channel:
+    """A channel to the relay whose key is the address's pin; `proxy` is the URL of one that speaks
+    SOCKS5. Raises `Unreachable`."""
     attempt = attempt or Attempt()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            flow = await _shaken(home, attempt)
+            flow = await _shaken(home, attempt, proxy)
             try:
                 line = await flow.opened(home)
                 line.adopt(handler)
@@ -65,15 +68,16 @@ async def connect(home: Home, handler: Handler, attempt: Attempt | None = None) 
         raise Unreachable(attempt.hangs, f"{home.label} did not answer in time") from None
 
 
-async def _shaken(home: Home, attempt: Attempt) -> _Flow:
+async def _shaken(home: Home, attempt: Attempt, proxy: str | None) -> _Flow:
     """A connection whose handshake is done, to the first address of either family that answers."""
-    places = await _places(home)
+    unseen = [(socket.AF_UNSPEC, (home.host, home.port))]  # names are looked up by the proxy
+    places: list[tuple[int, Address]] = await _places(home) if proxy is None else [*unseen]
     trying: set[asyncio.Task[_Flow]] = set()
     failed: Unreachable | None = None
     try:
         while places or trying:
             if places:
-                trying.add(asyncio.create_task(_shake(home, places.pop(0))))
+                trying.add(asyncio.create_task(_shake(home, places.pop(0), proxy)))
             done, trying = await asyncio.wait(
                 trying,
                 timeout=NEXT_ADDRESS if places else None,
@@ -112,8 +116,8 @@ async def _places(home: Home) -> list[tuple[int, Address]]:
     return list(first.items())
 
 
-async def _shake(home: Home, place: tuple[int, Address]) -> _Flow:
-    flow = _Flow(home, place)
+async def _shake(home: Home, place: tuple[int, Address], proxy: str | None) -> _Flow:
+    flow = _Flow(home, place, proxy)
     try:
         await flow.begin()
         async with asyncio.timeout(HANDSHAKE_SECONDS):
@@ -135,8 +139,7 @@ class _Socket(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         """From the relay: the socket takes nothing else."""
-        if not self._flow.ended:
-            self._flow.received(data, self._flow.address)
+        self._flow.on_datagram(data)
 
     def error_received(self, exc: Exception) -> None:
         """The system knows that a datagram did not arrive."""
@@ -147,14 +150,14 @@ class _Socket(asyncio.DatagramProtocol):
 class _Flow(h3.Flow):
     """The node's end."""
 
-    def __init__(self, home: Home, place: tuple[int, Address]) -> None:
+    def __init__(self, home: Home, place: tuple[int, Address], proxy: str | None = None) -> None:
         config = h3.configuration(is_client=True)
         config.server_name = home.host.encode("idna").decode() if home.host else None
         config.verify_mode = AUTHORITIES
         super().__init__(h3.Quic(configuration=config), self._emit)
         self._family, self.address = place
-        self._home = home
-        self._transport: asyncio.DatagramTransport | None = None
+        self._home, self._proxy = home, proxy
+        self._transport: asyncio.DatagramTransport | socks.Datagrams | None = None
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self._live_sent = False
         self._moved_at = 0.0
@@ -162,24 +165,40 @@ class _Flow(h3.Flow):
 
     async def begin(self) -> None:
         """Open a socket and say the first words."""
-        await self._bind()
+        try:
+            await self._bind()
+        except BaseException:
+            self.ended = True  # there is nobody to say goodbye to
+            raise
         self.quic.connect(self.address, self._loop.time())
         self.soon()
         self._look_later()
 
     async def _bind(self) -> None:
-        try:
-            transport, _ = await self._loop.create_datagram_endpoint(
-                lambda: _Socket(self), remote_addr=self.address[:2], family=self._family
-            )
-        except OSError as error:
-            raise self._unreachable(error) from None
+        transport = await self._socket()
         raw = transport.get_extra_info("socket")
         with contextlib.suppress(OSError):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         before, self._transport = self._transport, transport
         if before is not None:
             before.close()
+
+    async def _socket(self) -> asyncio.DatagramTransport | socks.Datagrams:
+        if self._proxy is not None:
+            host, port = self.address
+            return await socks.associate(self._proxy, host, port, self.on_datagram, self.on_error)
+        try:
+            transport, _ = await self._loop.create_datagram_endpoint(
+                lambda: _Socket(self), remote_addr=self.address[:2], family=self._family
+            )
+        except OSError as error:
+            raise self._unreachable(error) from None
+        return transport
+
+    def on_datagram(self, data: bytes) -> None:
+        """A datagram from the relay."""
+        if not self.ended:
+            self.received(data, self.address)
 
     def _emit(self, data: bytes, address: Address) -> None:
         if self._transport is not None and not self._transport.is_closing():

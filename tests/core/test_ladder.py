@@ -119,6 +119,29 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
         ],
     ),
     (
+        "clear",  # the other one is slow through this one, which may be slow by itself
+        [
+            ("worked", HERE, "websocket"),
+            ("worked", "other:1", HOP),
+            CRAWLS,
+            CRAWLS,
+            ("rate", "other:1", HOP, 64_000),
+            YES,
+        ],
+    ),
+    (
+        "throttled",  # as a stream, and not by UDP
+        [
+            ("worked", HERE, "websocket"),
+            CRAWLS,
+            CRAWLS,
+            ("worked", HERE, QUIC),
+            ("rate", HERE, QUIC, 5e6),
+            ("worked", "other:1", HOP),
+            YES,
+        ],
+    ),
+    (
         "throttled",  # but not for the other one
         [
             ("worked", HERE, "websocket"),
@@ -259,11 +282,53 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
     (
         "address-block",
         [
+            ("worked", "other:1", "websocket"),
+            ("wait", FLAPS),
+            ("failed", HERE, "websocket", "connect"),
+            ("worked", HERE, HOP),
+        ],
+    ),
+    (
+        "clear",  # it may have been before there was a network
+        [
             *[("failed", HERE, path, "connect") for path in STREAMS],
             ("worked", "other:1", "websocket"),
             ("worked", HERE, HOP),
         ],
     ),
+    (
+        "clear",  # one that was not answered may be slow
+        [
+            ("worked", "other:1", "websocket"),
+            ("wait", FLAPS),
+            ("failed", HERE, "websocket", "mute"),
+            ("worked", HERE, HOP),
+        ],
+    ),
+    (
+        "name-block",
+        [
+            ("worked", "other:1", "websocket"),
+            ("wait", FLAPS),
+            ("failed", HERE, "websocket", "mute"),
+            ("failed", HERE, "classic", "mute"),
+            ("worked", HERE, HOP),
+        ],
+    ),
+    (
+        "allowlist",  # the other one stands on it
+        [
+            ("worked", "other:1", "websocket"),
+            ("wait", FLAPS),
+            ("failed", HERE, "websocket", "mute"),
+            ("failed", HERE, "classic", "mute"),
+            ("worked", HERE, HOP),
+            NO,
+            DOMESTIC,
+        ],
+    ),
+    ("fingerprint", [*fails("mute"), NO, NO_DOMESTIC]),  # who shakes hands has a network
+    ("offline", [*fails("connect"), *fails("mute")[:1], NO, NO_DOMESTIC]),
     ("dns-block", [*fails("dns"), YES]),
     ("offline", fails("dns")),
 ]
@@ -287,6 +352,40 @@ def test_another_relay_between_is_preferred_whatever_worked_last_and_blames_nobo
     later = 1 + REST["timeout"]
     assert ladder.better(HERE, "websocket", later)
     assert ladder.order(HERE, later)[0] == HOP
+
+
+def test_where_no_other_relay_was_reached_what_worked_goes_first() -> None:
+    ladder = Ladder()
+    ladder.failed(HERE, HOP, "proxy", 0)
+    ladder.worked(HERE, QUIC, 1)
+    assert ladder.order(HERE, MINUTE)[:2] == [QUIC, HOP]
+    assert ladder.better(HERE, QUIC, MINUTE) == HOP  # but that is gone back to
+    again = Ladder()
+    again.recall(ladder.memory(2), 2 * MINUTE, 0)
+    assert again.order(HERE, 0)[0] == QUIC
+    ladder.worked(HERE, HOP, MINUTE)
+    assert ladder.order(HERE, MINUTE)[:2] == [HOP, QUIC]
+
+
+def test_what_others_are_reached_by_is_tried_first_where_nothing_is_known() -> None:
+    ladder = Ladder(DIRECT)
+    ladder.worked("other:1", "websocket", 0)
+    assert ladder.order(HERE, 1) == list(DIRECT)
+    ladder.failed("other:1", "websocket", "mute", 2)
+    ladder.worked("other:1", "classic", 3)
+    assert ladder.order(HERE, 4)[:2] == ["classic", "websocket"]
+    assert ladder.better(HERE, "classic", 4) == ""
+    ladder.failed(HERE, "classic", "mute", 5)
+    assert ladder.order("third:1", 6)[0] == "websocket"  # it works not everywhere
+
+
+def test_beside_udp_a_stream_that_was_not_tried_is_tried_unless_two_were_cut() -> None:
+    ladder = Ladder()
+    ladder.failed(HERE, "websocket", "timeout", 0)
+    ladder.worked(HERE, QUIC, 1)
+    assert ladder.better(HERE, QUIC, 2) == "classic"
+    ladder.failed(HERE, "classic", "timeout", 3)
+    assert ladder.better(HERE, QUIC, 4) == ""
 
 
 def test_another_relay_between_hides_no_block_of_what_it_goes_by() -> None:
@@ -359,6 +458,24 @@ def test_beside_a_path_that_crawls_the_next_one_is_tried() -> None:
     assert ladder.instead(HERE, "websocket", 1) == ""
     ladder.failed(HERE, "websocket", "slow", 1)
     assert ladder.instead(HERE, "websocket", 2) == "classic"
+
+
+def test_beside_streams_that_crawl_udp_is_tried_unless_it_crawls_too() -> None:
+    ladder = Ladder()
+    ladder.worked(HERE, "websocket", 0)
+    ladder.rate(HERE, "websocket", 64_000, 1)
+    assert not ladder.rests(HERE, "websocket", 2)
+    ladder.rate(HERE, "websocket", 64_000, 2)
+    assert ladder.instead(HERE, "websocket", 3) == HOP
+    ladder.failed(HERE, HOP, "slow", 4)
+    assert ladder.instead(HERE, "websocket", 5) == QUIC
+    ladder.failed(HERE, QUIC, "connect", 6)
+    assert ladder.instead(HERE, "websocket", 7) == ""  # small exchanges are no faster
+    slow = Ladder()
+    slow.rate(HERE, QUIC, 64_000, 0)
+    for now in (1, 2):
+        slow.rate(HERE, "websocket", 64_000, now)
+    assert not slow.rests(HERE, "websocket", 3)
 
 
 def test_what_is_kept_is_known_again_and_rests_what_is_left() -> None:

@@ -9,7 +9,9 @@ from holdfast.core.caps import Home
 from holdfast.node.ways import Ways
 from holdfast.paths.base import Attempt, Channel, Handler, Kind, Undivided, Unreachable
 
+HANGS: dict[str, Kind] = {"hangs": "mute", "is silent": "connect", "shakes hands": "timeout"}
 HOME = Home("relay.example", 443, bytes(16), bytes(32))
+OTHER = Home("other.example", 443, bytes(16), bytes([1] * 32))
 
 
 class Line(Undivided):
@@ -68,8 +70,8 @@ class Paths:
         async def connect(home: Home, handler: Handler, attempt: Attempt) -> Channel:
             self.tried.append(name)
             how = self.how[name]
-            if how in ("hangs", "is silent"):
-                attempt.hangs = "mute" if how == "hangs" else "connect"
+            if how in HANGS:
+                attempt.hangs = HANGS[how]
                 await asyncio.get_running_loop().create_future()
             if how == "late":
                 for _ in range(50):  # later than another one, if another one is tried

@@ -25,8 +25,13 @@ class Line:
         self.sent: list[bytes] = []
         self.received = 0
         self.rates: list[float] = []
+        self.waiting = 0
         self.speed = Speed(
-            lambda: self.now, self.sent.append, lambda: self.received, self.rates.append
+            lambda: self.now,
+            self.sent.append,
+            lambda: self.received,
+            lambda: self.waiting,
+            self.rates.append,
         )
 
     def comes(self, frame: bytes, after: int) -> bool:
@@ -56,11 +61,11 @@ async def test_so_is_a_large_frame_long_after_it_was_asked_for_but_not_one_that_
 ) -> None:  # fmt: skip
     line = Line()
     line.comes(PIECE, 10 * LATE)
-    line.speed.sent()
+    line.speed.sent(100)
     line.comes(b"small", 10 * LATE)
     line.comes(PIECE, 100 * len(PIECE))  # from somebody who wrote much later
     assert not line.sent
-    line.speed.sent()
+    line.speed.sent(100)
     line.comes(PIECE, LATE)
     assert len(line.sent) == PROBES
 
@@ -78,9 +83,33 @@ async def test_what_was_slow_once_is_measured_again_soon_and_then_seldom() -> No
 async def test_a_calls_frames_tell_nothing() -> None:
     line = Line()
     for _ in range(100):
-        line.speed.sent()
+        line.speed.sent(100)
         line.comes(bytes(LARGE - 1), 10 * LATE)
     assert not line.sent
+
+
+async def test_what_leaves_slowly_is_a_reason_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "HELD", 0.05)
+    line = Line()
+    line.waiting = 100_000
+    line.speed.sent(100_000)
+    line.waiting = 90_000  # as much as a line that is not slow takes
+    await asyncio.sleep(0.07)
+    assert not line.sent
+    line.waiting = 89_900
+    await asyncio.sleep(0.05)
+    assert len(line.sent) == PROBES
+    idle = Line()
+    idle.waiting = 100_000
+    idle.speed.sent(100_000)
+    idle.waiting = 0
+    await asyncio.sleep(0.07)
+    assert not idle.sent
+    idle.waiting = 10
+    idle.speed.sent(10)
+    idle.speed.over()
+    await asyncio.sleep(0.07)
+    assert not idle.sent
 
 
 async def test_answers_that_do_not_come_in_time_tell_by_what_came(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from chatters import relay
-from pretend import HOME, Owner, Paths
+from pretend import HOME, OTHER, Owner, Paths
 
 from holdfast.core.ladder import HOP, REST, SMALL
 from holdfast.node import standby, watched, ways
@@ -78,6 +78,37 @@ async def test_udp_is_tried_when_two_kinds_of_streams_were_cut_or_tcp_is_silent(
     world = Paths(websocket="refused", classic="refused", browser="refused", quic="works")
     await world.ways.connect(HOME, Owner())
     assert world.tried == ["websocket", "classic", "browser", "quic"]
+
+
+@pytest.mark.parametrize(
+    ("how", "second"), [("hangs", "classic"), ("is silent", "quic"), ("shakes hands", "quic")]
+)
+async def test_who_waits_for_another_relay_tries_beside_it_what_nobody_tries_there(
+    monkeypatch: pytest.MonkeyPatch, how: str, second: str
+) -> None:
+    monkeypatch.setattr(ways, "LINGER", 0.05)
+    others = "works" if second == "classic" else how
+    world = Paths(websocket=how, classic=others, browser=others, quic="works")
+    world.ways.use_hops([HOME, OTHER])
+    owners = Owner(), Owner()
+    await asyncio.gather(*map(world.ways.connect, (HOME, OTHER), owners))
+    # Each relay was tried on the way to the other one first.
+    assert world.tried[:4] == ["websocket", "websocket", second, second]
+    ladder = world.ways.ladder
+    assert ladder.order(HOME.label, world.now)[0] == HOP
+    if second == "quic":
+        await until(lambda: ladder.rests(HOME.label, HOP, world.now))
+        await until(lambda: ladder.rests(OTHER.label, "websocket", world.now))
+        assert ladder.order(HOME.label, world.now + REST["proxy"])[0] == "quic"
+    await world.ways.stop()
+
+
+async def test_where_what_always_worked_hangs_udp_is_tried() -> None:
+    world = Paths(websocket="works", classic="works", browser="works", quic="works")
+    await world.ways.connect(HOME, Owner())
+    world.how["websocket"] = "hangs"
+    await world.ways.connect(HOME, Owner())
+    assert world.tried == ["websocket", "websocket", "quic"]
 
 
 async def test_a_better_path_that_is_late_is_no_block_and_one_that_never_answers_is(

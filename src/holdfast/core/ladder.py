@@ -98,7 +98,7 @@ class _Path:
 class _Place:
     paths: dict[str, _Path] = field(default_factory=dict)
     last: str = ""
-    """The path that worked last."""
+    """The path that worked last, without another relay between."""
     stalled: int = 0
     """When a connection went silent that may have been frozen; 0: none since one worked."""
     froze: list[int] = field(default_factory=list)
@@ -169,23 +169,42 @@ class Ladder:
     # Which path.
 
     def order(self, place: str, now: int) -> list[str]:
-        """All paths, in the order in which to try them: another relay between, what worked last,
-        the others, and those that rest."""
+        """All paths, in the order in which to try them: another relay between, unless none was
+        reached; what worked last, there or, if nothing is known of it, elsewhere; the others, and
+        those that rest."""
         known = self._places.setdefault(place, _Place())
-        last = known.last
-        if last and known.paths[last].kind:
+        last = known.last or self._elsewhere(known)
+        if last and known.paths.get(last, _Path()).kind:
             last = ""
+        first = "" if last and known.paths.get(HOP, _Path()).kind == "proxy" else HOP
 
         def key(path: str) -> tuple[int, bool, bool, int]:
             resting = max(0, known.paths.get(path, _Path()).until - now)
-            return (resting, path != HOP, path != last, self._rank(path))
+            return (resting, path != first, path != last, self._rank(path))
 
         return sorted(self.paths, key=key)
+
+    def _elsewhere(self, known: _Place) -> str:
+        """The path that other places were reached by, if it failed nowhere and nothing was tried
+        at this one; "" if there is none."""
+        if any(one.kind for path, one in known.paths.items() if path != HOP):
+            return ""
+        found = {one.last for one in self._places.values() if one.last}
+        if len(found) != 1 or found <= set(STREAMS[:1]):
+            return ""
+        (last,) = found
+        kinds = {one.paths[last].kind for one in self._places.values() if last in one.paths}
+        return "" if kinds - {""} else last
 
     def rests(self, place: str, path: str, now: int) -> bool:
         """Whether the path failed there too lately to be tried for anything but need."""
         known = self._places.get(place, _Place())
         return known.paths.get(path, _Path()).until > now
+
+    def knows(self, place: str, path: str) -> bool:
+        """Whether the path is known to work there."""
+        known = self._places.get(place, _Place()).paths.get(path)
+        return known is not None and not known.kind
 
     def cut(self, place: str, now: int) -> int:
         """How many streams were cut there, or not answered, and rest."""
@@ -204,11 +223,16 @@ class Ladder:
 
     def better(self, place: str, path: str, now: int) -> str:
         """The best path that failed and has rested enough to be tried again beside this one, which
-        is worse; "" if there is none."""
+        is worse; or a stream that was never tried, beside what is none and unless two of them
+        were cut. "" if there is none."""
         known = self._places.get(place, _Place())
+        cut = self.cut(place, now) > 1
+        untried = () if cut or path in (HOP, *STREAMS) else STREAMS
         for name in self.paths[: self._rank(path)]:
-            one = known.paths.get(name, _Path())
-            if one.kind and one.until <= now:
+            one = known.paths.get(name)
+            if one is not None and one.kind and one.until <= now:
+                return name
+            if one is None and name in untried:
                 return name
         return ""
 
@@ -217,7 +241,10 @@ class Ladder:
         crawl, the next one. "" if there is none."""
         if not self.rests(place, path, now):
             return self.better(place, path, now)
-        return next((one for one in self.order(place, now) if one != path), "")
+        others = [one for one in self.order(place, now) if one != path]
+        if self._at(place, path).kind == "slow":  # small exchanges are no faster
+            others = [one for one in others if one != SMALL and not self.rests(place, one, now)]
+        return next(iter(others), "")
 
     def _rank(self, path: str) -> int:
         return self.paths.index(path)
@@ -256,7 +283,7 @@ class Ladder:
                     fails = max(0, min(one.fails, 10))
                     failed = now if rest else now - LONGEST_REST
                     place.paths[path] = _Path(fails, now + rest, one.kind, failed)
-            if kept.last in place.paths:
+            if kept.last in place.paths and kept.last != HOP:
                 place.last = kept.last
             if ago < REMEMBERED:
                 place.froze = [now] * min(kept.froze, FREEZES)
@@ -272,7 +299,7 @@ class Ladder:
             one.kind, one.fails, one.until = "", 0, 0
         known = self._places[place]
         if not second:
-            known.last = path
+            known.last = known.last if path == HOP else path
             self.answered(place, path, now)
 
     def answered(self, place: str, path: str, now: int) -> None:
@@ -334,12 +361,17 @@ class Ladder:
 
     def rate(self, place: str, path: str, bits: float, now: int) -> None:
         """What came in a second while there was more to come. A slow way by another relay rests,
-        unless the direct one is known to be slow as well."""
+        unless the direct one is known to be slow as well; slow streams do, unless UDP is."""
         one = self._at(place, path)
         one.rate, one.rated = bits, now
         one.slow = one.slow + 1 if bits < SLOW else 0
         if path == HOP and bits < SLOW and not self._crawls(place, STREAMS, now):
             self.failed(place, HOP, "slow", now)
+        if path in STREAMS and one.slow >= SURE and QUIC in self.paths:
+            known = self._rate(place, (QUIC,), now)
+            if not self.rests(place, QUIC, now) and (known is None or known >= SLOW):
+                for other in STREAMS:
+                    self.failed(place, other, "slow", now)
 
     def suspect(self, place: str, path: str, now: int) -> bool:
         """Whether a connection there should be measured: something was slow lately, or it was,
@@ -364,6 +396,14 @@ class Ladder:
         rated = [one for path in paths if (one := known.paths.get(path)) and one.rate]
         last = max(rated, key=lambda one: one.rated, default=_Path())
         return last.rate if last.rate and now - last.rated < REMEMBERED else None
+
+    def _direct(self, place: str, now: int) -> float | None:
+        """How fast it is by itself. A slow way through another relay may be that one's fault."""
+        for paths in (STREAMS, (QUIC,)):
+            if (rate := self._rate(place, paths, now)) is not None:
+                return rate
+        by_hop = self._rate(place, (HOP,), now)
+        return by_hop if by_hop is not None and by_hop >= SLOW else None
 
     def _crawls(self, place: str, paths: Sequence[str], now: int) -> bool:
         rate = self._rate(place, paths, now)
@@ -457,13 +497,7 @@ class Ladder:
         direct = next((path for path in working if path != HOP), HOP)
         works = (*facts, Fact(name, "works", direct))
         if direct == HOP:
-            seen = {kinds.get(path, "") for path in STREAMS}
-            if seen <= SILENT | {"tls", "frozen"}:
-                if any(one.worked for path, one in place.paths.items() if path in STREAMS):
-                    sure = self._tried_since(name, place)
-                    return Finding("learned", works) if sure else Finding("clear", works[-1:])
-                return Finding("name-block" if seen & {"tls", "mute"} else "address-block", works)
-            return Finding("dns-block", works) if seen == {"dns"} else Finding("clear", works[-1:])
+            return self._between(name, place, kinds, (*works, *self._said(now)), now)
         tried = {kind for path, kind in kinds.items() if path in STREAMS}
         if direct == QUIC and tried and tried <= SILENT | {"tls", "closed"}:
             block: Verdict = "name-block" if tried & {"tls", "mute"} else "address-block"
@@ -476,6 +510,25 @@ class Ladder:
         if direct in STREAMS and kinds.get(QUIC, "") in SILENT | {"lost"}:
             return Finding("udp-block", works)
         return Finding("clear", (Fact(name, "works", working[0]),))
+
+    def _between(
+        self, name: str, place: _Place, kinds: dict[str, str], works: tuple[Fact, ...], now: int
+    ) -> Finding:
+        """Of a place that another relay reaches: what became of the streams that were tried."""
+        tried = [kinds[path] for path in STREAMS if path in kinds]
+        seen = set(tried)
+        if seen == {"dns"}:
+            return Finding("dns-block", works)
+        alike = "connect" in seen or len(tried) > 1  # before the first words all are
+        if not (seen and seen <= SILENT | {"tls", "frozen"} and alike) or not self._tried_since(
+            name, place
+        ):
+            return Finding("clear", (Fact(name, "works", HOP),))
+        if any(one.worked for path, one in place.paths.items() if path in STREAMS):
+            return Finding("learned", works)
+        if self._ok("foreign", now) is False and self._ok("domestic", now):
+            return Finding("allowlist", works)
+        return Finding("name-block" if seen & {"tls", "mute"} else "address-block", works)
 
     def _tried_since(self, name: str, place: _Place) -> bool:
         """Whether a stream to it failed while another relay was reached, and not just before."""
@@ -494,10 +547,13 @@ class Ladder:
         fast = max((c[1] for c in self._controls.values()), default=0)
         if rate is None or rate >= SLOW or fast <= FASTER * rate or self._slow(now) < SURE:
             return ()
+        by_udp = self._rate(name, (QUIC,), now)
+        if by_udp and by_udp > FASTER * rate:
+            return (Fact(name, "crawls", kbits=round(rate / 1000)),)  # the same machine is fast
         up = [one for one, place in self._places.items() if any(p.up for p in place.paths.values())]
-        if any(self._rate(one, self.paths, now) is None for one in up):
+        if any(self._direct(one, now) is None for one in up):
             return ()  # not known yet whether it is this one alone
-        others = [self._rate(one, STREAMS, now) for one in self._places if one != name]
+        others = [self._direct(one, now) for one in self._places if one != name]
         by_hop = self._rate(name, (HOP,), now)
         if any(one and one > FASTER * rate for one in others) and not (
             by_hop and by_hop > FASTER * rate
@@ -512,7 +568,9 @@ class Ladder:
         if kinds <= {"refused", "upgrade"} and kinds:
             return "away"
         if domestic is False and foreign is not True:
-            return "offline"
+            # Where there is no network, nobody answers to TCP; here it is our hellos.
+            shakes = kinds & {"tls", "mute"} and not kinds & {"connect", "dns"}
+            return "fingerprint" if shakes else "offline"
         if foreign is False and domestic:
             return "allowlist"
         if "frozen" in kinds and not kinds & {"connect", "dns"}:
@@ -538,8 +596,8 @@ class Ladder:
 
 
 _FIRST: Final = (
-    "freeze", "fingerprint", "throttled", "learned", "name-block", "address-block", "dns-block",
-    "udp-block", "clear", "impostor", "away",
+    "freeze", "fingerprint", "throttled", "learned", "allowlist", "name-block", "address-block",
+    "dns-block", "udp-block", "clear", "impostor", "away",
 )  # fmt: skip
 """What is said, if places differ."""
 SAYS: Final = {

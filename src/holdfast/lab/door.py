@@ -28,7 +28,7 @@ async def door(host: Host) -> AsyncIterator[int]:
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await _through(host, port, reader, writer)
         finally:
-            writer.transport.abort()
+            await _ended(writer)
             running.discard(task)
 
     listener = socket.create_server(("127.0.0.1", 0))
@@ -61,7 +61,14 @@ async def _through(
     except* OSError:
         pass  # one side has gone; the other is told so by the end of its connection
     finally:
-        far_writer.transport.abort()
+        await _ended(far_writer)
+
+
+async def _ended(writer: asyncio.StreamWriter) -> None:
+    """Close it at once; how it ended is looked at, so that nobody complains that it was not."""
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

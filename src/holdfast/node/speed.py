@@ -19,6 +19,8 @@ EVERY: Final = 240_000
 """Milliseconds between two measurements of one connection,"""
 AGAIN: Final = 15_000
 """and after one that found it slow for the first time."""
+HELD: Final = 5.0
+"""Seconds in which what waits to leave does at least as fast as a line that is not slow."""
 LOOKS: Final = (15.0, 45.0)
 """Seconds after asking: what came until then tells the rate if the answers did not come."""
 
@@ -29,20 +31,26 @@ _PROBED: Final = wire.encode(wire.Probed(b""))[:2]
 
 class Speed:
     """`send` is the connection's; `received` says how many bytes came over it, those of unfinished
-    frames too; `tell` is given bits a second. Times are milliseconds.
+    frames too, `waiting` how many have not left; `tell` is given bits a second. Times are
+    milliseconds.
 
-    Who sent what comes may be slow, not the line; so, when it is late, the relay is asked for
-    something. Until the last of it came there was more to come all the time."""
+    Who sent what comes may be slow, not the line; so, when it is late, or what is sent leaves
+    slowly, the relay is asked for something. Until the last of it came there was more to come all
+    the time."""
 
     def __init__(
         self,
         clock: Callable[[], int],
         send: Callable[[bytes], None],
         received: Callable[[], int],
+        waiting: Callable[[], int],
         tell: Callable[[float], None],
     ) -> None:
         self._clock, self._send = clock, send
-        self._received, self._tell = received, tell
+        self._received, self._waiting, self._tell = received, waiting, tell
+        self._given = 0
+        """Bytes that were to leave."""
+        self._held: asyncio.TimerHandle | None = None
         self._large = self._asked = 0
         """When the last large frame came, and when the first frame since the last answer left."""
         self._every = EVERY
@@ -53,9 +61,24 @@ class Speed:
         """What had come when it was asked for."""
         self._measuring = False
 
-    def sent(self) -> None:
-        """A frame leaves."""
+    def sent(self, size: int) -> None:
+        """A frame was given to the connection."""
         self._asked = self._asked or self._clock()
+        self._given += size
+        if self._held is None and self._waiting():
+            self._hold()
+
+    def _hold(self) -> None:
+        left = self._given - self._waiting()
+        self._held = asyncio.get_running_loop().call_later(HELD, self._leaves, left)
+
+    def _leaves(self, before: int) -> None:
+        """Whether what waited has left as it should."""
+        self._held = None
+        if waiting := self._waiting():
+            if (self._given - waiting - before) * 8 < SLOW * HELD:
+                self.measure()
+            self._hold()
 
     def came(self, frame: bytes) -> bool:
         """A frame is here; whether it is an answer to what is asked here."""
@@ -91,6 +114,8 @@ class Speed:
     def over(self) -> None:
         """The connection is."""
         self._measuring = False
+        if self._held is not None:
+            self._held.cancel()
 
     def _rate_of_answers(self) -> float:
         (began, before), (ended, after) = self._probes[0], self._probes[-1]

@@ -57,7 +57,9 @@ class Watched:
         self._greeted = self._second = False
         self._began = self._size = 0
         self._passing = False
-        self._speed = Speed(clock, self.send, lambda: self.received, self._runs_at)
+        self._speed = Speed(
+            clock, self.send, lambda: self.received, lambda: self.buffered, self._runs_at
+        )
         self._told = self.over = False
         self._reason = ""
         self._timer: asyncio.TimerHandle | None = None
@@ -118,8 +120,9 @@ class Watched:
         if self._greeted and frame == _HELLO:
             self._greeted = False
         elif self.channel is not None:
-            self._speed.sent()
             self.channel.send(frame)
+            if self._tells and not self.over:
+                self._speed.sent(len(frame))
 
     def send_live(self, frame: bytes) -> None:
         """Send one frame now or never; by the stream too while datagrams are not answered."""

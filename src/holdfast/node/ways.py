@@ -43,6 +43,9 @@ SPARE: Final = 10.0
 
 @dataclass(frozen=True)
 class _Try:
+    """Under way: where to, by which path, since when."""
+
+    place: str
     path: str
     began: float
     attempt: Attempt
@@ -77,8 +80,8 @@ class Ways:
         self._spare: dict[str, Watched] = {}
         self._standing: weakref.WeakKeyDictionary[Watched, Home] = weakref.WeakKeyDictionary()
         self._doubted: weakref.WeakSet[Watched] = weakref.WeakSet()
-        self._attempts: dict[asyncio.Task[Watched], tuple[str, str]] = {}
-        """Under way, with place and path."""
+        self._attempts: _Trying = {}
+        """All that is under way."""
         self._standby = Standby(self._second)
         self._moves = 0
         """How often what was under way became worthless."""
@@ -155,10 +158,10 @@ class Ways:
     async def stop(self) -> None:
         """Try nothing more, and let go of what nobody uses."""
         await self._standby.stop()
-        behind = list(self._behind)
-        for task in behind:
+        under_way: list[asyncio.Task[Any]] = [*self._behind, *self._attempts]
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*behind, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
         for spare in list(self._spare.values()):
             self._let_go(spare)
 
@@ -197,18 +200,19 @@ class Ways:
         left = set(paths)
         first: BaseException | None = None
         loop = asyncio.get_running_loop()
-        due = 0.0
+        due, moves = 0.0, self._moves
         try:
             while (order := [path for path in self._order(home) if path in left]) or trying:
                 # What rests is tried only when nothing else is left, and then alone.
                 fresh = bool(order) and not self.ladder.rests(home.label, order[0], self._clock())
                 now = loop.time()
-                others = set(self._handshakes(home.label)) - set(trying) if order else set()
-                room = order[:1] == [HOP] or len(trying) + len(others) < AT_ONCE
+                under_way = self._handshakes(home.label) if order else {}
+                others = set(under_way) - set(trying)
+                room = order[:1] == [HOP] or len(under_way) < AT_ONCE
                 if room and (not trying or (fresh and len(trying) < 2 and now >= due)):
-                    one = _Try(self._next(home, order, trying), now, Attempt())
+                    task, one = self._start(self._next(home.label, order, now), home)
                     left.discard(one.path)
-                    trying[self._start(one.path, home, one.attempt)] = one
+                    trying[task] = one
                     due = now + HEAD_START / 1000
                     continue
                 wait = None
@@ -223,7 +227,7 @@ class Ways:
                 )
                 if not done and fresh and len(trying) == 2:
                     slow = min(trying, key=lambda task: trying[task].began)
-                    self._give_up(slow, trying.pop(slow), home.label)
+                    self._give_up(slow, trying.pop(slow))
                     first = first or Unreachable("timeout", f"{home.label} did not answer in time")
                 won = None
                 for task in done & set(trying):
@@ -242,38 +246,56 @@ class Ways:
                     self._watch_slower(trying, won)
                     return won
         finally:
-            for task in trying:
-                task.cancel()
-                task.add_done_callback(_not_needed)
+            for task, one in trying.items():
+                if loop.time() - one.began >= HEAD_START / 1000 and moves == self._moves:
+                    self._give_up(task, one)
+                else:
+                    task.cancel()
+                    task.add_done_callback(_not_needed)
         raise first or Unreachable("connect", f"there is no way to {home.label}")
 
-    def _next(self, home: Home, order: list[str], trying: _Trying) -> str:
-        """What to try. Where nothing answers to TCP at all, or two kinds of it are cut, UDP may
-        pass."""
-        hang = [one for one in trying.values() if one.path in STREAMS]
-        silent = any(one.attempt.hangs == "connect" for one in hang)
-        cut = len(hang) + self.ladder.cut(home.label, self._clock())
-        return QUIC if QUIC in order and order[0] != HOP and (silent or cut > 1) else order[0]
+    def _next(self, place: str, order: list[str], now: float) -> str:
+        """What to try, rather not what somebody else tries there already. Where nothing answers to
+        TCP at all, or to what is said behind a handshake, or not where it always did, or two kinds
+        of streams are cut, UDP may pass."""
+        if order[0] == HOP:
+            return HOP
+        under_way = list(self._handshakes(place).values())
+        # Half of it: somebody else's may have begun a moment later than one's own.
+        hang = [one for one in under_way if now - one.began >= HEAD_START / 2000]
+        hang = [one for one in hang if one.path in STREAMS]
+        silent = any(
+            one.attempt.hangs in ("connect", "timeout") or self.ladder.knows(place, one.path)
+            for one in hang
+        )
+        if QUIC in order and (silent or len(hang) + self.ladder.cut(place, self._clock()) > 1):
+            return QUIC
+        tried = {one.path for one in under_way}
+        return next((path for path in order if path not in tried), order[0])
 
-    def _give_up(self, task: asyncio.Task[Watched], one: _Try, place: str) -> None:
+    def _give_up(self, task: asyncio.Task[Watched], one: _Try) -> None:
         """It hangs."""
         task.cancel()
         task.add_done_callback(_not_needed)
-        self.ladder.failed(place, one.path, one.attempt.hangs, self._clock())
+        if not task.done():
+            self.ladder.failed(one.place, one.path, one.attempt.hangs, self._clock())
 
     def _start(
-        self, path: str, home: Home, attempt: Attempt, second: bool = False
-    ) -> asyncio.Task[Watched]:
-        task = asyncio.create_task(self._try(path, home, attempt, second))
-        self._attempts[task] = home.label, path
+        self, path: str, home: Home, second: bool = False
+    ) -> tuple[asyncio.Task[Watched], _Try]:
+        one = _Try(home.label, path, asyncio.get_running_loop().time(), Attempt())
+        task = asyncio.create_task(self._try(path, home, one.attempt, second))
+        self._attempts[task] = one
         task.add_done_callback(lambda task: self._attempts.pop(task, None))
-        return task
+        return task, one
 
-    def _handshakes(self, place: str) -> list[asyncio.Task[Watched]]:
+    def _handshakes(self, place: str) -> _Trying:
         """With this relay directly, under way."""
-        return [
-            task for task, (where, path) in self._attempts.items() if where == place and path != HOP
-        ]
+        return {
+            task: one
+            for task, one in self._attempts.items()
+            if one.place == place and one.path != HOP
+        }
 
     def _stand(self, place: str) -> list[str]:
         """The paths of the connections there that are in use."""
@@ -327,6 +349,7 @@ class Ways:
                 under = await race
                 channel = under.adopt(pipe, passing=True)
             except OSError as error:
+                self._wanted()
                 raise Unreachable("proxy", f"no other relay is reached: {error}") from None
             attempt.hangs = "timeout"
             return channel
@@ -355,7 +378,7 @@ class Ways:
             task.add_done_callback(_not_needed)
             raise
         if not done:
-            self._give_up(task, one, won.place)
+            self._give_up(task, one)
         elif not task.cancelled() and task.exception() is None:
             self._replace(won, task.result())
 
@@ -371,7 +394,7 @@ class Ways:
         path = next((path for path in rank if not self.ladder.rests(home.label, path, now)), None)
         if path is None:
             return None
-        return await _made(self._start(path, home, Attempt(), second=True))
+        return await _made(self._start(path, home, second=True)[0])
 
     def _climb(self, home: Home, current: Watched) -> None:
         """A better path is tried, and used if it works; until then the current one is."""
@@ -390,7 +413,7 @@ class Ways:
             self._do_behind(self._try_better(path, home, current))
 
     async def _try_better(self, path: str, home: Home, current: Watched) -> None:
-        better = await _made(self._start(path, home, Attempt()))
+        better = await _made(self._start(path, home)[0])
         if better is not None:
             self._replace(current, better)
 

@@ -46,6 +46,8 @@ export interface Relay {
   state: "connecting" | "connected" | "waiting" | "idle";
   /** The last failure in plain words, empty while connected. */
   why: string;
+  /** How far it came, as in `Fact`. */
+  failure: "" | "proxy" | "dns" | "connect" | "refused" | "mute" | "tls" | "pin" | "upgrade" | "closed" | "timeout";
   since: number;
   /** One of this node's own homes, rather than only a contact's. */
   mine: boolean;

@@ -33,7 +33,7 @@ from holdfast.core.log.client import (
     Strange,
     Tokens,
 )
-from holdfast.paths.base import MOVED, Unreachable
+from holdfast.paths.base import MOVED, Kind, Unreachable
 
 if TYPE_CHECKING:
     from holdfast.paths.base import Channel, Handler, Link
@@ -78,7 +78,7 @@ class Down:
 
     home: Home
     why: str
-    kind: str = "closed"
+    kind: Kind = "closed"
 
 
 LogEvent = Event | Up | Down
@@ -336,7 +336,7 @@ class _Line:
                 try:
                     self._channel = await self._connect(self._home, self)
                 except OSError as error:
-                    kind = error.kind if isinstance(error, Unreachable) else "connect"
+                    kind: Kind = error.kind if isinstance(error, Unreachable) else "connect"
                     self._tell(Down(self._home, str(error) or type(error).__name__, kind))
                 else:
                     began = self._clock()

@@ -19,6 +19,7 @@ from holdfast.node.desk import Desk
 from holdfast.node.health import Trouble
 from holdfast.node.keeper import Work
 from holdfast.node.schema import Line, Relay, Status
+from holdfast.paths.base import Kind
 
 ANSWERED: Final = frozenset({"refused", "tls", "pin", "upgrade"})
 """Kinds of failure in which somebody answered at the relay's address."""
@@ -36,8 +37,12 @@ class _Known:
     state: Literal["connecting", "connected", "waiting"]
     since: int
     why: str = ""
-    answered: bool = False
-    """Its machine answered, so the way there is open."""
+    kind: Kind | Literal[""] = ""
+
+    @property
+    def answered(self) -> bool:
+        """Its machine answered, so the way there is open."""
+        return self.kind in ANSWERED
 
 
 class Relays:
@@ -84,12 +89,12 @@ class Relays:
         if off and before and before.state != "connected" and before.since <= off[1]:
             self._held[address] = off
 
-    def down(self, home: Home, why: str, kind: str = "connect") -> None:
+    def down(self, home: Home, why: str, kind: Kind = "connect") -> None:
         """A connection was lost, or an attempt failed."""
         now, address = self._clock(), str(home)
         before = self._known.get(address)
         since = before.since if before is not None and before.state != "connected" else now
-        self._known[address] = _Known(home, "waiting", since, why, kind in ANSWERED)
+        self._known[address] = _Known(home, "waiting", since, why, kind)
         self._held.pop(address, None)
         self._caught = {place for place in self._caught if place[1] != address}
         if address in self._mine and kind in ANSWERED:
@@ -195,6 +200,7 @@ class Relays:
                 label=known.home.label,
                 state=known.state,
                 why=known.why,
+                failure=known.kind,
                 since=known.since,
                 mine=address in self._mine,
                 contacts=listed[address][2] if address in listed else [],

@@ -61,6 +61,20 @@ class Relay(Struct, frozen=True, kw_only=True):
     """idle: kept in reserve, or turned off."""
     why: str = ""
     """The last failure in plain words, empty while connected."""
+    failure: Literal[
+        "",
+        "proxy",
+        "dns",
+        "connect",
+        "refused",
+        "mute",
+        "tls",
+        "pin",
+        "upgrade",
+        "closed",
+        "timeout",
+    ] = ""
+    """How far it came, as in `Fact`."""
     since: Millis
     mine: bool
     """One of this node's own homes, rather than only a contact's."""

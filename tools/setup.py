@@ -210,12 +210,19 @@ def web() -> None:
     for folder, folders, names in os.walk(WEB):
         folders[:] = [name for name in folders if name not in NOT_WEB_SOURCE]
         files += [Path(folder) / name for name in names]
-    inputs = digest(files)
+    inputs = digest([*files, ROOT / "src" / "holdfast" / "watch" / "atlas.py"])
     stamp = WEB / "dist" / ".stamp"
     if not fresh(stamp, inputs):
         web_modules()
         say("Building the web interface ...")
         npm_run("Building the web interface", "run", "build")
+        modules = WEB / "node_modules"
+        atlas = (
+            modules / "world-atlas" / "countries-110m.json",
+            modules / "i18n-iso-countries" / "codes.json",
+            WEB / "dist" / "atlas.json",
+        )
+        run("Drawing the world", [PYTHON, "-m", "holdfast.watch.atlas", *atlas], 60)
         stamp.write_text(inputs)
 
 

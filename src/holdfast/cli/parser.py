@@ -217,6 +217,7 @@ def _watch(commands: Any) -> None:
     watch.add_argument(
         "--simulate", type=int, metavar="SEED", help="a made-up country's last month, and on"
     )
+    watch.add_argument("--days", type=int, default=31, help="of --simulate, at most 400")
     watch.add_argument("--webhook", action="append", default=[], metavar="URL")
     parts = watch.add_subparsers(metavar="COMMAND")
     verify = _call(parts, "verify", "watch:verify", "check the evidence for an event, offline")

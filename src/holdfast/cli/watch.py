@@ -45,6 +45,7 @@ def run(asked: argparse.Namespace) -> None:
                 key=asked.key,
                 wait=not asked.no_wait,
                 simulated=asked.simulate,
+                days=max(1, min(asked.days, 400)),
                 webhooks=tuple(asked.webhook),
                 say=lambda address: show({"address": address}, asked.json, address),
             )
@@ -168,7 +169,7 @@ def detect(asked: argparse.Namespace) -> None:
     for one in every:
         if asked.ok:
             values = tuple(None if v is None else 1 - v for v in one.values)
-            one = Series(one.name, one.at, values)  # noqa: PLW2901: turned round
+            one = Series(one.name, one.at, values)
         what = tuple(asked.what) or kinds(one)
         found = find(one, what, controls, zone, holidays)
         for each in found:

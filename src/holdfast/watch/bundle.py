@@ -85,13 +85,16 @@ def make(station: Station, one: Event, now: int) -> bytes:
     words = Words("en", station.places)
     place = station.engine.regions[one.region]
     main = one.hurt[0].function
-    moments, control = list(place.recent.get(main, ())), list(place.recent.get("text", ()))
+    moments = charts.around(place.recent.get(main, ()), place.hours.get(main, ()), one)
+    control = charts.around(place.recent.get("text", ()), place.hours.get("text", ()), one)
+    chart = charts.timeline(words, moments, control, one, main, now)
+    chart = chart or charts.complaints(words, moments, one, main, now)
     sentence = words.headline(one, now)
     files = {
         "event.json": event.encode(one),
         "sentence.txt": sentence.encode(),
         "rollups.jsonl": b"".join(line + b"\n" for line in lines),
-        "chart.svg": charts.timeline(words, moments, control, one, main, now).encode(),
+        "chart.svg": charts.standalone(chart).encode(),
         "edits.jsonl": b"".join(
             msgspec.json.encode(edit) + b"\n" for edit in station.edits.of(one.id)
         ),

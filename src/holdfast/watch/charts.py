@@ -10,10 +10,32 @@ from holdfast.watch.engine import Moment
 from holdfast.watch.event import Event
 from holdfast.watch.words import Words
 
-WIDTH, HEIGHT = 760, 262
-LEFT, RIGHT, TOP, BOTTOM = 64, 750, 26, 236
-LABEL = 160
+WIDTH, HEIGHT = 400, 170
+LEFT, RIGHT, TOP, BOTTOM = 42, 394, 20, 150
 HALF_HOUR = 1800
+DAY = 86_400
+LEAST = 0.5
+"""Of a usual half hour's measurements, below which the last one says nothing yet."""
+STYLE = (
+    "<style>svg{background:#fffdf9;font:9px system-ui,sans-serif}.c-band{fill:#dde9e7}"
+    ".c-ctl{stroke:#3c7a48;fill:none;stroke-dasharray:4 2}.c-now{stroke:#14505a;stroke-width:1.5;"
+    "fill:none}.c-event{fill:#f8e0d8}.c-edge{stroke:#a83c26}.c-grid{stroke:#ddd4c5;"
+    "stroke-width:.5}.c-t{fill:#5f584d}.c-tb{fill:#8a2c19;font-weight:600}.c-l{fill:#14505a;"
+    "font-weight:600}.c-lc{fill:#27592f;font-weight:600}</style>"
+)
+
+
+def standalone(chart: str) -> str:
+    """A chart as a file of its own."""
+    return chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
+        ">", f">{STYLE}", 1
+    )
+
+
+def above(value: float) -> float:
+    """The next round number: 1, 2, 4, 6 or 8 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(max(value, 1.0)))
+    return next(n * power for n in (1, 2, 4, 6, 8, 10) if n * power >= value)
 
 
 def grouped(moments: Sequence[Moment], seconds: int) -> list[Moment]:
@@ -31,6 +53,14 @@ def grouped(moments: Sequence[Moment], seconds: int) -> list[Moment]:
     return found
 
 
+def around(recent: Sequence[Moment], hours: Sequence[Moment], event: Event) -> Sequence[Moment]:
+    """Two days around an event: fine ones if they are still there, else hours."""
+    if recent and recent[0].at <= event.started:
+        return recent
+    first, last = event.started - DAY, (event.ended or event.started) + DAY
+    return [moment for moment in hours if first <= moment.at <= last]
+
+
 def timeline(
     words: Words,
     moments: Sequence[Moment],
@@ -39,36 +69,47 @@ def timeline(
     function: str,
     now: int,
 ) -> str:
-    """Successful measurements in per cent where there are enough, else complaints. `control` is
-    text, which is drawn beside."""
+    """Successful measurements in per cent, if there are enough of them. `control` is text, which is
+    drawn beside."""
     points = grouped(moments, HALF_HOUR)
+    counts = sorted(point.seen for point in points)
+    usual = counts[len(counts) // 2] if counts else 0
+    while points and points[-1].seen < LEAST * usual:
+        points.pop()
+    if len(points) < 2 or sum(point.seen > 0 for point in points) <= len(points) / 2:
+        return ""
+    name = words.function(function)
+    values = [_share(p) for p in points]
+    before = [v for p, v in zip(points, values, strict=True) if v is not None
+              and p.at + HALF_HOUR <= event.started] or [100.0]  # fmt: skip
+    middle = sum(before) / len(before)
+    spread = 2 * math.sqrt(sum((v - middle) ** 2 for v in before) / len(before))
+    band = [(max(0.0, middle - spread), min(100.0, middle + spread))] * len(points)
+    said = words.say(f"{name}: attempts that succeed", f"{name}: удавшиеся попытки")
+    by_time = {p.at: _share(p) for p in grouped(control, HALF_HOUR)}
+    beside = [by_time.get(p.at) for p in points] if function != "text" else []
+    return _draw(words, points, values, band, beside, 100.0, "%", said, event, now)
+
+
+def complaints(
+    words: Words, moments: Sequence[Moment], event: Event | None, function: str, now: int
+) -> str:
+    """Complaints each half hour, with the band of what is usual."""
+    points = grouped(moments, HALF_HOUR)
+    if points and points[-1].at + HALF_HOUR > now:
+        points.pop()
     if len(points) < 2:
         return ""
-    measured = sum(point.seen > 0 for point in points) > len(points) / 2
-    name = words.function(function)
-    beside: list[float | None] = []
-    if measured:
-        values = [_share(p) for p in points]
-        before = [v for p, v in zip(points, values, strict=True) if v is not None
-                  and p.at + HALF_HOUR <= event.started] or [100.0]  # fmt: skip
-        middle = sum(before) / len(before)
-        spread = 2 * math.sqrt(sum((v - middle) ** 2 for v in before) / len(before))
-        band = [(max(0.0, middle - spread), min(100.0, middle + spread))] * len(points)
-        top, unit = 100.0, "%"
-        said = words.say(f"{name}: attempts that succeed", f"{name}: удавшиеся попытки")
-        by_time = {p.at: _share(p) for p in grouped(control, HALF_HOUR)}
-        beside = [by_time.get(p.at) for p in points] if function != "text" else []
-    else:
-        values = [float(p.complaints) for p in points]
-        band = [
-            (max(0.0, p.expected - 2 * math.sqrt(p.expected)),
-             p.expected + 2 * math.sqrt(p.expected))
-            for p in points
-        ]  # fmt: skip
-        top = max(4.0, *(value or 0 for value in values), *(high for _, high in band))
-        unit = ""
-        said = words.say(f"{name}: complaints each half hour", f"{name}: жалобы за полчаса")
-    return _draw(words, points, values, band, beside, top, unit, said, event, now)
+    values: list[float | None] = [float(p.complaints) for p in points]
+    band = [
+        (max(0.0, p.expected - 2 * math.sqrt(p.expected)), p.expected + 2 * math.sqrt(p.expected))
+        for p in points
+    ]
+    top = above(max(4.0, *(value or 0 for value in values), *(high for _, high in band)))
+    said = words.say("Complaints each half hour", "Жалобы за полчаса")
+    if function:
+        said = f"{words.function(function)}: {said.lower()}"
+    return _draw(words, points, values, band, [], top, "", said, event, now)
 
 
 def _share(moment: Moment) -> float | None:
@@ -94,7 +135,7 @@ def _draw(
     top: float,
     unit: str,
     said: str,
-    event: Event,
+    event: Event | None,
     now: int,
 ) -> str:
     first, last = points[0].at, points[-1].at + HALF_HOUR
@@ -105,25 +146,29 @@ def _draw(
     def y(value: float) -> int:
         return round(BOTTOM - (BOTTOM - TOP) * min(value, top) / top)
 
+    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
     out = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(said)}">'
+        f'{head} aria-label="{escape(said)}">',
+        f'<text class="c-t" x="{LEFT}" y="12">{escape(said)}</text>',
     ]
-    begin, end = x(event.started), x(event.ended or last)
-    if event.started < last and (event.ended or last) > first:
+    if event is not None and event.started < last and (event.ended or last) > first:
+        begin, end = x(event.started), x(event.ended or last)
         out.append(
             f'<rect class="c-event" x="{begin}" y="{TOP}" width="{max(2, end - begin)}"'
             f' height="{BOTTOM - TOP}"/>'
         )
     for part in (0, 0.5, 1):
         level = y(top * part)
-        out.append(f'<path class="c-grid" d="M{LEFT} {level}H{RIGHT}"/>')
         out.append(
-            f'<text class="c-t" x="{LEFT - 8}" y="{level + 4}" text-anchor="end">'
+            f'<path class="c-grid" d="M{LEFT} {level}H{RIGHT}"/>'
+            f'<text class="c-t" x="{LEFT - 5}" y="{level + 3}" text-anchor="end">'
             f"{top * part:.0f}{unit}</text>"
         )
     for at in range(-(-first // 43_200) * 43_200, last - 14_400, 43_200):
         label = words.clock(at) if words.local(at).hour else words.day(at)
-        out.append(f'<text class="c-t" x="{x(at)}" y="256" text-anchor="middle">{label}</text>')
+        out.append(
+            f'<text class="c-t" x="{x(at)}" y="{BOTTOM + 13}" text-anchor="middle">{label}</text>'
+        )
     centre = [x(point.at + HALF_HOUR / 2) for point in points]
     upper = [f"{c} {y(high)}" for c, (_, high) in zip(centre, band, strict=True)]
     lower = [f"{c} {y(low)}" for c, (low, _) in zip(centre, band, strict=True)]
@@ -131,32 +176,37 @@ def _draw(
     if beside:
         out.append(f'<path class="c-ctl" d="{_path(centre, beside, y)}"/>')
     out.append(f'<path class="c-now" d="{_path(centre, values, y)}"/>')
-    if first < event.started < last:
+    if event is not None and first < event.started < last:
+        begin = x(event.started)
         side = "end" if begin > WIDTH / 2 else "start"
-        step = -8 if side == "end" else 8
+        step = -4 if side == "end" else 4
         since = words.say("since", "с")
-        out.append(f'<path class="c-edge" d="M{begin} {TOP}V{BOTTOM}"/>')
         out.append(
-            f'<text class="c-tb" x="{begin + step}" y="{LABEL}" text-anchor="{side}">{since}'
-            f" {words.since(event.started, now)}</text>"
+            f'<path class="c-edge" d="M{begin} {TOP}V{BOTTOM}"/>'
+            f'<text class="c-tb" x="{begin + step}" y="{(TOP + BOTTOM) // 2 + 12}"'
+            f' text-anchor="{side}">{since} {words.since(event.started, now)}</text>'
         )
     out.append("</svg>")
     return "".join(out)
 
 
-def strip(event: Event | None, function: str, now: int, kind: str) -> str:
-    """A day of one function as a bar: what part of it was affected."""
-    width, first = 96, now - 86_400
+def strip(spans: Sequence[tuple[int, int, str]], now: int, length: int) -> str:
+    """The last `length` seconds of one function as a bar: from when to when it was affected, and
+    by what kind of event."""
+    width, first = 96, now - length
     out = [
-        '<svg viewBox="0 0 96 18" preserveAspectRatio="none" aria-hidden="true">',
-        '<rect class="st-y" width="96" height="18"/>',
+        (
+            '<svg viewBox="0 0 96 18" preserveAspectRatio="none" aria-hidden="true">'
+            '<rect class="st-y" width="96" height="18"/>'
+        )
     ]
-    for hurt in event.hurt if event else ():
-        if hurt.function == function and (not hurt.until or hurt.until > first):
-            begin = max(0.0, (hurt.since - first) / 86_400) * width
-            end = ((hurt.until or now) - first) / 86_400 * width
+    for since, until, kind in spans:
+        if until > first:
+            begin = max(0.0, (since - first) / length) * width
+            end = min(1.0, (until - first) / length) * width
+            bad = "slow" if kind == "throttling" else "bad"
             out.append(
-                f'<rect class="st-{kind}" x="{begin:.0f}" width="{max(2, end - begin):.0f}"'
+                f'<rect class="st-{bad}" x="{begin:.1f}" width="{max(2.0, end - begin):.1f}"'
                 ' height="18"/>'
             )
     return "".join([*out, "</svg>"])

@@ -1,212 +1,131 @@
-"""The public page, rendered here: whole without JavaScript, small enough for 64 kbit/s."""
+"""The public pages, rendered here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 from typing import Final
 
 from holdfast.core.report import FUNCTIONS, SERVICE
-from holdfast.watch import charts
+from holdfast.watch import charts, month, where
+from holdfast.watch.document import Document, chips
 from holdfast.watch.edits import Edit
 from holdfast.watch.engine import Moment
 from holdfast.watch.event import Event
-from holdfast.watch.places import Places
-from holdfast.watch.station import Station
-from holdfast.watch.words import CONFIDENCE, KINDS, STATES, Words, region_name, tile_state
+from holdfast.watch.story import Story, stories
+from holdfast.watch.where import line
+from holdfast.watch.words import CONFIDENCE, STATES, tile_state
 
-DATA: Final = Path(__file__).parent / "data"
-LINES: Final = {
-    "ok": '<circle cx="6" cy="7" r="4"/><circle cx="38" cy="7" r="4"/><path d="M6 7h32"'
-    ' stroke-width="4"/>',
-    "slow": '<circle cx="6" cy="7" r="4"/><circle cx="38" cy="7" r="4"/><path d="M6 7h32"'
-    ' stroke-width="1.5"/>',
-    "bad": '<circle cx="6" cy="7" r="4"/><circle cx="38" cy="7" r="3.2" fill="none"'
-    ' stroke-width="1.6"/><path d="M6 7h9" stroke-width="4" stroke-linecap="round"/>',
-}
-LOGO: Final = (
-    '<svg viewBox="0 0 40 40" aria-hidden="true"><rect width="40" height="40" rx="11"'
-    ' fill="#17525c"/><path d="M20 12v17" stroke="#fff" stroke-width="9"/><path'
-    ' d="M12 10.5h16M11 30.5h18" stroke="#fff" stroke-width="4.5"/><path'
-    ' d="M8.5 20.5c7-4.5 15 4.5 23 0" stroke="#e8ae51" stroke-width="4" fill="none"/></svg>'
-)
 SHOWN: Final = 40
 """Events of a list."""
 
 
-def line(state: str) -> str:
-    """The sign of the line between two ends."""
-    return f'<svg viewBox="0 0 44 14" aria-hidden="true"><use href="#l-{state}"/></svg>'
-
-
-def style(places: Places) -> str:
-    """The style sheet, with the places of the tiles."""
-    columns = max(region.column for region in places.regions)
-    rules = [f".tiles{{grid-template-columns:repeat({columns},1fr)}}"]
-    for number, region in enumerate(places.regions):
-        rules.append(f".t{number}{{grid-area:{region.row}/{region.column}}}")
-    return (DATA / "style.css").read_text(encoding="utf-8") + "".join(rules)
-
-
-class Page:
+class Page(Document):
     """Everything in one language at one moment."""
-
-    def __init__(self, station: Station, language: str, now: int) -> None:
-        self.station = station
-        self.places = station.places
-        self.words = Words(language, station.places)
-        self.say = self.words.say
-        self.now = now
-        self.root = "/ru" if self.words.language == "ru" else ""
-
-    def href(self, path: str) -> str:
-        """A link in the same language."""
-        return self.root + path or "/"
-
-    def whole(self, title: str, body: str, path: str) -> str:
-        """A document around what is in its middle."""
-        say = self.say
-        other = path if self.root else "/ru" + path
-        tag = say("Simulated", "Имитация")
-        simulated = f'<span class="tag">{tag}</span>' if self.station.simulated else ""
-        symbols = "".join(
-            f'<symbol id="l-{name}" viewBox="0 0 44 14">{shape}</symbol>'
-            for name, shape in LINES.items()
-        )
-        return (
-            f'<!doctype html><html lang="{self.words.language}"><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>{escape(title)}</title>"
-            '<link rel="stylesheet" href="/style.css"><link rel="icon" href="/icon.svg">'
-            '<link rel="alternate" type="application/atom+xml" href="/events.atom">'
-            f'<svg width="0" height="0" class="sr" aria-hidden="true">{symbols}</svg>'
-            f'<header class="bar"><a class="brand" href="{self.href("/")}">{LOGO}'
-            f"{say('Observatory', 'Обсерватория')}</a>{simulated}"
-            f'<a href="{self.href("/events")}">{say("Events", "События")}</a>'
-            f'<a href="{self.href("/report")}">{say("Report", "Сообщить")}</a>'
-            f'<a href="{self.href("/data")}">{say("Data and feeds", "Данные и ленты")}</a>'
-            f'<a href="{escape(other or "/")}" hreflang="{say("ru", "en")}"'
-            f' lang="{say("ru", "en")}">{say("Русский", "English")}</a></header>'
-            f'<main><hr class="rule">{body}</main></html>'
-        )
 
     # Parts.
 
+    def going(self, code: str) -> Event | None:
+        """What goes on in a region."""
+        return where.ongoing(self.station).get(code)
+
     def tiles(self, here: str = "") -> str:
         """The regions as a grid."""
-        going = {e.region: e for e in self.station.public_events()[::-1] if not e.ended}
-        out = []
-        for number, region in enumerate(self.places.regions):
-            event = going.get(region.code)
-            state = tile_state(event)
-            if not self.station.engine.regions[region.code].cells:
-                state = "none"
-            said = STATES[self.words.language][state]
-            if event is not None:
-                said = KINDS[self.words.language][event.kind].lower()
-            name = escape(region_name(region, self.words.language))
-            sign = line(state) if state != "none" else ""
-            out.append(
-                f'<a class="tile t{number} {state}{" here" if region.code == here else ""}"'
-                f' href="{self.href("/region/" + region.code)}" title="{name}: {escape(said)}">'
-                f'{escape(region.code)}{sign}<span class="sr">{name}: {escape(said)}</span></a>'
-            )
-        keys = "".join(
-            f'<span class="k-{state}">{line(state)}{STATES[self.words.language][state]}</span>'
-            for state in ("ok", "slow", "bad")
-        )
-        return f'<div class="tiles">{"".join(out)}</div><div class="key">{keys}</div>'
+        return where.tiles(self.station, self.words, self.root, here)
 
-    def chips(self, event: Event) -> str:
-        """What stands under a headline."""
+    def chips(self, event: Event, others: Sequence[str] = ()) -> str:
+        """What stands under a headline; `others` are regions with the same."""
         say, words = self.say, self.words
         if event.ended:
             ended = say("Over since", "Закончилось")
-            chips = [("", f"{ended} {words.since(event.ended, self.now)}")]
+            found = [("", f"{ended} {words.since(event.ended, self.now)}")]
         else:
-            chips = [("no", say("Ongoing", "Идёт") + f", {words.span(self.now - event.started)}")]
+            found = [("no", say("Ongoing", "Идёт") + f", {words.span(self.now - event.started)}")]
         if event.operators:
-            names = ", ".join(words.operator(code) for code in event.operators)
-            chips.append(("", say("Operators: ", "Операторы: ") + names))
+            names = words.listed([words.operator(code) for code in event.operators])
+            found.append(("", say("Operators: ", "Операторы: ") + names))
         sure = CONFIDENCE[words.language][event.confidence]
         mark = "yes" if event.confidence == "high" else ""
-        chips.append((mark, say("Confidence: ", "Уверенность: ") + sure))
-        others = [
-            other.region
-            for other in self.station.public_events()
-            if other.region != event.region
-            and set(other.functions) & set(event.functions)
-            and other.started <= (event.ended or self.now)
-            and (other.ended or self.now) >= event.started
-        ]
+        found.append((mark, say("Confidence: ", "Уверенность: ") + sure))
         if others:
-            chips.append(("", say("Also in ", "Также: ") + ", ".join(sorted(set(others))[:8])))
+            names = words.listed([words.region(code) for code in others[:5]])
+            found.append(("", say("Also in ", "Также: ") + names))
         verdict = self.station.edits.verdict(event.id)
         if verdict:
             told = {
                 "confirm": ("yes", say("Confirmed by an editor", "Подтвердил редактор")),
                 "reject": ("no", say("Rejected by an editor", "Отклонил редактор")),
             }
-            chips.append(told[verdict])
-        return (
-            '<div class="chips">'
-            + "".join(f'<span class="chip {mark}">{escape(text)}</span>' for mark, text in chips)
-            + "</div>"
-        )
+            found.append(told[verdict])
+        return chips(found)
 
-    def only_me(self, region: str = "", operator: str = "") -> str:
+    def counted(self, event: Event) -> str:
+        """The numbers behind it, as a sentence."""
+        say, count = self.say, self.words.count
+        said = []
+        if event.measured:
+            share, tried = f"{event.failed / event.measured:.0%}", count(event.measured)
+            if event.ended:
+                told = say(
+                    f"{share} of {tried} measured attempts failed",
+                    f"Не удалось {share} измеренных попыток (всего {tried})",
+                )
+            else:
+                told = say(
+                    f"{share} of {tried} measured attempts fail",
+                    f"Не удаётся {share} измеренных попыток (всего {tried})",
+                )
+            said.append(told)
+        if event.complaints and event.complaints > event.expected:
+            came, usual = count(event.complaints), count(max(1, event.expected))
+            told = say(
+                f"{came} complaints came where {usual} are usual", f"Жалоб {came}, обычно {usual}"
+            )
+            said.append(told)
+        return ". ".join(said) + "." if said else ""
+
+    def only_me(self, region: str = "", operator: str = "", asked: bool = False) -> str:
         """A visitor's question, and its answer."""
         say = self.say
-        answer = self._answer(region) if self.places.region(region) else ""
+        answer = self._answer(region, operator) if self.places.region(region) and asked else ""
         return (
-            f'<form class="card" action="{self.href("/")}" method="get"><h2>'
+            f'<form class="card me" action="{self.href("/")}" method="get"><h2>'
             f"{say('Is it only me?', 'Только у меня?')}</h2>{self.choose(region, operator)}"
             f'<button class="btn">{say("Look", "Проверить")}</button>{answer}</form>'
         )
 
-    def choose(self, region: str = "", operator: str = "") -> str:
-        """Region and operator."""
-        say, language = self.say, self.words.language
-        regions = sorted(self.places.regions, key=lambda each: region_name(each, language))
-        firms = [(firm.code, firm.name) for firm in self.places.operators]
-        firms.append(("other", say("another one", "другой")))
-        return (
-            f'<p><label for="region">{say("Region", "Регион")}</label><select id="region"'
-            ' name="region">'
-            + "".join(_option(each.code, region_name(each, language), region) for each in regions)
-            + f'</select></p><p><label for="operator">{say("Operator", "Оператор")}</label>'
-            '<select id="operator" name="operator">'
-            + "".join(_option(code, name, operator) for code, name in firms)
-            + "</select></p>"
-        )
-
-    def _answer(self, region: str) -> str:
+    def _answer(self, region: str, operator: str) -> str:
         say, words = self.say, self.words
-        event = self.station.engine.regions[region].event
-        if event is not None and self.station.visible(event):
+        place, event = self.station.engine.regions[region], self.going(region)
+        if event is not None:
+            link = f'<a href="{self.href("/event/" + event.id)}">{say("What it is", "Что это")}</a>'
+            if operator in event.unaffected:
+                title = escape(words.title(event, self.now))
+                text = say(
+                    f"{words.operator(operator)} works as usual here. Not so elsewhere: {title}.",
+                    f"{words.operator(operator)} здесь работает как обычно. У других нет: {title}.",
+                )
+                return f'<p class="status k-ok" role="status">{text} {link}</p>'
             count = event.complaints + sum(
                 self.station.current(region, function) for function in event.functions
             )
             since = words.since(event.started, self.now)
-            text = say(
-                f"No. {count} others report it since {since}.",
-                f"Нет. С {since} сообщили ещё {count}.",
-            )
-            return (
-                f'<p class="status k-bad" role="status">{text}'
-                f' <a href="{self.href("/event/" + event.id)}">{say("What it is", "Что это")}</a>'
-                "</p>"
-            )
-        place = self.station.engine.regions[region]
-        day = [m for each in place.recent.values() for m in each if m.at > self.now - 3600]
-        count, usual = sum(m.complaints for m in day), sum(m.expected for m in day)
+            if not count:
+                text = say(f"No. It is so since {since}.", f"Нет. Так с {since}.")
+            else:
+                text = say(
+                    f"No. {count} others report it since {since}.",
+                    f"Нет. С {since} сообщили ещё {count}.",
+                )
+            return f'<p class="status k-bad" role="status">{text} {link}</p>'
+        hour = [m for each in place.recent.values() for m in each if m.at > self.now - 3600]
+        count, usual = sum(m.complaints for m in hour), sum(m.expected for m in hour)
         text = say(
             f"It looks so: {count} reports in the last hour, about {usual:.0f} are usual.",
             f"Похоже на то: за час {count} сообщений, обычно около {usual:.0f}.",
         )
         tell = say("Tell us, so that others see it", "Сообщите, чтобы увидели другие")
-        link = f'<a href="{self.href("/report")}">{tell}</a>'
+        link = f'<a href="{self.href("/report")}?region={region}">{tell}</a>'
         return f'<p class="status" role="status">{text} {link}</p>'
 
     def works(self, region: str, event: Event | None) -> str:
@@ -224,45 +143,109 @@ class Page:
             said = STATES[words.language][state]
             if going and hurt is not None:
                 said += self.say(" since ", " с ") + words.since(hurt.since, self.now)
-            kind = "slow" if event is not None and event.kind == "throttling" else "bad"
+            spans = (
+                [
+                    (each.since, each.until or self.now, event.kind)
+                    for each in event.hurt
+                    if each.function == name
+                ]
+                if event
+                else []
+            )
             sign = line(state) if state != "none" else ""
             rows.append(
                 f"<li><span>{escape(words.function(name))}</span>"
-                f"{charts.strip(event, name, self.now, kind)}"
+                f"{charts.strip(spans, self.now, charts.DAY)}"
                 f'<span class="st k-{state}">{sign}<span>{escape(said)}</span></span></li>'
             )
         return f'<ul class="strips">{"".join(rows)}</ul>'
 
-    def listed(self, events: Sequence[Event]) -> str:
-        """Events as a list."""
-        if not events:
-            return f"<p>{self.say('Nothing yet.', 'Пока ничего.')}</p>"
-        return (
-            '<ul class="events">'
-            + "".join(
-                f'<li><a href="{self.href("/event/" + event.id)}">'
-                f"{escape(self.words.title(event, self.now))}</a>"
-                f'<span class="small dim">{KINDS[self.words.language][event.kind]} · '
-                f"{self.say('confidence', 'уверенность')}: "
-                f"{CONFIDENCE[self.words.language][event.confidence]}</span></li>"
-                for event in events[:SHOWN]
-            )
-            + "</ul>"
+    def everywhere(self, going: Sequence[Story]) -> str:
+        """Functions in the whole country, with their last month."""
+        say, words = self.say, self.words
+        seen = dict.fromkeys(
+            name for place in self.station.engine.regions.values() for name in place.by_function
         )
+        names: list[str] = [name for name in FUNCTIONS if name in seen]
+        names += sorted(name for name in seen if name.startswith(SERVICE))
+        events = self.station.public_events()
+        rows = []
+        for name in names or FUNCTIONS:
+            hurt = [
+                (one, each)
+                for story in going
+                for one in story.events
+                for each in one.hurt
+                if each.function == name and not each.until and not one.ended
+            ]
+            state = max((tile_state(one) for one, _ in hurt), default="ok", key=where.WORST.index)
+            state = state if name in seen else "none"
+            said = STATES[words.language][state]
+            if hurt:
+                where_ = words.within_all(sorted({one.region for one, _ in hurt}))
+                said = f"{STATES[words.language][state]} {where_}"
+            spans = [
+                (each.since, each.until or one.ended or self.now, one.kind)
+                for one in events
+                for each in one.hurt
+                if each.function == name
+            ]
+            sign = line(state) if state != "none" else ""
+            rows.append(
+                f"<li><span>{escape(words.function(name))}</span>"
+                f"{charts.strip(spans, self.now, month.DAYS * month.DAY)}"
+                f'<span class="st k-{state}">{sign}<span>{escape(said)}</span></span></li>'
+            )
+        note = say("Bars: the last 31 days, in any region.", "Полосы: 31 день, по всем регионам.")
+        return f'<ul class="strips">{"".join(rows)}</ul><p class="small dim">{note}</p>'
+
+    def listed(self, shown: Sequence[Story], numbered: bool = False) -> str:
+        """Stories as a list, with the regions that share one."""
+        say, words = self.say, self.words
+        if not shown:
+            return f"<p>{say('Nothing yet.', 'Пока ничего.')}</p>"
+        rows = []
+        for story in shown[:SHOWN]:
+            first = story.events[0]
+            title = escape(words.title(story.whole, self.now, story.regions))
+            state = "slow" if first.kind == "throttling" else "bad"
+            mark = "" if story.whole.ended else state
+            facts = [
+                say("over", "закончилось") if story.whole.ended else say("ongoing", "идёт"),
+                say("confidence ", "уверенность: ") + CONFIDENCE[words.language][first.confidence],
+            ]
+            more = ""
+            if len(story.events) > 1:
+                links = (
+                    f'<a href="{self.href("/event/" + one.id)}">{escape(words.region(one.region))}'
+                    "</a>"
+                    for one in sorted(story.events, key=lambda one: words.region(one.region))
+                )
+                more = f'<span class="small">{say("Each", "Каждый")}: {", ".join(links)}</span>'
+            rows.append(
+                f'<li class="{mark}"><a href="{self.href("/event/" + first.id)}">{title}</a>'
+                f'<span class="small dim">{" · ".join(facts)}</span>{more}</li>'
+            )
+        kind = "ol" if numbered else "ul"
+        return f'<{kind} class="events">{"".join(rows)}</{kind}>'
 
     # Pages.
 
     def front(self, region: str = "", operator: str = "") -> str:
         """What is going on, where, and the visitor's question."""
         say = self.say
-        events = self.station.public_events()
-        going = [event for event in events if not event.ended]
+        shown = stories(self.station.public_events())
+        going = [story for story in shown if story.going]
         if going:
-            first = max(going, key=lambda event: (event.complaints + event.failed, event.id))
-            link = self.href("/event/" + first.id)
+            first = max(going, key=lambda one: one.whole.complaints + one.whole.failed)
+            whole = first.whole
+            link = self.href("/event/" + first.events[0].id)
+            head = escape(self.words.headline(whole, self.now, first.regions))
+            others = len(going) - 1
+            more = say(f" {others} more below.", f" Ниже ещё {others}.") if others > 0 else ""
             lead = (
-                f'<h1><a href="{link}">'
-                f"{escape(self.words.headline(first, self.now))}</a></h1>{self.chips(first)}"
+                f'<h1><a href="{link}">{head}</a></h1><p>{escape(self.counted(whole))}{more}</p>'
+                f"{self.chips(whole)}"
             )
         else:
             name = say(self.places.en, self.places.ru)
@@ -272,20 +255,42 @@ class Page:
                 "Сообщения и измерения приходят, как в другие дни.",
             )
             lead = f"<h1>{escape(head)}</h1><p>{text}</p>"
-        body = (
-            f'<div class="top"><div class="lead">{lead}</div>{self.only_me(region, operator)}</div>'
-            f'<div class="cols"><section class="card"><h2>{say("Where", "Где")}</h2>'
-            f'{self.tiles()}</section><section class="card"><h2>{say("Events", "События")}</h2>'
-            f"{self.listed(events[:12])}</section></div>"
+        recent = [
+            one for one in shown
+            if (one.whole.ended or self.now) > self.now - month.DAYS * month.DAY
+        ][:9]  # fmt: skip
+        chart = month.draw(
+            self.words, month.complaints(self.station.engine, self.now), recent, self.root, self.now
         )
-        return self.whole(say("Observatory", "Обсерватория"), body, "/")
+        caption = say(
+            "Line: complaints a day. Band: what is usual. Numbered: the events below.",
+            "Линия: жалоб в день. Полоса: как обычно. С номером: события ниже.",
+        )
+        asked = bool(region)
+        body = (
+            f'<div class="top"><div class="lead">{lead}</div>'
+            f"{self.only_me(region, operator, asked)}</div>"
+            f'<div class="cols"><section class="card"><h2>{say("Where", "Где")}</h2>'
+            f'{self.tiles()}{where.world(self.station, self.words)}</section><div class="stack">'
+            f'<section class="card"><h2>'
+            f"{say('What works in the whole country', 'Что работает по стране')}</h2>"
+            f'{self.everywhere(going)}</section><section class="card"><h2>'
+            f"{say('The last month', 'Последний месяц')}</h2>{chart}"
+            f'<p class="small dim">{caption}</p></section></div></div>'
+            f'<section class="card"><h2>{say("Events", "События")}</h2>'
+            f"{self.listed(recent, numbered=True)}"
+            f'<p><a href="{self.href("/events")}">{say("All events", "Все события")}</a></p>'
+            "</section>"
+        )
+        playing = self.station.simulated and self.station.played < 1
+        return self.whole(say(self.places.en, self.places.ru), body, "/", wait=playing)
 
     def events(self) -> str:
         """All of them."""
         say = self.say
         body = (
             f'<div class="lead top"><h1>{say("Events", "События")}</h1></div>'
-            f'<section class="card">{self.listed(self.station.public_events())}</section>'
+            f'<section class="card">{self.listed(stories(self.station.public_events()))}</section>'
         )
         return self.whole(say("Events", "События"), body, "/events")
 
@@ -294,44 +299,41 @@ class Page:
         say, words = self.say, self.words
         place = self.station.engine.regions[event.region]
         main = event.hurt[0].function
-        moments = self.moments(place.recent.get(main, ()), place.hours.get(main, ()), event)
-        control = self.moments(place.recent.get("text", ()), place.hours.get("text", ()), event)
+        moments = charts.around(place.recent.get(main, ()), place.hours.get(main, ()), event)
+        control = charts.around(place.recent.get("text", ()), place.hours.get("text", ()), event)
         chart = charts.timeline(words, moments, control, event, main, self.now)
-        head = say(
-            f"{words.function(main)} {words.within(event.region)}",
-            f"{words.function(main)} {words.within(event.region)}",
-        )
+        second = charts.complaints(words, moments, event, main, self.now)
+        head = f"{words.function(main)} {words.within(event.region)}"
         title = words.title(event, self.now)
+        others = next(
+            (
+                [code for code in story.regions if code != event.region]
+                for story in stories(self.station.public_events())
+                if event in story.events
+            ),
+            [],
+        )
         body = (
             f'<div class="top"><div class="lead"><h1>'
-            f"{escape(words.headline(event, self.now))}</h1><p>{escape(title)}</p>"
-            f"{self.chips(event)}</div>{self.only_me(event.region)}</div>"
-            f'<div class="cols"><section class="card"><h2>{say("Where", "Где")}</h2>'
-            f'{self.tiles(event.region)}</section><section class="card"><h2>{escape(head)}</h2>'
-            f"{chart}{self.caption(moments)}{self.table(moments)}</section></div>"
-            f'<div class="cols even"><section class="card"><h2>'
+            f"{escape(words.headline(event, self.now))}</h1><p>{escape(self.counted(event))}</p>"
+            f"{self.chips(event, others)}</div>{self.only_me(event.region)}</div>"
+            f'<div class="cols event"><div class="stack"><section class="card where">'
+            f"<h2>{say('Where', 'Где')}</h2>{self.tiles(event.region)}</section>"
+            f'<section class="card works"><h2>'
             f"{escape(say('What works', 'Что работает') + ' ' + words.within(event.region))}</h2>"
-            f'{self.works(event.region, event)}</section><section class="card">'
-            f"{self.evidence(event)}</section></div>{self.history(event)}"
+            f'{self.works(event.region, event)}</section></div><section class="card">'
+            f"<h2>{escape(head)}</h2>{chart}{second}{self.caption(moments)}"
+            f'{self.table(moments)}</section></div><section class="card">'
+            f"{self.evidence(event)}</section>{self.history(event)}"
         )
         return self.whole(title, body, "/event/" + event.id)
-
-    @staticmethod
-    def moments(
-        recent: Sequence[Moment], hours: Sequence[Moment], event: Event
-    ) -> Sequence[Moment]:
-        """Two days around an event: fine ones if they are still there, else hours."""
-        if recent and recent[0].at <= event.started:
-            return recent
-        first, last = event.started - 86_400, (event.ended or event.started) + 86_400
-        return [moment for moment in hours if first <= moment.at <= last]
 
     def caption(self, moments: Sequence[Moment]) -> str:
         """Under a chart."""
         if not moments:
             return ""
         text = self.say(
-            "Band: what is usual. Dashed: text, the control. Shaded: the event.",
+            "Band: what is usual. Dashed: text, for comparison. Shaded: the event.",
             "Полоса: как обычно. Пунктир: текст, для сравнения. Закрашено: событие.",
         )
         return f'<p class="small dim">{text}</p>'
@@ -400,8 +402,7 @@ class Page:
     def region(self, code: str) -> str:
         """One region: what works, its events, a chart of what is heard most of."""
         say, words = self.say, self.words
-        place = self.station.engine.regions[code]
-        event = place.event if place.event and self.station.visible(place.event) else None
+        place, event = self.station.engine.regions[code], self.going(code)
         name = words.region(code)
         heads = [f"<h1>{escape(name)}</h1>"]
         if event is not None:
@@ -409,14 +410,20 @@ class Page:
                 f'<p><a href="{self.href("/event/" + event.id)}">'
                 f"{escape(words.headline(event, self.now))}</a></p>"
             )
+        hours = [moment for each in place.recent.values() for moment in each]
+        hours.sort(key=lambda moment: moment.at)
+        chart = charts.complaints(words, hours, event, "", self.now)
         mine = [each for each in self.station.public_events() if each.region == code]
         body = (
             f'<div class="top"><div class="lead">{"".join(heads)}</div>{self.only_me(code)}</div>'
             f'<div class="cols"><section class="card"><h2>{say("Where", "Где")}</h2>'
             f'{self.tiles(code)}</section><section class="card"><h2>'
             f"{say('What works', 'Что работает')}</h2>{self.works(code, event)}</section></div>"
-            f'<section class="card"><h2>{say("Events", "События")}</h2>{self.listed(mine)}'
-            "</section>"
+            f'<div class="cols even"><section class="card"><h2>'
+            f"{say('Complaints', 'Жалобы')}</h2>{chart}"
+            f'<p class="small dim">{say("Band: what is usual.", "Полоса: как обычно.")}</p>'
+            f'</section><section class="card"><h2>{say("Events", "События")}</h2>'
+            f"{self.listed(stories(mine))}</section></div>"
         )
         return self.whole(name, body, "/region/" + code)
 
@@ -450,8 +457,8 @@ class Page:
         )
         return self.whole(say("Report", "Сообщить"), body, "/report")
 
-    def data(self) -> str:
-        """Everything for programs."""
+    def data(self, root: str = "") -> str:
+        """Everything for programs; `root` is where the public finds this."""
         say = self.say
         rows = (
             ("/events.atom", say("Events as an Atom feed", "События лентой Atom")),
@@ -467,35 +474,38 @@ class Page:
             ("/about.json", say("This observatory's key", "Ключ этой обсерватории")),
         )  # fmt: skip
         items = "".join(f'<li><a href="{path}">{escape(name)}</a></li>' for path, name in rows)
-        embed = escape('<iframe src="…/card/REGION" width="340" height="150"></iframe>')
+        code = min(where.ongoing(self.station), default=self.places.regions[0].code)
+        free = say("Free to use; say where it is from.", "Пользуйтесь, указывая источник.")
+        embed = escape(f'<iframe src="{root}{self.root}/card/{code}" width="340" height="170"'
+                       ' style="border:0" title="Observatory"></iframe>')  # fmt: skip
         body = (
             f'<div class="narrow"><h1>{say("Data and feeds", "Данные и ленты")}</h1>'
+            f"<p>{free}</p>"
             f'<ul class="events">{items}</ul><h2>{say("On your page", "На вашей странице")}</h2>'
-            f"<p><code>{embed}</code></p></div>"
+            f'<iframe class="embed" src="{self.root}/card/{code}" loading="lazy" title="'
+            f'{say("Example of a card", "Пример карточки")}"></iframe><p><code dir="ltr">{embed}'
+            "</code></p></div>"
         )
         return self.whole(say("Data and feeds", "Данные и ленты"), body, "/data")
 
     def card(self, code: str) -> str:
         """A region for somebody else's page."""
-        place = self.station.engine.regions[code]
-        event = place.event if place.event and self.station.visible(place.event) else None
+        event = self.going(code)
         name = self.words.region(code)
-        usual = self.say(f"{name}: as usual", f"{name}: как обычно")
+        usual = self.say("Everything as usual", "Всё как обычно")
         text = self.words.headline(event, self.now) if event else usual
         path = "/event/" + event.id if event else "/region/" + code
+        state = tile_state(event)
+        tag = self.say("Simulated", "Имитация")
+        simulated = f'<span class="tag">{tag}</span>' if self.station.simulated else ""
         return (
-            f'<!doctype html><html lang="{self.words.language}"><meta charset="utf-8">'
+            f'<!doctype html><html lang="{self.words.language}" dir="ltr"><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width,initial-scale=1">'
             f'<title>{escape(name)}</title><link rel="stylesheet" href="/style.css">'
-            f'<svg width="0" height="0" class="sr" aria-hidden="true"><symbol id="l-ok"'
-            f' viewBox="0 0 44 14">{LINES["ok"]}</symbol><symbol id="l-slow" viewBox="0 0 44 14">'
-            f'{LINES["slow"]}</symbol><symbol id="l-bad" viewBox="0 0 44 14">{LINES["bad"]}'
-            f'</symbol></svg><div class="card"><span class="st k-{tile_state(event)}">'
-            f"{line(tile_state(event))}{escape(name)}</span>"
+            '<link rel="icon" href="/icon.svg">'
+            f'<body class="embedded">{where.symbols()}<div class="card"><p class="st k-{state}">'
+            f"{line(state)}<b>{escape(name)}</b>{simulated}</p>"
             f'<p><a href="{self.href(path)}" target="_blank" rel="noopener">{escape(text)}</a></p>'
-            "</div></html>"
+            f'<p class="small dim">{escape(self.title)} · {self.words.clock(self.now)}</p>'
+            "</div></body></html>"
         )
-
-
-def _option(value: str, name: str, chosen: str) -> str:
-    selected = " selected" if value == chosen else ""
-    return f'<option value="{escape(value)}"{selected}>{escape(name)}</option>'

@@ -207,10 +207,12 @@ async def _pretend(
     for number, at in enumerate(range(begins, ends, STEP)):
         station.feed(Rollup(at, country.rows(at)))
         if number % CHUNK == 0:
+            station.played = (at - begins) / (ends - begins)
             await asyncio.sleep(0)
             if stop.is_set():
                 return
     station.pretended = country.rows
+    station.played = 1.0
 
 
 async def _listen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from holdfast.core import issuance, report
 from holdfast.core.issuance import BadIssuance
 from holdfast.core.report import BadReport, Complaint
 from holdfast.drive.http import MAX_BODY, Request, Response
-from holdfast.watch import bundle, edits, feeds, judging, page, reach, told
+from holdfast.watch import bundle, document, edits, feeds, judging, page, reach, told, where
 from holdfast.watch.desk import Desk, NotCounted, network
 from holdfast.watch.edits import BadEdit
 from holdfast.watch.issuer import Issuer
@@ -28,11 +29,18 @@ from holdfast.watch.words import Words
 
 HTML: Final = "text/html; charset=utf-8"
 JSON: Final = "application/json"
+LASTING: Final = ("/style.css", "/icon.svg", "/world.svg")
 MAX_REPORTS: Final = 200
+TEXTS: Final = ("text/", "image/svg", "application/json", "application/atom", "application/geo",
+                "application/openmetrics")  # fmt: skip
+PACKED: Final = 500
+"""Bytes from which compressing is worth it."""
+PACKS: Final = 64
 NEWCOMERS: Final = 8
 """Requests for tokens from one network an hour."""
 POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-src 'self';"
+    " base-uri 'none'"
 )
 OPEN: Final = ("access-control-allow-origin", "*")
 
@@ -102,9 +110,10 @@ class Site:
         self._clock = clock
         self._root = root
         self._bots = bots
-        self._style = page.style(station.places).encode()
+        self._style = document.style(station.places).encode()
         self._asked: dict[bytes, int] = {}
         self._asked_hour = 0
+        self._packs: dict[bytes, bytes] = {}
         self._cache: dict[str, tuple[int, Response]] = {}
 
     # A drive.http.Site.
@@ -113,7 +122,10 @@ class Site:
         """Answer a request."""
         query = self._parse(request)
         if request.method in ("GET", "HEAD"):
-            return self._get(query)
+            made = self._get(query)
+            if isinstance(made, Response) and "gzip" in request.header("accept-encoding"):
+                return self._packed(made)
+            return made
         if request.method == "POST":
             return self._post(request, query)
         return answer(405, b"This takes GET and POST.\n")
@@ -149,6 +161,8 @@ class Site:
             return self._keys(now)
         if query.path == "/rollups":
             return self._rollups(query)
+        if self._station.played < 1:  # as it was then
+            now = self._station.engine.now or now
         shown = page.Page(self._station, query.language, now)
         head, _, rest = query.path[1:].partition("/")
         if query.path == "/":
@@ -158,7 +172,7 @@ class Site:
         if query.path == "/report":
             return html(shown.form(region=query.one("region"), operator=query.one("operator")))
         if query.path == "/data":
-            return html(shown.data())
+            return html(shown.data(self._root))
         if head == "event" and (one := self._station.event(rest)) is not None:
             return html(shown.event(one))
         if head in ("region", "card") and self._station.places.region(rest) is not None:
@@ -173,10 +187,24 @@ class Site:
         text = shown.whole(missing, f'<div class="lead top"><h1>{missing}</h1></div>', "/")
         return html(text, 404)
 
+    def _packed(self, made: Response) -> Response:
+        """The same answer compressed, if that is worth it. Nothing in it is anybody's secret."""
+        kind = dict(made.headers).get("content-type", "")
+        if len(made.body) < PACKED or not kind.startswith(TEXTS):
+            return made
+        kept = self._packs.get(made.body)
+        if kept is None:
+            if len(self._packs) >= PACKS:
+                self._packs.clear()
+            kept = self._packs[made.body] = gzip.compress(made.body, 6, mtime=0)
+        headers = (*made.headers, ("content-encoding", "gzip"), ("vary", "accept-encoding"))
+        return Response(made.status, headers, kept)
+
     def _fixed(self, path: str, now: int) -> Response | None:
         """What is the same for everybody for a while; made once a minute at most."""
         makers: dict[str, tuple[str, Callable[[], bytes | None]]] = {
             "/style.css": ("text/css; charset=utf-8", lambda: self._style),
+            "/world.svg": ("image/svg+xml", where.drawing),
             "/icon.svg": ("image/svg+xml", lambda: ICON),
             "/events.atom": (
                 "application/atom+xml",
@@ -215,7 +243,7 @@ class Site:
         body = make()
         if body is None:
             return answer(404, b"This observatory does not make this format.\n")
-        seconds = 86_400 if path in ("/style.css", "/icon.svg") else 60
+        seconds = 86_400 if path in LASTING else 60
         made = answer(200, body, kind, (("cache-control", f"max-age={seconds}"), OPEN))
         self._cache[path] = (now // 60, made)
         return made
@@ -396,7 +424,7 @@ class Site:
         return said(200, {"head": self._station.edits.head.hex()})
 
 
-ICON: Final = page.LOGO.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).encode()
+ICON: Final = document.LOGO.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).encode()
 
 
 def answer(

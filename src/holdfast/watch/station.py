@@ -47,6 +47,8 @@ class Station:
         self.key = key
         self.public = raw(key)
         self.simulated = simulated
+        self.played = 0.0 if simulated else 1.0
+        """Share of a simulated past that was played in."""
         self.engine = Engine(places)
         self.ledger = Ledger(data / "ledger")
         self.journal = Journal(data / "journal", post)

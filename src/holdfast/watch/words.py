@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import zoneinfo
+from collections.abc import Sequence
 from typing import Final
 
 from holdfast.core.report import SERVICE
@@ -104,6 +105,29 @@ class Words:
             return code
         return self.say(region.in_en or f"in {region.en}", region.in_ru or f"в регионе {region.ru}")
 
+    def within_all(self, codes: Sequence[str]) -> str:
+        """In these regions: by name up to three, else how many."""
+        if len(codes) == 1:
+            return self.within(codes[0])
+        if len(codes) > 3:
+            one = len(codes) % 10 == 1 and len(codes) % 100 != 11
+            return self.say(
+                f"in {len(codes)}{NBSP}regions",
+                f"в {len(codes)}{NBSP}{'регионе' if one else 'регионах'}",
+            )
+        prefix = self.say("in ", "в ")
+        each = [self.within(code) for code in codes]
+        if not all(one.startswith(prefix) for one in each) or "в регионе " in "".join(each):
+            names = self.listed([self.region(code) for code in codes])
+            return self.say(f"in {names}", f"в регионах {names}")
+        return prefix + self.listed([one.removeprefix(prefix) for one in each])
+
+    def listed(self, names: Sequence[str]) -> str:
+        """One, two and three."""
+        if len(names) < 2:
+            return "".join(names)
+        return f"{', '.join(names[:-1])} {self.say('and', 'и')} {names[-1]}"
+
     def operator(self, code: str) -> str:
         """Its name."""
         operator = self.places.operator(code)
@@ -148,9 +172,8 @@ class Words:
         names = [self.function(each.function) for each in event.hurt]
         if len(names) > 3:
             return self.say("Most services", "Большинство служб")
-        joined = ", ".join([names[0], *(name[0].lower() + name[1:] for name in names[1:])])
-        head, comma, tail = joined.rpartition(", ")
-        return f"{head} {self.say('and', 'и')} {tail}" if comma else joined
+        names = [names[0], *(name[0].lower() + name[1:] for name in names[1:])]
+        return self.listed(", ".join(names).split(", "))
 
     def _operators(self, event: Event) -> str:
         count = len(event.operators)
@@ -164,10 +187,11 @@ class Words:
             return f" у {GENITIVE.get(count, count)} операторов"
         return f" on {NUMBERS[count] if count < len(NUMBERS) else count} operators"
 
-    def headline(self, event: Event, now: int) -> str:
-        """One or two sentences: what, where, since when, and what works."""
+    def headline(self, event: Event, now: int, regions: Sequence[str] = ()) -> str:
+        """One or two sentences: what, where, since when, and what works. `regions` are all where
+        it is the same."""
         going = not event.ended
-        where, operators = self.within(event.region), self._operators(event)
+        where, operators = self.within_all(regions or (event.region,)), self._operators(event)
         if self.language == "ru":
             return self._headline_ru(event, where, operators, now)
         subject = self.subject(event)
@@ -218,7 +242,7 @@ class Words:
             said += " Текст доходит." if going else " Текст доходил."
         return said
 
-    def title(self, event: Event, now: int) -> str:
+    def title(self, event: Event, now: int, regions: Sequence[str] = ()) -> str:
         """Short, without a verb: for lists, feeds and cards."""
         done = self.say(
             {
@@ -231,9 +255,9 @@ class Words:
             }.get(event.kind, ""),
         )  # fmt: skip
         head = f"{self.subject(event)} {done}" if done else KINDS[self.language][event.kind]
-        head += f" {self.within(event.region)}"
+        head += f" {self.within_all(regions or (event.region,))}"
         if event.operators and (event.unaffected or len(event.operators) == 1):
-            names = ", ".join(self.operator(code) for code in event.operators)
+            names = self.listed([self.operator(code) for code in event.operators])
             head += self.say(f" on {names}", f", {names}")
         if event.ended:
             head += self.say(" from ", " с ") + self.since(event.started, now)
@@ -244,12 +268,17 @@ class Words:
             head += self.say(", text unaffected", ", текст доходит")
         return head
 
+    @staticmethod
+    def count(value: float) -> str:
+        """12 300."""
+        return f"{value:,.0f}".replace(",", NBSP)
+
     def fact(self, fact: Fact) -> str:
         """One reason, or one thing that speaks against it."""
-        number = f"{fact.seen:,}".replace(",", NBSP)
-        names = ", ".join(self.operator(name) for name in fact.names)
+        number = self.count(fact.seen)
+        names = self.listed([self.operator(name) for name in fact.names])
         functions = ", ".join(self.function(name).lower() for name in fact.names)
-        of = f"{fact.of:,.0f}".replace(",", NBSP)
+        of = self.count(fact.of)
         expected = of if fact.of >= 1 else self.say("hardly any", "почти ни одной")
         verdict = VERDICTS[self.language].get(fact.names[0] if fact.names else "", "")
         told = {

@@ -135,6 +135,13 @@ PROOFS = {
         "calls",
         "between two Chromiums speech is understood, within 120 ms, while a page is busy",
     ),
+    "observed": Proof(
+        "tests/lab/test_observed.py",
+        10,
+        10,
+        "nodes",
+        "calls are blocked for a region, its nodes and people say so, and the evidence holds",
+    ),
     "headless-quality": Proof(
         "tests/e2e/test_headless_call.py",
         2,

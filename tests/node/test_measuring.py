@@ -49,12 +49,15 @@ def test_grades_are_steps(samples):
 
 def test_calls_work_if_most_do():
     good, bad, none = Heard(True, 4), Heard(True, 1), Heard(False)
-    assert measuring.heard([], False) == (False, 0)
-    assert measuring.heard([Heard(True)], True) == (True, 0)  # too short to tell
-    assert measuring.heard([good, good, bad], False) == (True, 4)
-    assert measuring.heard([none], True) == (False, 0)
+    assert measuring.heard([]) == measuring.heard([Heard(True)]) == (True, 0)  # too short to tell
+    assert measuring.heard([good, good, bad]) == (True, 4)
+    assert measuring.heard([good, bad]) == (False, 4)
+    assert measuring.heard([none]) == (False, 0)
     results = {r.function: r for r in reporting.conclude(Finding("clear"), True, [bad, none])}
     assert not results["calls"].ok and results["calls"].grade == 1 and results["text"].ok
+    # Those of this program may pass where what others need for theirs does not.
+    results = {r.function: r for r in reporting.conclude(Finding("udp-block"), True, [good])}
+    assert not results["calls"].ok and results["calls"].grade == 4
 
 
 MUCH = 400_000

@@ -96,11 +96,10 @@ def heard_lately(work: Work) -> list[Heard]:
     return heard
 
 
-def heard(calls: list[Heard], otherwise: bool) -> tuple[bool, int]:
-    """Whether calls work, by most of those there were, and the grade of the middle one; `otherwise`
-    if there was none that tells."""
+def heard(calls: list[Heard]) -> tuple[bool, int]:
+    """Whether most calls that tell of it went well, and the grade of the middle one."""
     grades = sorted(call.grade for call in calls if call.talked and call.grade)
-    bad = sum(each < GOOD for each in grades) + sum(not call.talked for call in calls)
-    told = len(grades) + sum(not call.talked for call in calls)
+    failed = sum(not call.talked for call in calls)
+    bad = sum(each < GOOD for each in grades) + failed
     middle = grades[len(grades) // 2] if grades else 0
-    return (bad * 2 < told if told else otherwise), middle
+    return bad * 2 < max(1, len(grades) + failed), middle

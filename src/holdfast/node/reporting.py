@@ -375,11 +375,11 @@ def conclude(
     known = finding.verdict in report.VERDICTS
     verdict: Any = finding.verdict if known else "unknown"
     if connected:
-        slow = verdict == "throttled"
-        well, grade = measuring.heard(calls or [], verdict != "udp-block")
+        slow, blocked = verdict == "throttled", verdict == "udp-block"
+        well, grade = measuring.heard(calls or [])
         return (
             Result("text", True, verdict),
-            Result("calls", well, verdict, grade=grade),
+            Result("calls", well and not blocked, verdict, grade=grade),
             Result("media", not slow, verdict),
         )
     if verdict in ("clear", "unknown") or finding.verdict in ("away", "impostor", "portal"):

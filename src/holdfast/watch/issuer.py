@@ -37,7 +37,8 @@ class Issuer:
     def __init__(self, path: Path, watch: str, wait: bool = True) -> None:
         self.watch = watch
         self._wait = wait
-        self._lock = threading.Lock()
+        self._lock, self._making = threading.Lock(), threading.Lock()
+        self._closed = False
         self._signers: dict[tuple[str, int], Signer] = {}
         self._database = apsw.Connection(str(path))
         self._database.set_busy_timeout(5000)
@@ -45,10 +46,30 @@ class Issuer:
         self._database.execute(pragmas + SCHEMA).fetchall()
         path.chmod(0o600)
 
+    def stop_making(self) -> None:
+        """`prepare` ends soon."""
+        self._closed = True
+
     def close(self) -> None:
         """Nothing is given out any more."""
         with self._lock:
             self._database.close()
+
+    def prepare(self, now: int) -> None:
+        """Make keys before they are asked for: those of now first, then one window more than is
+        given out."""
+        wanted = [
+            (number - report.window(kind, now), kind, number)
+            for kind in report.KINDS
+            for number in (*report.ahead(kind, now), report.ahead(kind, now).stop)
+        ]
+        for _, kind, number in sorted(wanted):
+            if self._closed:
+                return
+            try:
+                self._signer(kind, number)
+            except apsw.Error:
+                return  # a full disk; who asks is told
 
     def keys(self, now: int) -> Keys:
         """Of all windows for which tokens are given out at the second `now`."""
@@ -129,20 +150,28 @@ class Issuer:
         return bool(self._database.changes())
 
     def _signer(self, kind: str, window: int) -> Signer:
-        with self._lock:
-            found = self._signers.get((kind, window))
+        found = self._found(kind, window)
+        if found is not None:
+            return found
+        with self._making:  # takes long; whoever needs a key that is there does not wait
+            found = self._found(kind, window)
             if found is not None:
                 return found
-            row = self._database.execute(
-                "select key from keys where kind = ? and window = ?", (kind, window)
-            ).fetchone()
-            if row is None:
-                key = Signer(rsa.generate_private_key(EXPONENT, SIZE * 8))
-                with self._database:
-                    self._database.execute(
-                        "insert into keys values (?, ?, ?)", (kind, window, key.export())
-                    )
-            else:
-                key = Signer.load(row[0])
-            self._signers[kind, window] = key
-            return key
+            made = Signer(rsa.generate_private_key(EXPONENT, SIZE * 8))
+            with self._lock, self._database:
+                self._database.execute(
+                    "insert into keys values (?, ?, ?)", (kind, window, made.export())
+                )
+                self._signers[kind, window] = made
+            return made
+
+    def _found(self, kind: str, window: int) -> Signer | None:
+        with self._lock:
+            found = self._signers.get((kind, window))
+            if found is None:
+                row = self._database.execute(
+                    "select key from keys where kind = ? and window = ?", (kind, window)
+                ).fetchone()
+                if row is not None:
+                    found = self._signers[kind, window] = Signer.load(row[0])
+            return found

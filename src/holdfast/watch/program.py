@@ -184,16 +184,23 @@ async def run(
 async def _go_on(
     station: Station, issuer: Issuer, clock: Callable[[], int], stop: asyncio.Event
 ) -> None:
-    day = -1
+    day = hour = -1
+    making: asyncio.Task[None] | None = None
     while not stop.is_set():
         now = clock()
         station.advance(now)
+        if now // 3600 != hour and (making is None or making.done()):
+            hour = now // 3600
+            making = asyncio.create_task(asyncio.to_thread(issuer.prepare, now))
         if now // 86_400 != day:
             day = now // 86_400
             await asyncio.to_thread(issuer.forget, now)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TICK_SECONDS):
                 await stop.wait()
+    issuer.stop_making()
+    if making is not None:
+        await making
 
 
 async def _pretend(

@@ -135,3 +135,25 @@ async def test_it_goes_on_after_a_restart(world) -> None:
         await people[2].message_when(ids[2], lambda m: m.text == "while you were away")
         pairs = list(zip(people, ids, strict=True))
         await says(people[2], ids[2], "back", pairs[0], pairs[1])
+
+
+async def test_a_removal_reaches_those_whom_the_remover_does_not_know(world) -> None:
+    async with world:
+        people = await trio(world, "Gleb")
+        ids = await found(people)
+        pairs = list(zip(people, ids, strict=True))
+        for person, id in pairs:
+            await says(
+                person, id, f"I am {person.path.name}", *(p for p in pairs if p[0] != person)
+            )
+        await people[0].node.set_role(ids[0], "Boris", "admin")
+        await people[1].message_when(ids[1], lambda m: m.note == "group-admin")
+        await people[0].stop()
+        # Boris knows Anna alone, and she is away; Vera and Gleb are no contacts of his.
+        await people[1].node.remove_member(ids[1], "Gleb")
+        await people[2].message_when(ids[2], lambda m: m.note == "group-removed")
+        await says(people[1], ids[1], "only us", pairs[2])
+        await says(people[2], ids[2], "yes", pairs[1])
+        await people[0].start()
+        await people[0].message_when(ids[0], lambda m: m.text == "yes")
+        assert "only us" not in await people[3].texts(ids[3])

@@ -17,7 +17,7 @@ from holdfast.core.group import entries
 from holdfast.core.group.entries import Add, Appoint, BadEntry, Entry, Leave, Remove, Set, Unban
 from holdfast.core.group.epochs import Epoch, log_secret
 from holdfast.core.group.roster import Roster, Unknown
-from holdfast.node import group_state, views
+from holdfast.node import group_cards, group_state, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, pack_caps
 from holdfast.node.group_state import Group
@@ -29,6 +29,8 @@ ASK_AGAIN: Final = 10_000
 ASKED: Final = 3
 """Contacts that are asked at once."""
 MAX_STRAY: Final = 8_000
+CARDS: Final = 120
+"""Cards in one content."""
 PIECE: Final = 40_000
 """Bytes of entries in one content."""
 
@@ -59,9 +61,19 @@ def by_name(desk: Desk, work: Work, gid: bytes) -> Group | None:
 # The group's log.
 
 
-def post(desk: Desk, work: Work, cid: str, record: bytes, seq: int | None = None) -> int:
-    """Append a record to the group's log at every home, now and until each has it."""
+def post(
+    desk: Desk,
+    work: Work,
+    cid: str,
+    record: bytes,
+    seq: int | None = None,
+    where: Epoch | None = None,
+) -> int:
+    """Append a record to the group's log at every home, now and until each has it; `where`: to
+    the log of that epoch, if it is still read."""
     inbox = group_state.log(work, cid)
+    if where is not None:
+        inbox = group_state.log_of(desk, work, cid, where) or inbox
     if seq is None:
         seq = number(work, cid)
     rid = desk.entropy(16)
@@ -82,7 +94,7 @@ def number(work: Work, cid: str) -> int:
 def publish(desk: Desk, work: Work, group: Group, epoch: Epoch, *new: Entry) -> None:
     """Tell the log of entries, under an epoch that its readers have."""
     plain = msgspec.msgpack.encode(tuple(entry.data for entry in new))
-    post(desk, work, group.cid, epoch.seal("entries", plain, desk.entropy))
+    post(desk, work, group.cid, epoch.seal("entries", plain, desk.entropy), where=epoch)
 
 
 def read_entries(plain: bytes) -> list[Entry]:
@@ -147,9 +159,11 @@ def _gone(work: Work, gid: bytes, hash: bytes) -> None:
 
 
 def came(desk: Desk, work: Work, said: content.GroupEntries) -> Group | None:
-    """A contact passes entries on; the group if they changed it."""
+    """A contact passes entries and cards on; the group if they changed it."""
     group = by_name(desk, work, said.group)
     new = decoded(said.entries)
+    if group is not None:
+        group_cards.take(work, group, *said.cards)
     if group is None:
         for entry in new:
             if (entry.body.group or entry.hash) == said.group:
@@ -195,18 +209,44 @@ def key_came(desk: Desk, work: Work, cid: str, said: content.GroupKey) -> Group 
     except Unknown:
         ask(desk, work, group, cid)
         return None
-    view = group.roster.view(said.tips)
-    if not (view.holds(group.me.root) and view.holds(root_of(work, cid))):
+    if not group.roster.view(said.tips).holds(root_of(work, cid)):
         return None
-    entry = group.roster.renewal(known)
-    if entry is None or group.epochs.hold(said.tips, said.secret) is None:
+    if not _hold(desk, work, group, said.tips, known, said.secret, said.log, said.owner):
         return None
-    mine = group.epochs.held.get(entry.hash)
-    if mine is None or log_secret(mine.secret) == said.log:
-        group_state.use_log(desk, work, group, entry, said.log, said.owner)
     if fresh:
         _greet(desk, work, group)
+        post_card(desk, work, group)
     return group
+
+
+def _hold(
+    desk: Desk,
+    work: Work,
+    group: Group,
+    tips: tuple[bytes, ...],
+    known: int,
+    secret: bytes,
+    log: bytes,
+    owner: bytes,
+) -> bool:
+    """Keep a secret that was given, and read the log that goes with it."""
+    entry = group.roster.renewal(known)
+    if entry is None or not group.roster.view(tips).holds(group.me.root):
+        return False
+    if group.epochs.hold(tips, secret) is None:
+        return False
+    mine = group.epochs.held.get(entry.hash)
+    if mine is None or log_secret(mine.secret) == log:
+        group_state.use_log(desk, work, group, entry, log, owner)
+    return True
+
+
+def post_card(desk: Desk, work: Work, group: Group) -> None:
+    """Tell the group who I am in it, and a key for what only I may read."""
+    epoch = group.epochs.now()
+    if epoch is not None:
+        card = group_cards.mine(desk, work, group)
+        post(desk, work, group.cid, epoch.seal("card", card, desk.entropy))
 
 
 def _greet(desk: Desk, work: Work, group: Group) -> None:
@@ -227,6 +267,8 @@ def give(desk: Desk, work: Work, group: Group, root: bytes, *new: Entry) -> None
         return
     try:
         _say_entries(desk, work, cid, group, list(new))
+        if new:
+            _say_cards(desk, work, cid, group)
         if epoch is not None:
             desk.say(work, cid, key_of(work, group, epoch, root))
     except ApiError:
@@ -255,10 +297,55 @@ def _say_entries(desk: Desk, work: Work, cid: str, group: Group, new: list[Entry
             piece.append(entry.data)
 
 
-def spread(desk: Desk, work: Work, group: Group) -> None:
-    """Give a fresh secret to every member; those who are active first."""
+def _say_cards(desk: Desk, work: Work, cid: str, group: Group) -> None:
+    bodies = group_cards.bodies(work, group)
+    for start in range(0, len(bodies), CARDS):
+        part = tuple(bodies[start : start + CARDS])
+        desk.say(work, cid, content.GroupEntries(group.roster.id, cards=part))
+
+
+def spread(desk: Desk, work: Work, group: Group, before: Epoch | None) -> None:
+    """Give a fresh secret to every member, those who are active first: over the pairwise channel
+    where there is one, and by their card, in a record of the epoch before, where there is none."""
+    others = []
     for root in by_activity(work, group):
-        give(desk, work, group, root)
+        if root == group.me.root:
+            continue
+        if contact_of(work, root) is not None:
+            give(desk, work, group, root)
+        else:
+            others.append(root)
+    if before is not None:
+        wrap(desk, work, group, before, others)
+
+
+def wrap(desk: Desk, work: Work, group: Group, before: Epoch, roots: list[bytes]) -> None:
+    """The present secret for members who are not contacts, in the log of the epoch before."""
+    epoch = group.epochs.now()
+    known = group_cards.cards(work, group)
+    cards = [known[root] for root in roots if root in known and may_have(group, root)]
+    if epoch is None or not cards:
+        return
+    caps = group_state.log(work, group.cid).caps
+    assert caps.append is not None and caps.read is not None
+    log = caps.locator + caps.append + caps.read
+    for plain in group_cards.wrapped(group, epoch, log, cards):
+        post(desk, work, group.cid, before.seal("keys", plain, desk.entropy), where=before)
+
+
+def wrapped_came(desk: Desk, work: Work, group: Group, plain: bytes) -> bool | None:
+    """A record with secrets for members who are not contacts of its author; whether one was
+    for me that I lacked. None: the entries that it belongs to are not here yet."""
+    found = group_cards.unwrapped(group, plain)
+    if found is None:
+        return False
+    tips, log, secret = found
+    try:
+        known = group.roster.past(tips)
+    except Unknown:
+        ask(desk, work, group)
+        return None
+    return _hold(desk, work, group, tips, known, secret, log, b"")
 
 
 def by_activity(work: Work, group: Group) -> list[bytes]:
@@ -286,10 +373,45 @@ def ask(desk: Desk, work: Work, group: Group, cid: str | None = None) -> None:
         other = None if root == group.me.root else contact_of(work, root)
         if other is not None and other not in whom:
             whom.append(other)
+    if not whom:
+        _ask_all(desk, work, group)
     for other in whom[:ASKED]:
         with contextlib.suppress(ApiError):
             desk.say(work, other, content.GroupAsk(group.roster.id, group.roster.tips))
     work.db.execute("UPDATE groups SET asked = ? WHERE contact = ?", (work.now, group.cid))
+
+
+def _ask_all(desk: Desk, work: Work, group: Group) -> None:
+    """Nobody in the group is a contact: ask in the log, under the newest epoch that is held."""
+    epoch = _last(group)
+    if epoch is not None:
+        plain = group_cards.ask(desk, work, group)
+        post(desk, work, group.cid, epoch.seal("ask", plain, desk.entropy), where=epoch)
+
+
+def asked_in_log(desk: Desk, work: Work, group: Group, epoch: Epoch, plain: bytes) -> None:
+    """A member asks everybody: one of those who lead answers, in the same log."""
+    asked = group_cards.asked(group, plain)
+    if asked is None or asked.root == group.me.root or not may_have(group, asked.root):
+        return
+    if not group.view.has_device(asked.root, asked.device) or not _answers(group):
+        return
+    (told,) = row(work.db, "SELECT told FROM groups WHERE contact = ?", group.cid)
+    if work.now - told < ASK_AGAIN:
+        return
+    work.db.execute("UPDATE groups SET told = ? WHERE contact = ?", (work.now, group.cid))
+    known = group.roster.past(hash for hash in asked.tips if hash in group.roster)
+    missing = without(group, known)
+    if missing:
+        publish(desk, work, group, epoch, *missing)
+    wrap(desk, work, group, epoch, [asked.root])
+
+
+def _answers(group: Group) -> bool:
+    """Whether it is me who answers: who renewed the key last, else the owner."""
+    renewal = group.roster.renewal(group.roster.all)
+    author = renewal.body.root if renewal else b""
+    return group.me.root == (author if group.view.holds(author) else group.view.owner)
 
 
 def asked(desk: Desk, work: Work, cid: str, said: content.GroupAsk) -> None:
@@ -353,7 +475,7 @@ def replace(desk: Desk, work: Work, group: Group, *ops: entries.AnyOp) -> Entry:
     if before is not None:
         publish(desk, work, group, before, entry)
     group_state.begin_log(desk, work, group, entry, secret)
-    spread(desk, work, group)
+    spread(desk, work, group, before)
     return entry
 
 

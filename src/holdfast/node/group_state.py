@@ -14,7 +14,7 @@ from holdfast.core.caps import Home
 from holdfast.core.chat import names
 from holdfast.core.group import entries
 from holdfast.core.group.entries import AnyOp, Body, Entry, Renewal
-from holdfast.core.group.epochs import Epochs, commitment, log_caps, log_secret
+from holdfast.core.group.epochs import Epoch, Epochs, commitment, log_caps, log_secret
 from holdfast.core.group.roster import Roster, View
 from holdfast.core.seal.identity import Party, Secret
 from holdfast.core.seal.invitation import Inbox
@@ -47,6 +47,8 @@ class Keys(Secret):
     """Sessions that this device began."""
     given: dict[bytes, bytes] = {}
     """People that I added, by the entry: the head whose secret they were given last."""
+    locators: dict[bytes, bytes] = {}
+    """Logs by the renewal that began them, for who was given no secret of it."""
     delivery: tuple[bytes, ...] = ()
     """Private keys of my cards, the newest first."""
 
@@ -217,6 +219,7 @@ def use_log(desk: Desk, work: Work, group: Group, entry: Entry, log: bytes, owne
             "INSERT OR REPLACE INTO group_log VALUES (?, ?, ?, 0)",
             (caps.locator, group.cid, packed),
         )
+    group.keys.locators[entry.hash] = caps.locator
     if known is None:
         for home in homes:
             since = desk.position(work, caps.locator, str(home))
@@ -244,6 +247,21 @@ def log(work: Work, cid: str) -> Inbox:
     """The one that is written in."""
     (stored,) = row(work.db, "SELECT outbox FROM contact WHERE id = ?", cid)
     return unpack_inbox(stored)
+
+
+def log_of(desk: Desk, work: Work, cid: str, epoch: Epoch) -> Inbox | None:
+    """The log that was written in under an epoch, if it is still read."""
+    group = opened(desk, work, cid)
+    entry = group.roster.renewal(group.roster.past(epoch.tips))
+    if entry is None:
+        return None
+    held = group.epochs.held.get(entry.hash)
+    if held is not None:
+        locator = log_secret(held.secret)[:32]
+    else:
+        locator = group.keys.locators.get(entry.hash, b"")
+    found = row(work.db, "SELECT log FROM group_log WHERE locator = ?", locator)
+    return None if found is None else unpack_inbox(found[0])
 
 
 def leave_logs(desk: Desk, work: Work) -> None:

@@ -11,7 +11,7 @@ from holdfast.core.group.epochs import Epoch, place
 from holdfast.core.group.senders import Inbound, Outbound, announced, read
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.padding import TooLong
-from holdfast.node import group_keys, group_state, taking
+from holdfast.node import group_cards, group_keys, group_state, taking
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.group_state import LEFT, Group
@@ -125,6 +125,15 @@ def _open(desk: Desk, work: Work, group: Group, blob: bytes, outage: Outage | No
             _announced(desk, work, group, epoch, plain)
         elif kind == "message":
             return _message(desk, work, group, epoch, plain, outage)
+        elif kind == "card":
+            group_cards.take(work, group, plain)
+        elif kind == "keys":
+            took = group_keys.wrapped_came(desk, work, group, plain)
+            if took:
+                after(desk, work, group)
+            return took is not None
+        elif kind == "ask":
+            group_keys.asked_in_log(desk, work, group, epoch, plain)
         elif kind == "entries" and group_keys.take(
             desk, work, group, group_keys.read_entries(plain)
         ):

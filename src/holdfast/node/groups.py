@@ -46,6 +46,7 @@ def create(desk: Desk, work: Work, title: str, members: list[str]) -> Contact:
     group_state.begin_log(desk, work, group, founding, secret)
     desk.note(work, group.cid, "group-made", text=clean)
     _add(desk, work, group, people)
+    group_keys.post_card(desk, work, group)
     group_talk.after(desk, work, group)
     return views.contact(work.db, group.cid)
 

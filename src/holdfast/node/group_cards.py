@@ -1,0 +1,89 @@
+"""Cards of a group's members, as a node keeps them, and what is sealed to them."""
+
+from __future__ import annotations
+
+from holdfast.core.chat import names
+from holdfast.core.group import cards as core
+from holdfast.core.group.cards import Ask, Card
+from holdfast.core.group.epochs import Epoch
+from holdfast.core.seal.hpke import Unopenable
+from holdfast.node.database import rows
+from holdfast.node.desk import Desk
+from holdfast.node.group_state import Group
+from holdfast.node.keeper import Work
+
+
+def mine(desk: Desk, work: Work, group: Group) -> bytes:
+    """A new card of mine; the private key of the last one is kept beside its own."""
+    body, secret = core.make(
+        group.roster.id,
+        group.me,
+        str(desk.get(work, "name")),
+        work.now,
+        desk.identity(work).account,
+        desk.entropy,
+    )
+    group.keys.delivery = (secret, *group.keys.delivery[:1])
+    take(work, group, body)
+    return body
+
+
+def take(work: Work, group: Group, *bodies: bytes) -> None:
+    """Keep members' cards; of one person the newest."""
+    for body in bodies:
+        try:
+            card = core.read(body, group.roster.id)
+        except Unopenable:
+            continue
+        if group.view.has_device(card.root, card.device):
+            work.db.execute(
+                "INSERT INTO group_card VALUES (?, ?, ?, ?, ?) ON CONFLICT(contact, root)"
+                " DO UPDATE SET at = excluded.at, name = excluded.name, body = excluded.body"
+                " WHERE excluded.at > group_card.at OR group_card.body = x''",
+                (group.cid, card.root, min(card.at, work.now), names.clean(card.name) or "?", body),
+            )
+
+
+def bodies(work: Work, group: Group) -> list[bytes]:
+    """Cards of who is in the group, to pass on."""
+    view = group.view
+    return [
+        body
+        for root, body in rows(
+            work.db,
+            "SELECT root, body FROM group_card WHERE contact = ? AND body <> x'' ORDER BY root",
+            group.cid,
+        )
+        if view.holds(root)
+    ]
+
+
+def cards(work: Work, group: Group) -> dict[bytes, Card]:
+    """The same, read."""
+    found = (core.read(body, group.roster.id) for body in bodies(work, group))
+    return {card.root: card for card in found}
+
+
+def wrapped(group: Group, epoch: Epoch, log: bytes, to: list[Card]) -> list[bytes]:
+    """An epoch's secret for these members."""
+    return core.wrap(group.roster.id, epoch.tips, epoch.secret, log, to)
+
+
+def unwrapped(group: Group, plain: bytes) -> tuple[tuple[bytes, ...], bytes, bytes] | None:
+    """Tips, log and secret of what is for me. Raises `Unopenable`."""
+    found = core.unwrap(plain, group.roster.id, group.me.root, group.keys.delivery)
+    return None if found is None else (found[0].tips, found[0].log, found[1])
+
+
+def ask(desk: Desk, work: Work, group: Group) -> bytes:
+    """A request of mine to everybody."""
+    account = desk.identity(work).account
+    return core.ask(group.roster.id, group.me, group.roster.tips, work.now, account)
+
+
+def asked(group: Group, plain: bytes) -> Ask | None:
+    """A request of somebody's, if it is one."""
+    try:
+        return core.read_ask(plain, group.roster.id)
+    except Unopenable:
+        return None

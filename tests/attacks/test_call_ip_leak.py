@@ -1,6 +1,7 @@
 """call-ip-leak (Signal CVE-2020-5753, Telegram CVE-2018-17780): ringing somebody does not tell
 where they are. Nothing of a call holds an address, and the called node opens no connection
-before its person has accepted."""
+before its person has accepted. After that one is told only to who was verified, if both people
+allowed it."""
 
 from __future__ import annotations
 
@@ -86,3 +87,71 @@ async def test_twin_that_warms_the_call_up_while_it_rings(
     monkeypatch.setattr(Calls, "_begin", eager)
     connected, _, _ = await ring(tmp_path)
     assert connected == 1
+
+
+async def candidates(tmp_path: Path, *, allowed: bool, answered: bool) -> tuple[int, int]:
+    """Anna, who allows that calls with Boris go straight, rings him; whether he allows it, and
+    answers. In how many contents either tells an address, and how many ports are open."""
+    told: list[content.Places] = []
+    say = Desk.say
+
+    def noted(self: Desk, work, contact: str, what: content.Known) -> int:
+        if isinstance(what, content.Places):
+            told.append(what)
+        return say(self, work, contact, what)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Desk, "say", noted)
+        patch.setattr("holdfast.node.direct.usable", lambda address: True)
+        async with (
+            relay(tmp_path / "relay") as home,
+            person(tmp_path / "anna", "Anna", home, straight=True) as anna,
+            person(tmp_path / "boris", "Boris", home, straight=True) as boris,
+        ):
+            await meet(anna, boris)
+            for node, wants in ((anna, True), (boris, allowed)):
+
+                def allow(desk: Desk, work, wants: bool = wants) -> None:
+                    work.db.execute("UPDATE contact SET verified = root, direct = ?", (wants,))
+
+                await node._do(allow)
+            await anna.start_call("Boris")
+            ringing = (await until(boris.calls, bool))[0]
+            await until(anna.calls, lambda all: all[0].state == "ringing")
+            if answered:
+                await boris.accept_call(ringing.id)
+                for node in (anna, boris):
+                    await until(node.calls, lambda all: all[0].state == "talking")
+            if answered and allowed:
+                await until(lambda: asyncio.sleep(0, len(told)), lambda count: count == 2)
+            else:
+                await asyncio.sleep(0.7)
+            current = [node._engine.calls._call for node in (anna, boris) if node._engine]
+            ports = sum(one is not None and one.direct is not None for one in current)
+    return len(told), ports
+
+
+@pytest.mark.parametrize(("allowed", "answered"), [(True, False), (False, True)])
+async def test_no_address_is_told_before_accepting_or_to_who_does_not_allow_it(
+    tmp_path: Path, allowed: bool, answered: bool
+) -> None:
+    assert await candidates(tmp_path, allowed=allowed, answered=answered) == (0, 0)
+
+
+async def test_twin_who_was_verified_allowed_it_and_accepted_is_told(tmp_path: Path) -> None:
+    assert await candidates(tmp_path, allowed=True, answered=True) == (2, 2)
+
+
+async def test_twin_that_gathers_addresses_while_it_rings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Calls._begin
+
+    def eager(self: Calls, call) -> None:
+        begin(self, call)
+        call.straight = call.terms.direct
+        self._open_direct(call)
+
+    monkeypatch.setattr(Calls, "_begin", eager)
+    _, ports = await candidates(tmp_path, allowed=True, answered=False)
+    assert ports == 2

@@ -133,6 +133,8 @@ def test_contacts(people: tuple[Person, Person]) -> None:
     assert anna.one("contact", "Borja")["own_name"] == "Boris"
     assert anna.one("timer", "Borja", "60")["timer"] == 60
     assert anna.one("timer", "Borja", "0")["timer"] == 0
+    assert "Verify them first" in anna.fails(Exit.REFUSED, "direct", "Borja")
+    assert anna.one("direct", "Borja", "--undo")["direct"] is False
     assert anna.one("block", "Borja")["state"] == "blocked"
     assert anna.one("block", "Borja", "--undo")["state"] == "active"
     assert anna.one("rename", "Borja", "")["name"] == "Boris"

@@ -21,8 +21,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.core import caps, wire
+from holdfast.core import caps, near, reflect, wire
 from holdfast.core.call import frames
+from holdfast.core.call.direct import Checks
 from holdfast.core.call.machine import Machine
 from holdfast.core.call.rungs import RUNGS
 from holdfast.core.chat import content, names
@@ -443,6 +444,32 @@ UPGRADE = (
 )
 
 
+def near_line(data: bytes) -> None:
+    """What a stranger, and a contact, says on the local network."""
+    one = near.Peer.of("a", bytes(32), b"1" * 32)
+    other = near.Peer.of("b", b"1" * 32, bytes(32))
+    with contextlib.suppress(near.BadLine):
+        near.Line([one], 1, seeded("a")).received(data, 1)
+    first, second = near.Line([one], 1, seeded("b"), one), near.Line([other], 1, seeded("c"))
+    second.received(first.take(), 1)
+    first.received(second.take(), 1)
+    first._say(data)
+    with contextlib.suppress(near.BadLine):
+        second.received(first.take(), 1)
+    near.found([one], [data[at : at + 255] for at in range(0, len(data), 255)], 1)
+
+
+def packet_of_call(data: bytes) -> None:
+    """What comes to the UDP port of a call, and to a relay's from whom asks where it is."""
+    Checks(bytes(32), "caller", seeded("a")).received(data, ("203.0.113.1", 1), 1)
+    known = Checks(bytes(32), "callee", seeded("a"))
+    known.offer(("203.0.113.1", 1), 1)
+    known.received(data, ("203.0.113.1", 1), 1)
+    assert reflect.Mirror([bytes(16)]).answer(data, ("203.0.113.1", 1), 1, seeded("b")) is None
+    reflect.answered(bytes(16), bytes(60), data)
+    reflect.unpack(data)
+
+
 def _targets() -> dict[str, Target]:
     met = _met()
     word = inner.Inner(1, 0, bytes(32), bytes(32), content=b"hello").encode()
@@ -506,6 +533,8 @@ def _targets() -> dict[str, Target]:
                 frames.encode(frames.Frame(RUNGS[0], packet=bytes(40))),
             ),
         ),
+        "near-line": Target(near_line, (b"\0" + bytes(17), b"\3" + bytes(18))),
+        "call-packet": Target(packet_of_call, (b"\x40" + bytes(59), bytes(40))),
         "call-said": Target(call_said, (b"\0\6accept\0\3end", b"\0\7ringing\0\7decline")),
         "file-name": Target(file_name, (b"../x\\con.txt", "a\u202egpj.exe".encode())),
         "name": Target(name, ("Амина \u202e x\n".encode(),)),

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import functools
 import logging
+import os
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from aioquic.quic import events
 from cryptography.hazmat.primitives.asymmetric import ec
 from pylsqpack import Encoder
 
+from holdfast.core.reflect import Mirror
 from holdfast.drive.http import Request, Response, plain
 from holdfast.paths import h3
 from holdfast.paths.base import Channel, Handler
@@ -46,6 +48,10 @@ class Door:
 
     def program(self, path: str) -> Accept | None:
         return self._begin if path == SECRET else None
+
+    def reflect(self, data, address, now):
+        return Mirror([bytes(16)]).answer(data, address, now, os.urandom)
+
 
     def _begin(self, channel: Channel, key: bytes, peer: str) -> Handler:
         return Echo(channel)

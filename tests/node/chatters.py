@@ -39,10 +39,12 @@ async def relay(data: Path, port: int = 0) -> AsyncIterator[Home]:
 
 
 @asynccontextmanager
-async def person(home: Path, name: str, *relays: Home, discovery=None) -> AsyncIterator[Node]:
+async def person(
+    home: Path, name: str, *relays: Home, discovery=None, straight: bool = False
+) -> AsyncIterator[Node]:
     vault = Vault(home, secrets.token_bytes)
     node = Node(vault, websocket.connect, now_ms, secrets.token_bytes, relays)
-    node.discovery = discovery
+    node.discovery, node.straight = discovery, straight
     await node.start(name)
     try:
         yield node

@@ -262,6 +262,8 @@ export interface Contact {
   /** How many are in the group. */
   members: number;
   verified: boolean;
+  /** Whether calls may go straight between the two computers, if they allow it as well. Only while verified: each then learns the other's address. */
+  direct: boolean;
   echo: boolean;
   /** Another contact's name that this one could be mistaken for. */
   looks_like: string;
@@ -472,6 +474,8 @@ export interface Calls {
   set_timer: { params: { contact: string; seconds: number }; result: Contact };
   /** Stop reading what they send; undone with false. */
   block_contact: { params: { contact: string; blocked?: boolean }; result: Contact };
+  /** Let calls with a verified contact go straight, or by relays alone. */
+  allow_direct: { params: { contact: string; allowed: boolean }; result: Contact };
   /** Delete the conversation, its keys and its logs. */
   delete_contact: { params: { contact: string }; result: null };
   /** A group with these contacts, by id or by exact name. They are in it at once. */

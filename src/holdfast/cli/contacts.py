@@ -23,6 +23,7 @@ SAYS = {
 
 def _line(one: Contact) -> str:
     marks = [one.state, "verified" if one.verified else "not verified"]
+    marks += ["calls may go straight"] if one.direct else []
     marks += [f"{one.unread} unread"] if one.unread else []
     marks += [f"looks like {one.looks_like}"] if one.looks_like else []
     return f"{one.id}  {one.name}  {', '.join(marks)}"
@@ -73,6 +74,16 @@ def block(asked: argparse.Namespace) -> int | None:
 
     async def work(client: Client) -> None:
         one = await client.node.block_contact(asked.contact, not asked.undo)
+        show(one, asked.json, _line(one))
+
+    return with_node(asked, work)
+
+
+def direct(asked: argparse.Namespace) -> int | None:
+    """Let calls go straight, or by relays alone."""
+
+    async def work(client: Client) -> None:
+        one = await client.node.allow_direct(asked.contact, not asked.undo)
         show(one, asked.json, _line(one))
 
     return with_node(asked, work)

@@ -332,6 +332,12 @@ def _contacts(commands: Any) -> None:
     timer.add_argument("seconds", type=int, help="0 turns it off")
     block = _one(_call(commands, "block", "contacts:block", "stop reading a contact"))
     block.add_argument("--undo", **FLAG)
+    direct = _one(
+        _call(
+            commands, "direct", "contacts:direct", "let calls with a verified contact go straight"
+        )
+    )
+    direct.add_argument("--undo", **FLAG, help="by relays alone again")
     forget = _one(_call(commands, "forget", "contacts:forget", "delete contact and conversation"))
     forget.add_argument("--yes", **FLAG, help="do not ask")
     verify = _one(_call(commands, "verify", "contacts:verify", "compare emoji with a contact"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 
 from holdfast.core.near import BadLine, Came, Event, Line, Peer, Placed, Ready, Taken
 
@@ -159,11 +159,11 @@ class _Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        made = cast("asyncio.Transport", transport)  # uvloop's is none by its class
         if self._lines.full():
-            transport.abort()
+            made.abort()
             return
-        self._transport = transport
+        self._transport = made
         self.address = transport.get_extra_info("peername")[0]
         self._lines.made(self)
         self.flush()

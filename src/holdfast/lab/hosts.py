@@ -34,6 +34,7 @@ from typing import Any, Final, Self
 from holdfast.lab.conductor import Conductor
 from holdfast.lab.middle import Link, Middle
 from holdfast.lab.names import Names
+from holdfast.lab.nat import Kind, Nat
 from holdfast.lab.packet_rules import PacketRule
 from holdfast.lab.rules import Rule
 from holdfast.lab.scenario import Change, Staging
@@ -62,12 +63,17 @@ class CannotPlay(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """A host that is to be. `watched`: the censor sits on its line. `address6` is IPv6's."""
+    """A host that is to be. `watched`: the censor sits on its line. `address6` is IPv6's. Hosts of
+    one `lan` are in a network of 256 addresses and hear each other's multicast. With `outside` a
+    NAT of this `kind` stands before it, whose address that is."""
 
     name: str
     address: str
     watched: bool = False
     address6: str = ""
+    lan: str = ""
+    outside: str = ""
+    kind: Kind = "cone"
 
     @property
     def addresses(self) -> list[str]:
@@ -105,7 +111,8 @@ class Host:
             )
         self._link = ours
         self._link.settimeout(START_SECONDS)
-        lengths = [f"{one}/{128 if ':' in one else 32}" for one in place.addresses]
+        four = 24 if place.lan else 32
+        lengths = [f"{one}/{128 if ':' in one else four}" for one in place.addresses]
         asked = json.dumps({"addresses": lengths, "files": dict(files)})
         try:
             self._link.sendall(asked.encode() + b"\n")
@@ -307,13 +314,21 @@ class Lab:
                 host = Host(place, files)
                 closing.callback(host.stop)
                 self._hosts[place.name] = host
-                link = Link(place.name, host.device, place.watched)
+                link = Link(place.name, host.device, place.watched, place.lan, self._nat(place))
                 self.middle.join(link, self.addresses[place.name])
             closing.enter_context(self.middle)
             if self._resolver:
                 closing.enter_context(self._names())
             self._closing = closing.pop_all()
         return self
+
+    def _nat(self, place: Place) -> Nat | None:
+        if not place.outside:
+            return None
+        inside, outside = (
+            ipaddress.ip_address(one).packed for one in (place.address, place.outside)
+        )
+        return Nat(inside, outside, place.kind)
 
     def _names(self) -> Names:
         """The server for names, on the host that has its address."""

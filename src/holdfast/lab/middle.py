@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from holdfast.lab import packets
+from holdfast.lab.nat import Nat
 from holdfast.lab.packet_rules import Decision, PacketRule
 from holdfast.lab.packets import NotPacket, Packet
 from holdfast.lab.rules import Act, Flow, Rule
@@ -43,6 +44,9 @@ class Link:
     name: str
     device: int
     watched: bool
+    lan: str = ""
+    """Hosts of one get what the others say to all (RFC 1112)."""
+    nat: Nat | None = None
 
 
 class Middle:
@@ -57,6 +61,9 @@ class Middle:
         self.counts: Counter[str] = Counter()
         """Packets by what became of them: passed, dropped, reset, answered, lost, unreachable."""
         self._links: dict[bytes, Link] = {}
+        self._all: list[Link] = []
+        self._outside: dict[bytes, Link] = {}
+        """Of the NATs."""
         self._left: set[bytes] = set()
         self._due: list[tuple[float, int, bytes, Link]] = []
         self._made = 0
@@ -91,6 +98,9 @@ class Middle:
             if address in self._links:
                 raise ValueError("two hosts cannot have one address")
             self._links[address] = link
+        self._all.append(link)
+        if link.nat is not None:
+            self._outside[link.nat.outside] = link
         self._selector.register(link.device, selectors.EVENT_READ, link)
 
     def move(self, old: bytes, new: bytes) -> None:
@@ -167,7 +177,23 @@ class Middle:
                 self._carry(packets.read(raw), link)
 
     def _carry(self, packet: Packet, near: Link) -> None:
+        if near.lan and len(packet.target) == 4 and packet.target[0] >> 4 == 14:
+            self._to_all(packet, near)
+            return
         far = self._links.get(packet.target)
+        home = far is not None and near.lan and near.lan == far.lan
+        if near.nat is not None and not home:
+            if (raw := near.nat.out(packet)) is None:
+                self.counts["lost"] += 1
+                return
+            packet = packets.read(raw)
+        if (behind := self._outside.get(packet.target)) is not None and behind.nat is not None:
+            if (raw := behind.nat.back(packet)) is None:
+                self.counts["lost"] += 1
+                return
+            packet, far = packets.read(raw), behind
+        elif far is not None and far.nat is not None and not home:
+            far = None  # nobody reaches an inside address from without
         if packet.source in self._left or packet.target in self._left:
             self.counts["lost"] += 1
             return
@@ -196,6 +222,13 @@ class Middle:
                 far = self._links.get(_target(raw), far)
         for _ in range(1 + again):
             self._send(raw, far, delay)
+
+    def _to_all(self, packet: Packet, near: Link) -> None:
+        if self.dark and near.watched:
+            return
+        for link in self._all:
+            if link is not near and link.lan == near.lan:
+                self._write(packet.raw, link)
 
     def _decided(self, packet: Packet, decision: Decision) -> bool:
         """Do what was decided; whether the packet passes."""

@@ -130,6 +130,8 @@ class Node(GroupCalls):
         """Told of connections on which datagrams would be of use."""
         self.stand_by: Callable[[set[Home]], None] = lambda homes: None
         """Told to which relays a second connection should be ready."""
+        self.straight = False
+        """Whether calls may go straight, where people allow it: not behind a proxy."""
         self.discovery: Callable[[], Discovery] | None = None
         """Makes what finds contacts on the local network."""
         self.doubt: Callable[[], None] = lambda: None
@@ -178,6 +180,7 @@ class Node(GroupCalls):
         engine.relays.finding = self.finding
         engine.hops, engine.lend = self.hops, self.lend
         engine.networks, engine.stand_by = self.networks, self.stand_by
+        engine.calls.straight = self.straight
         if self.discovery is not None:
             engine.near.discovery = self.discovery()
             engine.relays.finds = True
@@ -618,6 +621,12 @@ class Node(GroupCalls):
         """Stop reading what they send."""
         return await self._with(
             contact, lambda desk, work, cid: talking.block(desk, work, cid, blocked)
+        )
+
+    async def allow_direct(self, contact: str, allowed: bool) -> Contact:
+        """Let calls go straight, or by relays alone."""
+        return await self._of(
+            contact, lambda desk, work, cid: talking.allow_direct(desk, work, cid, allowed)
         )
 
     async def delete_contact(self, contact: str) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from holdfast.core import reflect
 from holdfast.core.call import commands
 from holdfast.core.call.frames import FRAME_MS, BadFrame
 from holdfast.core.call.jitter import Nothing, Pulled
@@ -49,6 +50,7 @@ DIRECT: Final = 2 * content.MAX_HOMES
 ONE_RECORD: Final = 1
 """The logs take live frames; a log that takes no records at all cannot be made."""
 
+Said = content.Ring | content.Answer | content.Burst | content.Places
 Submit = Callable[[Callable[[Work], Any]], "asyncio.Future[Any] | None"]
 
 
@@ -68,8 +70,11 @@ class Current:
         self.opener: Opener | None = None
         self.sound: SoundSession | None = None
         self.direct: Direct | None = None
+        self.asking: asyncio.Task[None] | None = None
         self.places: list[tuple[str, int]] = []
         """Where the contact was said to be on the local network before it was asked."""
+        self.straight = False
+        """Both allow that frames go straight wherever they are."""
 
     @property
     def side(self) -> str:
@@ -109,6 +114,8 @@ class Calls:
         """Told at which port frames of a call are taken, for a contact on the local network."""
         self.here: Callable[[str], bool] = lambda contact: False
         """Whether a contact is there."""
+        self.straight = False
+        """Whether frames may go straight beyond the local network, if both people allow it."""
 
     async def stop(self) -> None:
         """The node ends, and the call with it."""
@@ -155,6 +162,7 @@ class Calls:
         if call.machine.outgoing or call.machine.state != "ringing":
             return self._view(call)
         call.random, call.nonce = self._desk.entropy(32), self._desk.entropy(16)
+        call.straight = self.straight and call.terms.direct
         self._do(call.machine.accept(_now()))
         return self._view(call)
 
@@ -219,7 +227,7 @@ class Calls:
 
     # What the contact says.
 
-    def heard(self, contact: str, said: content.Ring | content.Answer | content.Burst) -> None:
+    def heard(self, contact: str, said: Said) -> None:
         """Something about a call came, and was committed."""
         if isinstance(said, content.Ring):
             self._rung(contact, said)
@@ -234,10 +242,14 @@ class Calls:
             return
         if call is None or call.contact != contact or call.terms.id != said.call:
             return
+        if isinstance(said, content.Places):
+            self._told(call, said)
+            return
         if said.step == "accept":
             if len(said.random) != 32 or len(said.nonce) != 16 or call.random:
                 return
             call.random, call.nonce = said.random, said.nonce
+            call.straight = self.straight and call.terms.direct and said.direct
         self._do(call.machine.heard(said.step, _now()))
 
     def _rung(self, contact: str, said: content.Ring) -> None:
@@ -330,18 +342,36 @@ class Calls:
         return only and call.direct is not None and call.direct.local
 
     def _open_direct(self, call: Current) -> None:
-        """A port for the frames of the call, if the contact is on the local network."""
-        if call.direct is not None or not self.here(call.contact):
+        """A port for the frames of the call, if the contact is on the local network or both allow
+        it."""
+        if call.direct is not None or not (call.straight or self.here(call.contact)):
             return
 
         def opened(port: int) -> None:
             self.place(call.contact, call.terms.id, port)
+            if call.straight:
+                call.asking = asyncio.create_task(self._tell_places(call))
 
         base = call.terms.base(call.random)
         call.direct = Direct(base, call.side, self._desk.entropy, _now, self._frame)
         call.direct.open(opened)
         for address in call.places:
             call.direct.offer(address, local=True)
+
+    async def _tell_places(self, call: Current) -> None:
+        """To a contact who may know: where this machine is, as it sees itself and as relays do."""
+        assert call.direct is not None
+        found = await call.direct.places(call.terms.homes, self._clock)
+        if self._call is call and call.machine.open and found:
+            said = content.Places(call.terms.id, tuple(reflect.pack(one) for one in found))
+            self._submit(lambda work: say(self._desk, work, call.contact, said))
+
+    def _told(self, call: Current, said: content.Places) -> None:
+        """Where the contact is; of no use unless both allowed it."""
+        if call.direct is not None and call.straight:
+            for place in said.places:
+                if (address := reflect.unpack(place)) is not None:
+                    call.direct.offer(address)
 
     def placed(self, contact: str, id: bytes, address: tuple[str, int] | None) -> None:
         """A contact on the local network takes frames of a call there; without a call, it has come
@@ -443,7 +473,7 @@ class Calls:
     ) -> None:
         said = content.Answer(terms.id, step)
         if step == "accept":
-            said = content.Answer(terms.id, step, random, nonce)
+            said = content.Answer(terms.id, step, random, nonce, self.straight and terms.direct)
         self._submit(lambda work: say(self._desk, work, contact, said))
 
     def _over(self, call: Current) -> None:
@@ -459,6 +489,8 @@ class Calls:
         self._call = self._sending = None
         if call.sound is not None:
             call.sound.close("the call is over")
+        if call.asking is not None:
+            call.asking.cancel()
         if call.direct is not None:
             call.direct.close()
         for home in call.terms.homes:

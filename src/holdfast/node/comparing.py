@@ -74,7 +74,7 @@ def _answer(desk: Desk, work: Work, cid: str, machine: Machine, out: list[bytes]
         desk.note(work, cid, "verified")
         desk.touch_contact(work, cid)
     elif machine.state == "mismatch" and verified is not None:
-        work.db.execute("UPDATE contact SET verified = NULL WHERE id = ?", (cid,))
+        work.db.execute("UPDATE contact SET verified = NULL, direct = 0 WHERE id = ?", (cid,))
         desk.note(work, cid, "unverified")
         desk.touch_contact(work, cid)
     shown = view(cid, machine)

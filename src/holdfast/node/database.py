@@ -276,6 +276,10 @@ SCHEMA: Final = (
         PRIMARY KEY (contact, seq)
     ) WITHOUT ROWID;
     """,
+    """
+    -- Whether calls with this contact may go straight, which shows each the other's address.
+    ALTER TABLE contact ADD COLUMN direct INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from holdfast.core.caps import Caps, Home
-from holdfast.core.chat.content import Answer, Burst, Ring
+from holdfast.core.chat.content import Answer, Burst, Places, Ring
 from holdfast.node.schema import Event
 
 Route = tuple[Literal["inbox", "accept", "answer", "group"], str]
@@ -130,7 +130,7 @@ class Heard:
     """Something about calls came from a contact."""
 
     contact: str
-    said: Ring | Answer | Burst = field(repr=False)
+    said: Ring | Answer | Burst | Places = field(repr=False)
 
 
 Effect = (

@@ -276,7 +276,7 @@ def _renew(
             " AND kind IN ('text', 'file') AND state IN ('waiting', 'sent')",
             (cid,),
         )
-        work.db.execute("UPDATE contact SET verified = NULL WHERE id = ?", (cid,))
+        work.db.execute("UPDATE contact SET verified = NULL, direct = 0 WHERE id = ?", (cid,))
         desk.note(work, cid, "key-changed")
     desk.touch_message(work, *waiting)
     desk.touch_contact(work, cid)

@@ -241,7 +241,8 @@ def peers(work: Work) -> list[Peer]:
         Peer.of(cid, unpack_inbox(inbox).caps.locator, unpack_inbox(outbox).caps.locator)
         for cid, inbox, outbox in rows(
             work.db,
-            "SELECT id, inbox, outbox FROM contact WHERE state = 'active' AND NOT echo"
+            "SELECT id, inbox, outbox FROM contact WHERE state = 'active' AND kind = 'person'"
+            " AND NOT echo"
             " ORDER BY active DESC, id",
         )
     ]
@@ -251,7 +252,8 @@ def waiting(work: Work, contact: str, after: int) -> Sequence[tuple[int, bytes, 
     """Records of mine that the contact has not acknowledged: number, id, sealed bytes."""
     return rows(
         work.db,
-        "SELECT seq, rid, blob FROM outgoing WHERE contact = ? AND seq > ? ORDER BY seq LIMIT ?",
+        "SELECT seq, rid, blob FROM outgoing WHERE contact = ? AND seq > ? AND caps IS NULL"
+        " ORDER BY seq LIMIT ?",
         contact,
         after,
         AT_ONCE,

@@ -96,6 +96,7 @@ async def run(
     node = Node(vault, ways.connect, now_ms, entropy, tuple(relays), echo_link)
     node.finding, node.censor, node.stand_by = ways.finding, censor, ways.stand_by
     node.lend, node.doubt = ways.lend, ways.doubt
+    node.straight = proxy is None
     if near:
         node.discovery = _mdns
     node.fetch = lambda url, body: fetch(url, body, proxy)

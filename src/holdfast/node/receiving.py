@@ -91,7 +91,7 @@ def _awake(desk: Desk, work: Work, cid: str, state: str, session: Pairwise) -> N
     if new == "active":
         work.db.execute("UPDATE contact SET accept = NULL WHERE id = ?", (cid,))
     else:
-        work.db.execute("UPDATE contact SET verified = NULL WHERE id = ?", (cid,))
+        work.db.execute("UPDATE contact SET verified = NULL, direct = 0 WHERE id = ?", (cid,))
         desk.note(work, cid, "key-changed")
     desk.touch_contact(work, cid)
 
@@ -222,7 +222,7 @@ def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) 
             homes.moved(desk, work, cid, said)
         case content.Spare():
             homes.learnt(desk, work, cid, said)
-        case content.Ring() | content.Answer() | content.Burst():
+        case content.Ring() | content.Answer() | content.Burst() | content.Places():
             work.after.append(effects.Heard(cid, said))
         case content.Verify():
             comparing.step(desk, work, cid, said.step)

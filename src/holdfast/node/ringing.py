@@ -11,7 +11,7 @@ from holdfast.core.call.story import Story
 from holdfast.core.caps import Caps, Home, hkdf
 from holdfast.core.chat import content
 from holdfast.core.seal.frame import call_keys, sender_key
-from holdfast.node import messages
+from holdfast.node import messages, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -38,6 +38,8 @@ class Terms:
     devices: tuple[bytes, bytes]
     """Caller's and callee's."""
     conversation: bytes
+    direct: bool = False
+    """The caller allows that frames go straight; at the callee, both do."""
 
     def caps(self, side: str) -> Caps:
         """The log that this side, "caller" or "callee", sends on."""
@@ -74,13 +76,16 @@ def ring(desk: Desk, work: Work, cid: str) -> Terms:
         desk.entropy(16),
         (session.me.device, session.peer.device),
         unpack_inbox(outbox).caps.conv_id,
+        views.contact(work.db, cid).direct,
     )
     addresses = tuple(str(home) for home in homes)
     work.db.execute(
         "INSERT INTO call (id, contact, mine, at, secret, homes) VALUES (?, ?, 1, ?, ?, ?)",
         (terms.id, cid, work.now, terms.secret, " ".join(addresses)),
     )
-    said = content.Ring(terms.id, work.now, terms.random, terms.nonce, terms.secret, addresses)
+    said = content.Ring(
+        terms.id, work.now, terms.random, terms.nonce, terms.secret, addresses, terms.direct
+    )
     desk.say(work, cid, said)
     return terms
 
@@ -112,10 +117,13 @@ def rung(desk: Desk, work: Work, cid: str, said: content.Ring) -> Terms | None:
         said.nonce,
         (session.peer.device, session.me.device),
         unpack_inbox(found[1]).caps.conv_id,
+        said.direct and views.contact(work.db, cid).direct,
     )
 
 
-def say(desk: Desk, work: Work, cid: str, said: content.Answer | content.Burst) -> None:
+def say(
+    desk: Desk, work: Work, cid: str, said: content.Answer | content.Burst | content.Places
+) -> None:
     """A step of a call, to a contact that can still be written to."""
     found = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
     if found is not None and found[0] == "active":

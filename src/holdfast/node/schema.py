@@ -363,6 +363,9 @@ class Contact(Struct, frozen=True, kw_only=True):
     members: int = 0
     """How many are in the group."""
     verified: bool
+    direct: bool = False
+    """Whether calls may go straight between the two computers, if they allow it as well. Only
+    while verified: each then learns the other's address."""
     echo: bool = False
     looks_like: str = ""
     """Another contact's name that this one could be mistaken for."""
@@ -649,6 +652,9 @@ class NodeApi(Protocol):
 
     async def block_contact(self, contact: str, blocked: bool = True) -> Contact:
         """Stop reading what they send; undone with false."""
+
+    async def allow_direct(self, contact: str, allowed: bool) -> Contact:
+        """Let calls with a verified contact go straight, or by relays alone."""
 
     async def delete_contact(self, contact: str) -> None:
         """Delete the conversation, its keys and its logs."""

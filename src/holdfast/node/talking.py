@@ -200,6 +200,15 @@ def block(desk: Desk, work: Work, cid: str, blocked: bool) -> Contact:
     return views.contact(work.db, cid)
 
 
+def allow_direct(desk: Desk, work: Work, cid: str, allowed: bool) -> Contact:
+    """Whether calls may go straight. Raises `ApiError`."""
+    if allowed and not views.contact(work.db, cid).verified:
+        raise ApiError("not-allowed", "verify them first: whoever it is will learn your address")
+    work.db.execute("UPDATE contact SET direct = ? WHERE id = ?", (allowed, cid))
+    desk.touch_contact(work, cid)
+    return views.contact(work.db, cid)
+
+
 def typing(desk: Desk, work: Work, cid: str, on: bool) -> None:
     """Pass it on to whoever listens now."""
     state, stored = row(work.db, "SELECT state, outbox FROM contact WHERE id = ?", cid)

@@ -177,7 +177,7 @@ def _quote(db: apsw.Connection, contact: str, mid: bytes, mine: int, root: bytes
 
 
 _CONTACT: Final = (
-    "SELECT id, name, own_name, state, verified, root, echo, added, timer,"
+    "SELECT id, name, own_name, state, verified, root, direct, echo, added, timer,"
     " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.seen = 0 AND m.mine = 0),"
     " (SELECT max(id) FROM message m WHERE m.contact = contact.id),"
     " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.state = 'waiting'),"
@@ -208,6 +208,7 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
             state,
             verified,
             root,
+            direct,
             echo,
             added,
             timer,
@@ -233,6 +234,7 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
                 own_name=own_name,
                 state="active" if state == "group" else state,
                 verified=verified is not None and verified == root,
+                direct=bool(direct) and verified == root,
                 echo=bool(echo),
                 looks_like=names.looks_like(shown, older),
                 added=added,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from OpenSSL import SSL
 
 from holdfast.core import caps
 from holdfast.core.caps import Home
+from holdfast.core.reflect import Mirror
 from holdfast.drive.http import HttpConnection, Open, Request, Response, peer_of
 from holdfast.paths import hello, tls, websocket
 from holdfast.paths.hello import Incomplete, NotHello
@@ -62,6 +64,7 @@ class Door:
         self._by_path = by_path or (lambda _: program)
         self._secrets = path_secrets
         self._small = small
+        self.mirror = Mirror(list(path_secrets))
         self.also: tuple[str, str] | None = None
         """The header that tells of HTTP/3."""
         homes = [Home("", 0, secret, b"") for secret in path_secrets]
@@ -126,6 +129,10 @@ class Door:
         """Of which path secret this is the path."""
         found = [hmac.compare_digest(target, path) for path in paths]
         return self._secrets[found.index(True)] if any(found) else None
+
+    def reflect(self, data: bytes, address: tuple[str, int], now: int) -> bytes | None:
+        """To whom knows a secret path: the address that they are seen at."""
+        return self.mirror.answer(data, address, now, os.urandom)
 
     def upgrade(
         self, request: Request, transport: asyncio.Transport, rest: bytes

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -70,6 +71,9 @@ class Door(Site, Protocol):
     def program(self, path: str) -> Accept | None:
         """The program, if it is behind this path."""
 
+    def reflect(self, data: bytes, address: tuple[str, int], now: int) -> bytes | None:
+        """See `core.reflect`; `now` in milliseconds since 1970."""
+
 
 class Listener(asyncio.DatagramProtocol):
     """One socket."""
@@ -106,6 +110,9 @@ class Listener(asyncio.DatagramProtocol):
             return
         visitor = self.by_id.get(header.destination_cid) or self._meet(header, len(data), addr)
         if visitor is None:
+            now = time.time_ns() // 1_000_000
+            if (answer := self.door.reflect(data, (str(addr[0]), addr[1]), now)) is not None:
+                self.emit(answer, addr)
             return
         try:
             visitor.received(data, addr)

@@ -22,6 +22,11 @@ contents = st.one_of(
     st.builds(content.Verify, st.binary(max_size=512)),
     st.builds(content.Moved, homes),
     st.builds(content.Spare, homes),
+    st.builds(
+        content.Places,
+        mid,
+        st.lists(st.binary(min_size=6, max_size=18), max_size=8).map(tuple),
+    ),
 )
 
 

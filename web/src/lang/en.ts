@@ -96,6 +96,10 @@ export const en = {
   info: "About {name}",
   theirName: "They call themselves {name}",
   nameForThem: "Your name for them",
+  direct: "Calls go straight between the two of you",
+  directHint:
+    "Can sound better, if both of you turn it on. You then see each other’s internet address, from which one can tell roughly where somebody is.",
+  directVerify: "Only with somebody you have verified.",
   verify: "Compare emoji",
   verifyHint: "By voice or in person: if both see the same seven, nobody is in between.",
   verifyAsk: "{name} wants to compare emoji.",

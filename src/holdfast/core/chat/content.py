@@ -163,6 +163,8 @@ class Ring(Content, frozen=True, tag="ring"):
     nonce: CallId
     secret: Secret
     homes: Homes
+    direct: bool = False
+    """Whether the caller allows that frames go straight to and from them."""
 
 
 class Answer(Content, frozen=True, tag="answer"):
@@ -173,6 +175,18 @@ class Answer(Content, frozen=True, tag="answer"):
     step: Annotated[str, Meta(max_length=16)]
     random: Annotated[bytes, Meta(max_length=32)] = b""
     nonce: Annotated[bytes, Meta(max_length=16)] = b""
+    direct: bool = False
+    """With accept: both allow that frames go straight."""
+
+
+class Places(Content, frozen=True, tag="places"):
+    """Where the sender takes frames of an accepted call, if both allowed that: addresses of 4 or 16
+    bytes, each with a port of 2."""
+
+    call: CallId
+    places: Annotated[
+        tuple[Annotated[bytes, Meta(min_length=6, max_length=18)], ...], Meta(max_length=8)
+    ]
 
 
 class Burst(Content, frozen=True, tag="burst"):
@@ -235,6 +249,7 @@ Known = (
     | GroupEntries
     | GroupKey
     | GroupAsk
+    | Places
 )
 
 

@@ -58,6 +58,13 @@ PROOFS = {
         "networks",
         "text, voice notes and calls pass in documented ways of blocking, parameters drawn afresh",
     ),
+    "nats": Proof(
+        "tests/lab/test_direct.py",
+        10,
+        5,
+        "calls",
+        "where NATs let nothing straight through, calls go by relays, and no other way",
+    ),
     "store-crashes": Proof(
         "tests/faults/test_store_crashes.py",
         20_000,

@@ -168,3 +168,18 @@ def route(node: Node) -> int | None:
     assert node._engine is not None
     assert node._engine.calls._call is not None
     return node._engine.calls._call.machine.route
+
+
+async def test_what_is_written_while_it_is_looked_for_goes_too(tmp_path: Path) -> None:
+    async with two(tmp_path) as (anna, boris, _, internet):
+        for node in (anna, boris):
+            await node.update_settings(near=True)
+        await near(anna, boris)
+        await internet.aclose()
+        engine = anna._engine
+        assert engine is not None
+        contact = (await anna.contacts())[0].id
+        for number in range(30):
+            engine.near._fill(contact)  # nothing is there yet
+            await anna.send("Boris", f"word {number}")
+            await came(boris, lambda m, number=number: m.text == f"word {number}")

@@ -62,7 +62,8 @@ class Near:
         self._upto: dict[str, int] = {}
         """The last record that went over a contact's line."""
         self._flying: dict[str, set[bytes]] = {}
-        self._filling: set[str] = set()
+        self._filling: dict[str, bool] = {}
+        """Contacts for whom it is being looked what was not sent, and whether to look again."""
         self._stale = False
         self._on = False
 
@@ -165,16 +166,19 @@ class Near:
 
     def _fill(self, contact: str) -> None:
         """Send what was not, if there is room."""
-        if contact in self._filling or len(self._flying.get(contact, ())) >= AT_ONCE:
+        if contact in self._filling:
+            self._filling[contact] = True
             return
-        self._filling.add(contact)
+        if len(self._flying.get(contact, ())) >= AT_ONCE:
+            return
+        self._filling[contact] = False
         upto = self._upto.get(contact, -1)
         done = self._submit(lambda work: waiting(work, contact, upto))
         if done is not None:
             done.add_done_callback(partial(self._filled, contact))
 
     def _filled(self, contact: str, done: asyncio.Future[list[tuple[int, bytes, bytes]]]) -> None:
-        self._filling.discard(contact)
+        again = self._filling.pop(contact, False)
         line = self._line(contact)
         if line is None or done.cancelled() or done.exception() is not None:
             return
@@ -184,7 +188,7 @@ class Near:
             self._upto[contact] = seq
             self._flying.setdefault(contact, set()).add(rid)
         self._lines.sent(contact)
-        if records:
+        if records or again:
             self._fill(contact)
 
     def _hear(self, contact: str, event: Event | Gone) -> None:
@@ -242,8 +246,7 @@ def peers(work: Work) -> list[Peer]:
         for cid, inbox, outbox in rows(
             work.db,
             "SELECT id, inbox, outbox FROM contact WHERE state = 'active' AND kind = 'person'"
-            " AND NOT echo"
-            " ORDER BY active DESC, id",
+            " AND via = '' AND NOT echo ORDER BY active DESC, id",
         )
     ]
 

@@ -52,7 +52,6 @@ class Door:
     def reflect(self, data, address, now):
         return Mirror([bytes(16)]).answer(data, address, now, os.urandom)
 
-
     def _begin(self, channel: Channel, key: bytes, peer: str) -> Handler:
         return Echo(channel)
 

@@ -228,7 +228,7 @@ export interface Message {
   /** A note is what the node has to say: see `note`. */
   kind: "text" | "file" | "call" | "note";
   /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was added. group-member, -admin, -owner: that is their role now. */
-  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "from-call" | "group-made" | "group-joined" | "group-added" | "group-removed" | "group-banned" | "group-unbanned" | "group-left" | "group-member" | "group-admin" | "group-owner";
+  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "restored" | "from-call" | "group-made" | "group-joined" | "group-added" | "group-removed" | "group-banned" | "group-unbanned" | "group-left" | "group-member" | "group-admin" | "group-owner";
   text: string;
   /** When it was written, by its author's clock, never later than when it came. */
   at: number;
@@ -257,8 +257,8 @@ export interface Contact {
   name: string;
   /** What they call themselves. */
   own_name: string;
-  /** joining: the invitation was accepted, their first answer is awaited. frozen: their identity changed in a way that must be looked at; nothing is sent. used: somebody else had accepted the invitation before; ask for a new one. left, removed: I am not in this group any more. */
-  state: "joining" | "active" | "frozen" | "used" | "blocked" | "left" | "removed";
+  /** restored: known from a backup; their device has not heard of this one yet. joining: the invitation was accepted, their first answer is awaited. frozen: their identity changed in a way that must be looked at; nothing is sent. used: somebody else had accepted the invitation before; ask for a new one. left, removed: I am not in this group any more. */
+  state: "joining" | "active" | "frozen" | "used" | "blocked" | "restored" | "left" | "removed";
   /** How many are in the group. */
   members: number;
   verified: boolean;
@@ -273,6 +273,14 @@ export interface Contact {
   typing: boolean;
   last: Message | null;
   waiting: number;
+}
+
+export interface Backup {
+  /** Where it is, if a path was given. */
+  path: string;
+  size: number;
+  contacts: number;
+  messages: number;
 }
 
 export interface Invitation {
@@ -395,6 +403,12 @@ export interface TypingChanged {
   typing: boolean;
 }
 
+export interface BackupProgress {
+  type: "backup";
+  done: number;
+  total: number;
+}
+
 export interface InvitationChanged {
   type: "invitation";
   invitation: Invitation;
@@ -418,7 +432,7 @@ export interface CallChanged {
   call: Call;
 }
 
-export type Event = StatusChanged | SettingsChanged | ContactChanged | ContactRemoved | MessageChanged | MessageGone | TypingChanged | InvitationChanged | VerificationChanged | FileMoved | CallChanged;
+export type Event = StatusChanged | SettingsChanged | ContactChanged | ContactRemoved | MessageChanged | MessageGone | TypingChanged | InvitationChanged | VerificationChanged | FileMoved | CallChanged | BackupProgress;
 
 /** Parameters and result of every call. */
 export interface Calls {
@@ -436,6 +450,10 @@ export interface Calls {
   simulate: { params: { switch: string; on: boolean }; result: Simulator };
   /** Make the identity. Phase new. */
   set_up: { params: { name: string; passphrase?: string | null }; result: Status };
+  /** Everything that a new machine needs, in one file that only the passphrase opens: who you are, contacts, conversations, settings and, with `files`, what they carry; no session. `path` is a new file on the node's machine; without one the file is at GET /backup until the next one or the next start. Progress comes as events. bad-params, storage. */
+  back_up: { params: { passphrase: string; path?: string; files?: boolean }; result: Backup };
+  /** Begin with a backup, from a file of the node's machine or what was put to POST /backup. This is a new device then, and the only one: each contact is told and goes on with it once its node has heard. Phase new. wrong-passphrase, bad-params (not a backup, or damaged), storage. */
+  restore: { params: { passphrase: string; path?: string }; result: Status };
   /** Open the database. Phase locked. */
   unlock: { params: { passphrase: string }; result: Status };
   /** A new link that opens the web interface in one browser, once. */

@@ -3,6 +3,7 @@
 import type {
   Call, Calls, Contact, Event, Invitation, Message, Settings, Status, Verification,
 } from "./api";
+import { sendBackup } from "./files/upload";
 import { fill, languages, pick, plural, type Filling } from "./lang";
 import type { Plural, Words } from "./lang/en";
 import { VERDICTS } from "./network";
@@ -58,6 +59,9 @@ class Model {
   language = $derived(pick(this.settings?.language ?? this.early, navigator.languages));
   words = $derived<Words>(languages[this.language]!);
   times = $derived(new Times(this.language));
+
+  /** Bytes of a backup that is being made. */
+  saving: { done: number; total: number } | null = $state(null);
 
   private rpc = new Rpc(socket, (event) => this.hear(event), (up) => this.connection(up));
 
@@ -119,6 +123,7 @@ class Model {
       case "group-member": return this.done("noteGroupMember", message);
       case "group-admin": return this.done("noteGroupAdmin", message);
       case "group-owner": return this.done("noteGroupOwner", message);
+      case "restored": return this.t("noteRestored");
       default: return "";
     }
   }
@@ -302,6 +307,7 @@ class Model {
         break;
       }
       case "call": this.called(event.call); break;
+      case "backup": this.saving = { done: event.done, total: event.total }; break;
     }
   }
 
@@ -354,6 +360,12 @@ class Model {
 
   async setUp(name: string, passphrase: string | null): Promise<void> {
     this.status = await this.ask("set_up", { name, passphrase });
+    await this.enter();
+  }
+
+  async restore(file: Blob, passphrase: string, moved: (done: number) => void): Promise<void> {
+    await sendBackup(file, moved);
+    this.status = await this.ask("restore", { passphrase });
     await this.enter();
   }
 

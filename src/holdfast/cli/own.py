@@ -162,6 +162,32 @@ def unlock(asked: argparse.Namespace) -> int | None:
     return with_node(asked, work)
 
 
+def back_up(asked: argparse.Namespace) -> int | None:
+    """Write an encrypted copy of everything."""
+    word = _passphrase(asked.passphrase_file, "Passphrase of the backup: ")
+    path = asked.file.absolute()
+
+    async def work(client: Client) -> None:
+        made = await client.node.back_up(word, str(path), not asked.no_files)
+        text = f"{path}: {made.contacts} contacts, {made.messages} messages, {made.size:,} bytes"
+        show(
+            made, asked.json, f"{text}. Whoever has it and the passphrase is you: keep both apart."
+        )
+
+    return with_node(asked, work)
+
+
+def restore(asked: argparse.Namespace) -> int | None:
+    """Begin with a backup."""
+    word = _passphrase(asked.passphrase_file, "Passphrase of the backup: ")
+
+    async def work(client: Client) -> None:
+        found = await client.node.restore(word, str(asked.file.absolute()))
+        show(found, asked.json, _status(found))
+
+    return with_node(asked, work)
+
+
 def passphrase(asked: argparse.Namespace) -> int | None:
     """Set, change or remove it."""
 

@@ -25,6 +25,7 @@ from holdfast.node import (
     homes,
     inviting,
     messages,
+    renewing,
     talking,
     views,
 )
@@ -48,7 +49,9 @@ from holdfast.node.reporting import NAME as REPORTING
 from holdfast.node.reporting import CannotReport, Fetch, Lists, Reporter, load
 from holdfast.node.ringing import story as call_story
 from holdfast.node.rpc import ApiError
+from holdfast.node.saving import Saving
 from holdfast.node.schema import (
+    Backup,
     Call,
     CallStory,
     Contact,
@@ -145,15 +148,19 @@ class Node(GroupCalls):
         self._reporter: Reporter | None = None
         self.censor: Censor | None = None
         """Pretended, on this machine."""
+        self.saving = Saving(vault.home, entropy, self._tell)
+        """Makes and takes backups."""
         self.launch: Callable[[], str] | None = None
         """Makes a link to the web interface, once that is served."""
         self.keeper: type[Keeper] = Keeper
         """Keeps the database; simulations have one without a thread."""
         self._heard: dict[object, Callable[[Event], None]] = {}
         self._opening = asyncio.Lock()
+        self._renewing: dict[str, asyncio.Task[None]] = {}
 
     async def start(self, name: str | None = None) -> None:
         """Open what opens without a passphrase; with a name, make what is not there."""
+        self.saving.tidy()
         if self._vault.phase == "ready":
             async with self._opening:
                 clean = None if name is None else talking.own_name(name)
@@ -163,6 +170,8 @@ class Node(GroupCalls):
 
     async def stop(self) -> None:
         """Everything committed, the database closed, the directory free."""
+        for task in list(self._renewing.values()):
+            task.cancel()
         if self._reporter is not None:
             await self._reporter.stop()
         if self._engine is not None:
@@ -171,13 +180,18 @@ class Node(GroupCalls):
             await self._keeper.stop()
         self._vault.release()
 
-    async def _open(self, key: bytes, name: str | None) -> None:
+    async def _open(
+        self,
+        key: bytes,
+        name: str | None,
+        restore: Callable[[Desk, Work], None] | None = None,
+    ) -> None:
         folder = self._vault.home / "files"
         folder.mkdir(mode=0o700, exist_ok=True)
         desk = Desk(key, self._entropy, folder)
         desk.echo = self._echo_link is not None
         engine = Engine(desk, self._connect, self._clock, self._tell)
-        engine.relays.finding = self.finding
+        engine.relays.finding, engine.renew = self.finding, self._renew
         engine.hops, engine.lend = self.hops, self.lend
         engine.networks, engine.stand_by = self.networks, self.stand_by
         engine.calls.straight = self.straight
@@ -199,15 +213,23 @@ class Node(GroupCalls):
 
         def begin(work: Work) -> bool:
             if desk.get(work, "identity") is None:
-                if name is None:
+                if restore is not None:
+                    restore(desk, work)
+                elif name is not None:
+                    desk.make_identity(work, name)
+                else:
                     return False
-                desk.make_identity(work, name)
             for home in self._given:
                 homes.add(work, home)
             return True
 
         self._key = key
-        if not await keeper.run(begin):
+        try:
+            begun = await keeper.run(begin)
+        except BaseException:
+            await keeper.stop()
+            raise
+        if not begun:
             await keeper.stop()
             return
         self._desk, self._engine, self._keeper = desk, engine, keeper
@@ -359,6 +381,25 @@ class Node(GroupCalls):
     async def set_up(self, name: str, passphrase: str | None = None) -> Status:
         """Make the identity."""
         clean = talking.own_name(name)
+        return await self._begin(passphrase, lambda key: self._open(key, clean))
+
+    async def restore(self, passphrase: str, path: str = "") -> Status:
+        """Begin with a backup."""
+
+        async def begin(job: Callable[[Desk, Work], None]) -> Status:
+            return await self._begin(None, lambda key: self._open(key, None, job))
+
+        if not self._is_new:
+            raise ApiError("phase", "there is an identity here already")
+        return await self.saving.restore(passphrase, path, begin)
+
+    async def back_up(self, passphrase: str, path: str = "", files: bool = True) -> Backup:
+        """Write a backup."""
+        return await self.saving.back_up(self._do, passphrase, path, files)
+
+    async def _begin(
+        self, passphrase: str | None, begin: Callable[[bytes], Awaitable[None]]
+    ) -> Status:
         async with self._opening:
             if not self._is_new:
                 raise ApiError("phase", "there is an identity here already")
@@ -373,7 +414,7 @@ class Node(GroupCalls):
                     )
                 else:
                     key = await asyncio.to_thread(self._vault.make, passphrase)
-                await self._open(key, clean)
+                await begin(key)
             except (VaultError, OSError) as error:
                 raise ApiError("storage", str(error)) from None
         return await self._changed()
@@ -500,7 +541,8 @@ class Node(GroupCalls):
         """All that are open, and those that ended lately."""
 
         def job(desk: Desk, work: Work) -> list[Invitation]:
-            found = rows(work.db, "SELECT id FROM invitation ORDER BY created DESC, id")
+            listed = "SELECT id FROM invitation WHERE renews = '' ORDER BY created DESC, id"
+            found = rows(work.db, listed)
             return [views.invitation(work.db, desk.rows, id, work.now) for (id,) in found]
 
         return await self._do(job)
@@ -547,6 +589,24 @@ class Node(GroupCalls):
             return views.contact(work.db, cid)
 
         return await self._do(job)
+
+    def _renew(self, contact: str) -> None:
+        """A contact goes on with another device: follow, in the background."""
+        if contact not in self._renewing:
+            task = asyncio.get_running_loop().create_task(self._follow(contact))
+            self._renewing[contact] = task
+            task.add_done_callback(lambda _: self._renewing.pop(contact, None))
+
+    async def _follow(self, contact: str) -> None:
+        link = await self._do(lambda desk, work: renewing.link_of(desk, work, contact))
+        if link is None:
+            return
+        try:
+            record = await self._fetch(link)
+            await self._do(lambda desk, work: renewing.follow(desk, work, contact, link, record))
+        except ApiError as error:
+            if error.code not in ("no-relay", "storage"):  # then it is tried again
+                await self._do(lambda desk, work: renewing.forget(work, contact))
 
     async def _fetch(self, link: Link) -> bytes:
         """The bundle that the link promises, from whichever home has it."""
@@ -634,7 +694,7 @@ class Node(GroupCalls):
 
         def job(desk: Desk, work: Work, cid: str) -> None:
             is_group = views.contact(work.db, cid).kind == "group"
-            (groups.delete if is_group else inviting.delete_contact)(desk, work, cid)
+            (groups.delete if is_group else renewing.delete_contact)(desk, work, cid)
 
         await self._of(contact, job)
 

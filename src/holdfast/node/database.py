@@ -280,6 +280,10 @@ SCHEMA: Final = (
     -- Whether calls with this contact may go straight, which shows each the other's address.
     ALTER TABLE contact ADD COLUMN direct INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- The contact that an invitation is for, which goes on with this device after a backup.
+    ALTER TABLE invitation ADD COLUMN renews TEXT NOT NULL DEFAULT '';
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

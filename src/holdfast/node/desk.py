@@ -126,11 +126,14 @@ class Desk:
 
     def make_identity(self, work: Work, name: str) -> None:
         """A new identity, with its recovery secret until that is taken offline."""
-        identity, recovery = Identity.create(self.entropy)
+        self.keep_identity(work, *Identity.create(self.entropy))
+        self.put(work, "name", name)
+
+    def keep_identity(self, work: Work, identity: Identity, recovery: bytes) -> None:
+        """This is who this node is, from now on."""
         for field, secret in (("identity", identity.dump()), ("recovery", recovery)):
             wrapped = self.rows.wrap("meta", field.encode(), 0, secret, self.entropy)
             self.put(work, field, wrapped)
-        self.put(work, "name", name)
 
     def identity(self, work: Work) -> Identity:
         """This node's identity. Raises `ApiError` before it is made."""
@@ -165,6 +168,12 @@ class Desk:
             found = row(work.db, "SELECT session, counter FROM contact WHERE id = ?", contact)
             if found is None:
                 raise ApiError("not-found", "there is no such contact")
+            if not found[0]:
+                raise ApiError(
+                    "not-allowed",
+                    "this conversation comes from a backup, and goes on once the contact's device"
+                    " has heard of yours",
+                )
             plain = self.rows.unwrap("contact", contact.encode(), found[1], found[0])
             session = self._sessions[contact] = Pairwise.load(plain)
         work.undo.append(lambda: self.forget(contact))
@@ -290,7 +299,9 @@ class Desk:
         work.after.append(effects.Tell(ContactChanged(views.contact(work.db, contact))))
 
     def touch_invitation(self, work: Work, id: str) -> None:
-        """The invitation is new or changed: tell."""
+        """The invitation is new or changed: tell, unless nobody made it."""
+        if row(work.db, "SELECT 1 FROM invitation WHERE id = ? AND renews <> ''", id):
+            return
         work.after.append(
             effects.Tell(InvitationChanged(views.invitation(work.db, self.rows, id, work.now)))
         )

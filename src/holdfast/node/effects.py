@@ -133,6 +133,18 @@ class Heard:
     said: Ring | Answer | Burst | Places = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Renewed:
+    """A contact goes on with another device: follow its invitation."""
+
+    contact: str
+
+
+@dataclass(frozen=True)
+class Renewals:
+    """More contacts are to be told of this device, a little later."""
+
+
 Effect = (
     Create
     | Append
@@ -149,4 +161,6 @@ Effect = (
     | Move
     | Halt
     | Heard
+    | Renewed
+    | Renewals
 )

@@ -41,6 +41,7 @@ from holdfast.node import (
     inviting,
     receiving,
     rehousing,
+    renewing,
     ringing,
     talking,
 )
@@ -71,6 +72,8 @@ UNTAKEN: Final = 60_000
 """Milliseconds before a record is tried again whose log is not there, or not yet; doubled each
 time, and the same again when a relay comes back."""
 LONGEST_UNTAKEN: Final = 3_600_000
+RENEWALS: Final = 5_000
+"""Milliseconds between two lots of contacts that are told of a new device."""
 LATER: Final = 10_000
 """Milliseconds before records that found no room in the queue to a relay are tried again."""
 TYPING_SECONDS: Final = 6.0
@@ -104,6 +107,8 @@ class Engine:
         """Told to which relays a second connection should be ready."""
         self.doubt: Callable[[], None] = lambda: None
         """Told that connections may stand in name alone."""
+        self.renew: Callable[[str], None] = lambda contact: None
+        """Told of contacts that go on with another device."""
         self.networks: Networks | None = None
         """What is remembered of networks, if anything is."""
         self._lanes: weakref.WeakSet[Logs] = weakref.WeakSet()
@@ -231,6 +236,14 @@ class Engine:
                 self.transfers.halt(file, gone)
             case effects.Heard(contact, said):
                 self.calls.heard(contact, said)
+            case effects.Renewed(contact):
+                self.renew(contact)
+            case effects.Renewals():
+                self._at(
+                    "renewals",
+                    self._clock() + RENEWALS,
+                    lambda work: renewing.arrange(self.desk, work),
+                )
 
     def _at(
         self,
@@ -555,6 +568,7 @@ def tick(desk: Desk, work: Work) -> None:
     comparing.expire(desk, work)
     homes.look_for(desk, work)
     rehousing.rehouse(desk, work)
+    renewing.resume(desk, work)
     work.db.execute(
         "UPDATE relay SET seen = ? WHERE address IN (SELECT value FROM json_each(?))",
         (work.now, json.dumps(sorted(desk.reached))),
@@ -598,7 +612,7 @@ def resume(desk: Desk, work: Work) -> None:
     for cid, state, stored, waiting in rows(
         work.db, "SELECT id, state, inbox, accept FROM contact WHERE kind = 'person' ORDER BY added"
     ):
-        if state != "blocked":
+        if state not in ("blocked", "restored"):
             inbox = unpack_inbox(stored)
             for home in inbox.homes:
                 since = desk.position(work, inbox.caps.locator, str(home))
@@ -634,5 +648,6 @@ def resume(desk: Desk, work: Work) -> None:
         work.after.append(effects.Drop(unpack_caps(stored), Home.parse(address)))
     inviting.sweep(desk, work)
     files.resume(desk, work)
+    renewing.resume(desk, work)
     ringing.resume(desk, work)
     talking.expire(desk, work)

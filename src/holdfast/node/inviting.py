@@ -28,8 +28,11 @@ KEPT: Final = 7 * 24 * HOUR
 """Milliseconds an ended invitation is still listed, and its bundle kept by relays."""
 
 
-def create(desk: Desk, work: Work, many: bool, hours: int, label: str) -> Invitation:
-    """A new invitation and its two logs at each of my relays."""
+def create(
+    desk: Desk, work: Work, many: bool, hours: int, label: str, renews: str = ""
+) -> Invitation:
+    """A new invitation and its two logs at each of my relays; `renews` is the contact that it is
+    for, if it is no new one."""
     if not 1 <= hours <= MAX_HOURS:
         raise ApiError("bad-params", f"an invitation lasts from 1 to {MAX_HOURS} hours")
     mine = desk.homes(work)[:MAX_HOMES]
@@ -49,7 +52,7 @@ def create(desk: Desk, work: Work, many: bool, hours: int, label: str) -> Invita
     bundle, accept = made.bundle_caps, made.accept_caps
     wrapped = desk.rows.wrap("invitation", id.encode(), 0, made.dump(), desk.entropy)
     work.db.execute(
-        "INSERT INTO invitation VALUES (?, 'preparing', ?, 0, ?, ?, ?, ?, ?, '')",
+        "INSERT INTO invitation VALUES (?, 'preparing', ?, 0, ?, ?, ?, ?, ?, '', ?)",
         (
             id,
             wrapped,
@@ -58,6 +61,7 @@ def create(desk: Desk, work: Work, many: bool, hours: int, label: str) -> Invita
             names.clean(label),
             work.now,
             expires,
+            renews,
         ),
     )
     for home in mine:
@@ -79,12 +83,15 @@ def publish(desk: Desk, work: Work, id: str, made: seal.Invitation) -> None:
         )
 
 
-def published(desk: Desk, work: Work, rid: bytes) -> None:
-    """A relay has this record; if it is a bundle, its link works from now on."""
+def published(desk: Desk, work: Work, rid: bytes) -> str | None:
+    """A relay has this record; if it is a bundle, its link works from now on: its invitation."""
+    found = None
     for (id,) in rows(work.db, "SELECT id FROM invitation WHERE state = 'preparing'"):
         if load(desk, work, id).link.bundle_hash[:16] == rid:
             work.db.execute("UPDATE invitation SET state = 'open' WHERE id = ?", (id,))
             desk.touch_invitation(work, id)
+            found = str(id)
+    return found
 
 
 def load(desk: Desk, work: Work, id: str) -> seal.Invitation:
@@ -163,8 +170,11 @@ def answered(desk: Desk, work: Work, id: str, home: str, seq: int, record: bytes
 # I answer.
 
 
-def accept(desk: Desk, work: Work, link: Link, record: bytes, echo: bool) -> str:
-    """Make the contact that a link leads to; its id. Raises `ApiError`."""
+def accept(
+    desk: Desk, work: Work, link: Link, record: bytes, echo: bool = False, renews: str = ""
+) -> str:
+    """Make the contact that a link leads to; its id. `renews` is the contact that it has to be,
+    if it is to go on with another device. Raises `ApiError`."""
     mine = desk.homes(work)[:MAX_HOMES]
     if not mine:
         raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
@@ -182,9 +192,13 @@ def accept(desk: Desk, work: Work, link: Link, record: bytes, echo: bool) -> str
         code = {"own-link": "own-link", "expired": "expired"}.get(error.reason, "bad-link")
         raise ApiError(code, str(error)) from None
     known = row(work.db, "SELECT id, state FROM contact WHERE root = ?", contact.devices.root)
-    if known is not None and known[1] in ("active", "joining") and _works(desk, work, known[0]):
+    if renews:
+        if known is None or known[0] != renews:
+            raise ApiError("bad-link", "this invitation is somebody else's")
+    elif known is not None and known[1] in ("active", "joining") and _works(desk, work, known[0]):
         raise ApiError("used", "this person is among your contacts already")
-    cid = add(desk, work, contact, "joining", _pack_answer(link.accept, link.homes, answer))
+    packed = _pack_answer(link.accept, link.homes, answer)
+    cid = add(desk, work, contact, "joining", packed, keep=bool(renews))
     if echo:
         work.db.execute("UPDATE contact SET echo = 1 WHERE id = ?", (cid,))
         desk.touch_contact(work, cid)
@@ -200,11 +214,19 @@ def _works(desk: Desk, work: Work, cid: str) -> bool:
     return all(log & desk.reached for log in logs)
 
 
-def add(desk: Desk, work: Work, contact: seal.Contact, state: str, answer: bytes | None) -> str:
-    """Store a new contact, or the new session of a known one; its id."""
+def add(
+    desk: Desk,
+    work: Work,
+    contact: seal.Contact,
+    state: str,
+    answer: bytes | None,
+    keep: bool = False,
+) -> str:
+    """Store a new contact, or the new session of a known one, whose inbox so far stays with
+    `keep`; its id."""
     found = row(work.db, "SELECT id FROM contact WHERE root = ?", contact.devices.root)
     if found is not None:
-        return _renew(desk, work, found[0], contact, state, answer)
+        return _renew(desk, work, found[0], contact, state, answer, keep)
     cid = desk.entropy(8).hex()
     timer = desk.settings(work).timer
     outbox = seal.Inbox(contact.theirs.caps.only("append"), contact.theirs.homes)
@@ -238,12 +260,16 @@ def _renew(
     contact: seal.Contact,
     state: str,
     answer: bytes | None,
+    keep: bool,
 ) -> str:
     """The same person by a new invitation. What waits goes over only to the same device."""
-    stored, counter = row(work.db, "SELECT inbox, counter FROM contact WHERE id = ?", cid)
+    stored, counter, before = row(
+        work.db, "SELECT inbox, counter, state FROM contact WHERE id = ?", cid
+    )
     old = unpack_inbox(stored)
-    same = may_resend(desk, work, cid, contact)
-    for home in (*old.homes, *homes.left(work, cid)):
+    restored = before == "restored"
+    same = not restored and may_resend(desk, work, cid, contact)
+    for home in (*(() if keep else old.homes), *homes.left(work, cid)):
         desk.drop(work, old.caps, home)
     work.db.execute("DELETE FROM leaving WHERE contact = ?", (cid,))
     work.db.execute("DELETE FROM outgoing WHERE contact = ?", (cid,))
@@ -276,8 +302,11 @@ def _renew(
             " AND kind IN ('text', 'file') AND state IN ('waiting', 'sent')",
             (cid,),
         )
-        work.db.execute("UPDATE contact SET verified = NULL, direct = 0 WHERE id = ?", (cid,))
-        desk.note(work, cid, "key-changed")
+        if restored:  # the root that was compared is theirs still, and it is we who are new
+            desk.note(work, cid, "restored")
+        else:
+            work.db.execute("UPDATE contact SET verified = NULL, direct = 0 WHERE id = ?", (cid,))
+            desk.note(work, cid, "key-changed")
     desk.touch_message(work, *waiting)
     desk.touch_contact(work, cid)
     return cid

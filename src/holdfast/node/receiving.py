@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.core.chat import content, names
+from holdfast.core.seal import renewal
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.pairwise import Opened, Pairwise
-from holdfast.node import comparing, effects, files, group_talk, homes, inviting, taking
+from holdfast.node import comparing, effects, files, group_talk, homes, inviting, renewing, taking
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -31,8 +32,10 @@ def received(
     found = row(work.db, "SELECT state, inbox FROM contact WHERE id = ?", cid)
     if found is None or found[0] == "blocked":
         return
+    if blob[:1] == renewal.KIND:
+        renewing.heard(desk, work, cid, locator, blob)
     inbox = unpack_inbox(found[1])
-    if inbox.caps.locator != locator:
+    if inbox.caps.locator != locator or found[0] == "restored":
         return
     session = desk.session(work, cid)
     before = session.received
@@ -145,7 +148,8 @@ def _send_again(desk: Desk, work: Work, cid: str, ranges: tuple[tuple[int, int],
 
 def caught_up(desk: Desk, work: Work, cid: str) -> None:
     """Every home's stored records were read: what is missing now is asked for."""
-    if row(work.db, "SELECT 1 FROM contact WHERE id = ? AND state <> 'blocked'", cid) is None:
+    held = "SELECT 1 FROM contact WHERE id = ? AND state NOT IN ('blocked', 'restored')"
+    if row(work.db, held, cid) is None:
         return
     session = desk.session(work, cid)
     session.caught_up(work.now)
@@ -156,7 +160,7 @@ def caught_up(desk: Desk, work: Work, cid: str) -> None:
 def control(desk: Desk, work: Work, cid: str) -> None:
     """The session wants a turn: acknowledge, change keys, ask for what is missing."""
     found = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
-    if found is None or found[0] in ("blocked", "frozen", "used"):
+    if found is None or found[0] in ("blocked", "frozen", "used", "restored"):
         return
     session = desk.session(work, cid)
     due = session.due(desk.settings(work).delivery_receipts)
@@ -174,7 +178,8 @@ def appended(desk: Desk, work: Work, rid: bytes, home: str) -> None:
     work.db.execute("DELETE FROM unsent WHERE rid = ? AND home = ?", (rid, home))
     found = row(work.db, "SELECT contact, seq FROM outgoing WHERE rid = ?", rid)
     if found is None:
-        inviting.published(desk, work, rid)
+        if (made := inviting.published(desk, work, rid)) is not None:
+            renewing.published(desk, work, made)
         inviting.answer_is_there(desk, work, rid)
         return
     cid, seq = found

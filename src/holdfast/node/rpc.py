@@ -24,6 +24,7 @@ from holdfast.paths.websocket import Socket
 
 if TYPE_CHECKING:
     from holdfast.node.depot import Depot
+    from holdfast.node.saving import Saving
     from holdfast.node.sound import SoundSession
 
 MAX_REQUEST: Final = 256 * 1024
@@ -55,6 +56,10 @@ class Served(NodeApi, Protocol):
     @property
     def depot(self) -> Depot | None:
         """Takes and gives the bytes of files, once the database is open."""
+
+    @property
+    def saving(self) -> Saving:
+        """Takes and gives backups."""
 
     def join_sound(self, call: str) -> SoundSession | None:
         """The sound of a call that was accepted, for an interface; None if there is none."""

@@ -307,6 +307,7 @@ class Message(Struct, frozen=True, kw_only=True):
         "gap",
         "lost",
         "key-changed",
+        "restored",
         "from-call",
         "group-made",
         "group-joined",
@@ -355,8 +356,9 @@ class Contact(Struct, frozen=True, kw_only=True):
     """What they call themselves, or what you call them."""
     own_name: str
     """What they call themselves."""
-    state: Literal["joining", "active", "frozen", "used", "blocked", "left", "removed"]
-    """joining: the invitation was accepted, their first answer is awaited.
+    state: Literal["joining", "active", "frozen", "used", "blocked", "restored", "left", "removed"]
+    """restored: known from a backup; their device has not heard of this one yet.
+    joining: the invitation was accepted, their first answer is awaited.
     frozen: their identity changed in a way that must be looked at; nothing is sent.
     used: somebody else had accepted the invitation before; ask for a new one.
     left, removed: I am not in this group any more."""
@@ -375,6 +377,16 @@ class Contact(Struct, frozen=True, kw_only=True):
     typing: bool = False
     last: Message | None = None
     waiting: int = 0
+
+
+class Backup(Struct, frozen=True, kw_only=True):
+    """A backup that was made."""
+
+    path: str
+    """Where it is, if a path was given."""
+    size: int
+    contacts: int
+    messages: int
 
 
 class Invitation(Struct, frozen=True, kw_only=True):
@@ -511,6 +523,13 @@ class TypingChanged(Struct, frozen=True, tag="typing"):
     typing: bool
 
 
+class BackupProgress(Struct, frozen=True, tag="backup"):
+    """Bytes of a backup that is being made."""
+
+    done: int
+    total: int
+
+
 class InvitationChanged(Struct, frozen=True, tag="invitation"):
     invitation: Invitation
 
@@ -544,6 +563,7 @@ Event = (
     | VerificationChanged
     | FileMoved
     | CallChanged
+    | BackupProgress
 )
 
 
@@ -578,6 +598,18 @@ class NodeApi(Protocol):
 
     async def set_up(self, name: Name, passphrase: Passphrase | None = None) -> Status:
         """Make the identity. Phase new."""
+
+    async def back_up(self, passphrase: Passphrase, path: str = "", files: bool = True) -> Backup:
+        """Everything that a new machine needs, in one file that only the passphrase opens: who
+        you are, contacts, conversations, settings and, with `files`, what they carry; no session.
+        `path` is a new file on the node's machine; without one the file is at GET /backup until
+        the next one or the next start. Progress comes as events. bad-params, storage."""
+
+    async def restore(self, passphrase: Passphrase, path: str = "") -> Status:
+        """Begin with a backup, from a file of the node's machine or what was put to POST /backup.
+        This is a new device then, and the only one: each contact is told and goes on with it
+        once its node has heard. Phase new. wrong-passphrase, bad-params (not a backup, or
+        damaged), storage."""
 
     async def unlock(self, passphrase: Passphrase) -> Status:
         """Open the database. Phase locked."""

@@ -24,6 +24,7 @@ from holdfast.core.caps import b64
 from holdfast.drive.http import HttpConnection, Open, Request, Response, plain
 from holdfast.node.depot import Upload
 from holdfast.node.rpc import Served, Session
+from holdfast.node.saving import Incoming
 from holdfast.paths import tls, websocket
 from holdfast.paths.websocket import Socket
 
@@ -121,23 +122,34 @@ class NodeServer:
             return self._give(request)
         if request.path == "/files":
             return self._dressed(plain(405))
+        if request.path == "/backup":
+            return self._give_backup(request)
         if request.path in ("/api", "/sound"):
             return self._dressed(plain(403, "The API needs a session; open the launch link."))
         if request.method not in ("GET", "HEAD"):
             return self._dressed(plain(405))
         return self._dressed(self._file(request.path))
 
-    def take(self, request: Request) -> Upload | Response | None:
-        """A file comes in, from our own page or a program that shows the secret."""
-        if request.path != "/files" or request.method != "POST":
+    def take(self, request: Request) -> Upload | Incoming | Response | None:
+        """A file or a backup comes in, from our own page or a program that shows the secret."""
+        if request.path not in ("/files", "/backup") or request.method != "POST":
             return None
         if not self.is_our_host(request) or not self.is_our_origin(request):
             return self._dressed(plain(403, "Only the node's own page can send files."))
-        depot = self._node.depot
-        if depot is None or not self._is_known(request):
+        depot, backup = self._node.depot, request.path == "/backup"
+        # A backup is what a node without a database begins with, and nothing else.
+        if (depot is None) != backup or not self._is_known(request):
             return self._dressed(plain(403, "This needs a session; open the launch link."))
-        taken = depot.take(request)
+        taken = self._node.saving.take(request) if depot is None else depot.take(request)
         return self._dressed(taken) if isinstance(taken, Response) else taken
+
+    def _give_backup(self, request: Request) -> Response:
+        foreign = request.header("sec-fetch-site") not in ("", "same-origin", "none")
+        if self._node.depot is None or foreign or not self._is_known(request):
+            return self._dressed(plain(403, "This needs a session; open the launch link."))
+        if request.method != "GET":
+            return self._dressed(plain(405))
+        return self._dressed(self._node.saving.give(request))
 
     def _give(self, request: Request) -> Response | Awaitable[Response]:
         depot = self._node.depot

@@ -12,6 +12,18 @@ export class Unreadable extends Error {}
 export async function upload(
   data: Blob, moved: (done: number) => void, signal: AbortSignal,
 ): Promise<string> {
+  const said = await put("/files", data, moved, signal);
+  return (JSON.parse(said) as { upload: string }).upload;
+}
+
+/** Stream a backup to a node that is to begin with it. Throws as `upload` does. */
+export async function sendBackup(data: Blob, moved: (done: number) => void): Promise<void> {
+  await put("/backup", data, moved, new AbortController().signal);
+}
+
+async function put(
+  path: string, data: Blob, moved: (done: number) => void, signal: AbortSignal,
+): Promise<string> {
   try {
     await data.slice(0, 1).arrayBuffer();
   } catch {
@@ -20,11 +32,11 @@ export async function upload(
   // fetch() does not tell how far it is.
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", "/files");
+    request.open("POST", path);
     request.upload.onprogress = ({ loaded }) => moved(loaded);
     request.onload = () => {
-      if (request.status !== 201) reject(new ApiError("upload", request.responseText));
-      else resolve((JSON.parse(request.responseText) as { upload: string }).upload);
+      if (request.status < 300) resolve(request.responseText);
+      else reject(new ApiError("upload", request.responseText));
     };
     request.onerror = () => reject(new ApiError("gone", ""));
     request.onabort = () => reject(new DOMException("", "AbortError"));

@@ -119,10 +119,14 @@ class DeviceList:
         recovery: bytes,
         devices: tuple[Device, ...],
         previous: DeviceList | None = None,
+        least: int = 0,
     ) -> DeviceList:
-        """A first list, or the successor of `previous`."""
+        """A first list, or one behind `previous`: its direct successor, unless the version is to
+        be at least `least`."""
         version, head = (
-            (1, bytes(32)) if previous is None else (previous.version + 1, previous.head)
+            (1, bytes(32))
+            if previous is None
+            else (max(previous.version + 1, least), previous.head)
         )
         body = msgspec.msgpack.encode(
             _ListBody(version, keys.public_bytes(root), recovery, head, devices)
@@ -190,6 +194,20 @@ class Identity:
         device = Device(account.ed25519, account.curve25519)
         devices = DeviceList.sign(root, keys.public_bytes(recovery), (device,))
         return cls(root, account, devices), recovery_secret
+
+    @classmethod
+    def renew(
+        cls, root: Ed25519PrivateKey, devices: DeviceList, now: int, entropy: Entropy
+    ) -> Identity:
+        """The same person on a new device, the only one from now on. The version is the time
+        (minutes since 1970), so that whoever restores the same backup twice, or one that is
+        older than the last list, is still ahead of what contacts know."""
+        account = olm.AccountState.create(entropy)
+        device = Device(account.ed25519, account.curve25519)
+        least = now // 60_000
+        return cls(
+            root, account, DeviceList.sign(root, devices.recovery, (device,), devices, least)
+        )
 
     @property
     def party(self) -> Party:

@@ -139,6 +139,11 @@ class Pairwise:
         return self._state.peer
 
     @property
+    def peer_version(self) -> int:
+        """Of the peer's device list."""
+        return DeviceList.decode(self._state.peer_list).version
+
+    @property
     def me(self) -> Party:
         """This end."""
         return self._state.me

@@ -124,6 +124,33 @@ def test_it_ends_when_the_node_ends_it() -> None:
     assert all(pcm == bytes(1920) for pcm in out)
 
 
+@pytest.mark.parametrize("breaks", [1, 3])
+def test_a_connection_that_breaks_is_made_again(breaks: int) -> None:
+    class Breaking(SmallNode):
+        """Its connection breaks, without a goodbye, at every 20th wish."""
+
+        left = breaks
+        came = 0
+
+        def on_ws_connected(self, transport: WSTransport) -> None:
+            self.came += 1
+            super().on_ws_connected(transport)
+
+        def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+            super().on_ws_frame(transport, frame)
+            if self.left and self.wishes >= 20 * (breaks - self.left + 1):
+                self.left -= 1
+                transport.underlying_transport.abort()
+
+    node = Breaking(echo)
+    said = list(wav.read(speech()[0], format="g722"))[:150]
+    heard, out = asyncio.run(run(node, said, 60))
+    assert node.came == 1 + breaks
+    assert heard.broke == breaks
+    assert heard.frames == len(out) >= 199
+    assert any(pcm != bytes(1920) for pcm in out[-80:-60])
+
+
 def test_it_ends_when_the_time_is_over() -> None:
     node = SmallNode(lambda _: b"\5")
     heard, out = asyncio.run(run(node, [bytes(1920)] * 500, 0.2))
@@ -200,9 +227,13 @@ def test_what_the_node_codes_itself_comes_and_goes_at_8_khz() -> None:
 
 def test_no_such_call_is_said(tmp_path: Path) -> None:
     async def scenario() -> None:
+        server = await picows.ws_create_server(lambda _: None, "127.0.0.1", 0)
         client = Client()
-        client.address = Address(1, "s", 0)
+        client.address = Address(server.sockets[0].getsockname()[1], "s", 0)
         with pytest.raises(ApiError, match="call is over"):
+            await talk(client, "x", iter([bytes(1920)]), lambda _: None, asyncio.Event())
+        server.close()
+        with pytest.raises(ConnectionError, match="does not answer"):
             await talk(client, "x", iter([bytes(1920)]), lambda _: None, asyncio.Event())
 
     asyncio.run(scenario())

@@ -159,7 +159,8 @@ class Client(WSListener):
 
     @asynccontextmanager
     async def sound(self, call: str) -> AsyncIterator[Sound]:
-        """Be the sound of a call that was started or accepted. Raises `ApiError`."""
+        """Be the sound of a call that was started or accepted. Raises `ApiError`, and
+        ConnectionError where the node does not answer."""
         address = self.address
         try:
             _, line = await picows.ws_connect(
@@ -167,8 +168,10 @@ class Client(WSListener):
                 f"ws://127.0.0.1:{address.port}/sound?call={quote(call)}",
                 extra_headers={"Authorization": f"Bearer {address.secret}"},
             )
-        except (OSError, picows.WSError):
+        except picows.WSError:
             raise ApiError("not-found", "this call is over, or was not accepted yet") from None
+        except OSError:
+            raise ConnectionError("the node does not answer") from None
         assert isinstance(line, Sound)
         try:
             yield line
@@ -224,6 +227,8 @@ class Sound(WSListener):
     def __init__(self) -> None:
         self._transport: WSTransport | None = None
         self._heard: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_SOUND)
+        self.over = False
+        """The node said goodbye: the call is over, or another has its sound."""
 
     def say(self, packet: bytes) -> None:
         """One packet of the microphone."""
@@ -234,7 +239,8 @@ class Sound(WSListener):
         self._send(bytes((WANTED, count)))
 
     async def heard(self) -> bytes | None:
-        """The next answer, as it came: its first byte says what it is. None: the call is over."""
+        """The next answer, as it came: its first byte says what it is. None: this connection has
+        ended, see `over`."""
         return await self._heard.get()
 
     def close(self) -> None:
@@ -252,11 +258,13 @@ class Sound(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame to play, or how to code."""
+        if frame.msg_type == WSMsgType.CLOSE:
+            self.over = frame.get_close_code() == picows.WSCloseCode.OK
         if frame.msg_type == WSMsgType.BINARY and not self._heard.full():
             self._heard.put_nowait(frame.get_payload_as_bytes())
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """The call is over, or another has its sound."""
+        """Whatever the reason."""
         self._transport = None
         if self._heard.full():
             self._heard.get_nowait()

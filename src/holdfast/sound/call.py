@@ -17,14 +17,16 @@ coding and waiting included, and only the devices' own left out.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from holdfast.node.client import Client, Sound
+from holdfast.node.rpc import ApiError
 from holdfast.sound.coding import CONFIG, FRAME, FRAME_BYTES, Ear, Mouth, frames_of
 from holdfast.sound.opus import RATE, SAMPLE
 
@@ -37,6 +39,9 @@ AFTER: Final = 1.0
 """Seconds that are still listened to when everything was said."""
 SKIPPED: Final = 2
 """Frames that may be late and are left out then; what is later is played, and all after it."""
+AGAIN: Final = 0.3
+"""Seconds between two attempts to have a connection again that broke."""
+TRIES: Final = 30
 STALL: Final = 50
 """Ticks made up for in a row before anything else has its turn."""
 
@@ -54,6 +59,8 @@ class Heard:
     """Silent because the node had not answered in time: this machine was too slow."""
     broken: int = 0
     """Packets that could not be decoded."""
+    broke: int = 0
+    """How often the connection with the node did, and another one took its place."""
 
 
 class Source:
@@ -78,8 +85,17 @@ class Source:
 class Talk:
     """One call's sound, from when it was started or accepted to its end."""
 
-    def __init__(self, sound: Sound, source: Source, sink: Callable[[bytes], object]) -> None:
+    def __init__(
+        self,
+        sound: Sound,
+        source: Source,
+        sink: Callable[[bytes], object],
+        again: Callable[[], Awaitable[Sound | None]],
+    ) -> None:
+        """`again` gives another connection when the one that there was broke; None: there is no
+        call any more."""
         self.heard = Heard()
+        self._again = again
         self._sound, self._source, self._sink = sound, source, sink
         self._answers: deque[tuple[float, bytes]] = deque(maxlen=64)
         """When each came, by the loop's clock, and what."""
@@ -109,7 +125,9 @@ class Talk:
                 begins = talking.is_set() and not self.heard.started
                 if begins:
                     late = loop.time() - deadline
-                    self.heard = Heard(started=time.time_ns() - int(late * 1e9))
+                    self.heard = Heard(
+                        broke=self.heard.broke, started=time.time_ns() - int(late * 1e9)
+                    )
                     self._ear.concealed = self._ear.broken = 0
                 pcm = self._play(deadline)
                 if not self.heard.started:
@@ -129,8 +147,16 @@ class Talk:
     async def _receive(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while (message := await self._sound.heard()) is not None:
-                if message[:1] == bytes((CONFIG,)):
+            while True:
+                message = await self._sound.heard()
+                if message is None:
+                    other = None if self._sound.over else await self._again()
+                    if other is None:
+                        return
+                    # What was asked for is not answered any more, and is asked for anew.
+                    self._sound, self._owed = other, 0
+                    self.heard.broke += 1
+                elif message[:1] == bytes((CONFIG,)):
                     self._mouth.code(message[1:])
                 else:
                     frames = frames_of(message)
@@ -183,5 +209,19 @@ async def talk(
     """Be the sound of a call: see `Talk.run`. Raises `ApiError` if there is no such call, and
     `BadSound`."""
     spoken = Source(source)
-    async with client.sound(call) as sound:
-        return await Talk(sound, spoken, sink).run(talking, seconds)
+    async with contextlib.AsyncExitStack() as open:
+
+        async def connect() -> Sound:
+            return await open.enter_async_context(client.sound(call))
+
+        async def again() -> Sound | None:
+            for _ in range(TRIES):
+                with contextlib.suppress(ConnectionError):
+                    try:
+                        return await connect()
+                    except ApiError:
+                        return None
+                await asyncio.sleep(AGAIN)
+            return None
+
+        return await Talk(await connect(), spoken, sink, again).run(talking, seconds)

@@ -137,7 +137,7 @@ SAYS = {
     "failing": ("{size:.0%} of attempts failed", "it works again"),
     "fall": ("fell to {size:.0%} of the usual", "it is back"),
     "leap": ("leapt to {size:g}", ""),
-    "slow": ("slower by {size:.0%}, over weeks", "it is as before"),
+    "slow": ("slower by {size:.0%}, over weeks", "it is the usual level"),
 }
 
 

@@ -175,19 +175,21 @@ class Engine:
             totals[function] = totals.get(function, 0) + signed + unsigned
         place.hot.clear()
         for function, cells in place.by_function.items():
-            dispersion = 1.0
             for operator, cell in cells:
                 if cell.complaints.since and (function, operator) not in complaints:
                     cell.complain(at, 0, 0)
-                if cell.recent:
-                    cell.age(at + STEP)
+                recent = cell.recent
+                if recent:
+                    if cell.verdicts or recent[0][0] <= at + STEP - HOUR:
+                        cell.age(at + STEP)
                     if cell.failed >= LEAST:
                         place.hot.add(function)
-                dispersion = max(dispersion, cell.season.dispersion)
             pooled = place.pooled[function]
-            learned = any(cell.season.hours >= LEARNED for _, cell in cells)
-            if learned and (pooled.since or function in totals):
+            if not (pooled.since or function in totals):
+                continue
+            if any(cell.season.hours >= LEARNED for _, cell in cells):
                 count = totals.get(function, 0)
+                dispersion = max(1.0, *(cell.season.dispersion for _, cell in cells))
                 pooled.step(at, count, place.expected[function], dispersion)
                 if pooled.evidence >= NOTICE:
                     place.hot.add(function)

@@ -12,7 +12,7 @@ from holdfast.watch.detect.level import Level
 from holdfast.watch.detect.peaks import Peaks
 from holdfast.watch.detect.season import DAY, HOUR, Season, slots
 from holdfast.watch.detect.shares import Shares
-from holdfast.watch.detect.slow import Slow, solve
+from holdfast.watch.detect.slow import Slow
 
 MONDAY = 4 * DAY
 """5 January 1970."""
@@ -177,7 +177,3 @@ def test_slow_takes_anything(values):
     slow = Slow(1)
     for value in values:
         assert math.isfinite(slow.add(value, [value]))
-
-
-def test_equations_are_solved():
-    assert solve([[4.0, 1.0], [1.0, 3.0]], [1.0, 2.0]) == pytest.approx([1 / 11, 7 / 11])

@@ -90,8 +90,10 @@ class Shares:
         self.evidence, self.since, self.seen, self.failed = 0.0, 0, 0, 0
 
     def _learn(self, at: int, failed: int, seen: int) -> None:
-        keep = 0.5 ** (max(at - self._last, 0) / HALF_LIFE) if self._last else 1.0
-        self._last = max(at, self._last)
+        keep = 1.0
+        if at > self._last:
+            keep = 0.5 ** ((at - self._last) / HALF_LIFE) if self._last else 1.0
+            self._last = at
         failed_before, seen_before = PRIOR
         self._failed = failed_before + (self._failed - failed_before) * keep + failed
         self._seen = seen_before + (self._seen - seen_before) * keep + seen

@@ -1,165 +1,284 @@
-"""Throttling that creeps in over weeks, against controls: one value a day.
+"""Throttling that creeps in over weeks, against controls that nobody throttles.
 
-At each of four spans, the change from a reference some weeks back to the last days is compared
-with what the controls' changes and the same change a year before explain, by a robust ridge
-regression over up to two years. The score is the mean, over the spans, of how many deviations
-the fall goes beyond that. Values are logarithms, so that throttling is a difference.
+The logarithms of a series, as weekly means up to today, are taken to be a Gaussian process: a level
+that wanders, moods of some weeks, a season that comes back each year, a share of what the controls
+do, and noise. How sure a slow fall is, is the generalised least squares estimate of a ramp that
+began some weeks ago over its deviation: what the season, the wandering and the controls explain as
+well is no evidence. Only how much there is of moods and of the controls is learned (by marginal
+likelihood), beside the scale of everything; the rest is fixed, so that little can be fitted to one
+series. Weeks that fit nothing, leaps of the level that are long past, and rises of a few weeks (the
+way back from which is no fall) are made to count for little (Harvey and Koopman 1992: auxiliary
+residuals).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import deque
 from collections.abc import Sequence
-from statistics import median
-from typing import Final
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
 
-SPANS: Final = ((7, 7, 28), (7, 14, 42), (14, 28, 56), (14, 42, 84))
-"""Days of the recent mean, between, and of the reference mean."""
-YEAR: Final = 364
-"""Days, whole weeks."""
-HISTORY: Final = 730
-UNSURE: Final = 30
-"""Last days, from which nothing is learned: they may be the event."""
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
 FIRST: Final = 300
 """Days before anything is said."""
-REFIT: Final = 7
-RIDGE: Final = 0.1
-FEW: Final = 150
-"""Days of history at which the deviation is taken to be twice what was seen: changes overlap, so
-that a year of them is a handful."""
-LEAST: Final = 0.02
-"""Least deviation, in logarithms: 2 % is never news."""
-SUSPECTED: Final = 2.0
-SURE: Final = 2.4
+WEEKS: Final = 260
+"""That are looked back at."""
+STRIDE: Final = 2
+"""Days from one judgement to the next."""
+REFIT: Final = 56
+"""Days after which what is learned is learned again."""
+UNSURE: Final = 8
+"""Last weeks, from which nothing is learned: they may be the event."""
+PAST: Final = 17
+"""Weeks after which a leap of the level is history."""
+RAMP: Final = 60
+"""Days in which throttling is taken to creep in."""
+STARTS: Final = tuple(range(21, 106, 7))
+"""Days ago at which it may have begun."""
+FAST, SLOWER = 4, 12
+"""Judgements whose mean counts."""
+SURE: Final = 2.5
+"""Deviations that the mean of the slower ones has to exceed; of the fast ones, half more."""
+HASTE: Final = 0.5
+OVER: Final = 1.0
+
+UNIT: Final = 0.02
+"""Of what follows: 2 %, a usual size of change, in logarithms."""
+NOISE: Final = 0.3
+WANDER: Final = 0.1
+"""A week."""
+SEASON: Final = 3.0
+TREND: Final = 25.0
+"""A year."""
+MOODS: Final = (0.0, 1.0, 3.0)
+SHARES: Final = (0.0, 0.5, 1.0)
+"""Of the controls' changes, as a deviation of what is believed beforehand."""
+MOOD_WEEKS: Final = 4.0
+YEAR_WEEKS: Final = 52.18
+SHARP: Final = 0.35
+"""Length of a season's features, as of a periodic kernel: some three weeks."""
+FORGET: Final = 400.0
+"""Weeks after which a season may be another one."""
+ODD: Final = 2.5
+"""Deviations at which a week or a leap fits nothing."""
+RISE: Final = 3.0
+RISES: Final = (1, 2, 3, 4)
+"""Weeks that a rise may last without being the new level."""
+FAINT: Final = 1e3
+"""Times the noise that what counts for little has."""
+LEAST: Final = 0.008
+"""Least scale: less is never news."""
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What is the same for all series of so many weeks."""
+
+    fixed: Array
+    mood: Array
+    leaps: Array
+    """A column each: 0 before a week, 1 from it on."""
+    rises: Array
+    ramps: Array
+    """A column for each of `STARTS`."""
+
+
+@cache
+def _shape(weeks: int) -> _Shape:
+    week = np.arange(weeks)
+    apart = np.abs(week[:, None] - week[None, :]).astype(float)
+    year = np.exp(-2 * np.sin(math.pi * apart / YEAR_WEEKS) ** 2 / SHARP**2 - apart / FORGET)
+    time = (week - weeks / 2) / 52
+    days = np.arange(7 * weeks) - (7 * weeks - 1)
+    ramps = [-np.clip((days + s) / RAMP, 0, 1).reshape(weeks, 7).mean(1) for s in STARTS]
+    rises = [
+        (week >= first) & (week < first + length)
+        for length in RISES
+        for first in range(weeks - length + 1)
+    ]
+    return _Shape(
+        SEASON * year + 1e4 + TREND * np.outer(time, time),
+        np.exp(-apart / MOOD_WEEKS),
+        (week[:, None] >= week[None, 1:]).astype(float),
+        np.array(rises, dtype=float).T,
+        np.array(ramps).T,
+    )
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What was learned on a day, and by week, how many times the usual its noise and leap are."""
+
+    mood: float
+    share: float
+    scale: float
+    noise: Array
+    leaps: Array
+    day: int
 
 
 class Slow:
-    """One series and its controls."""
+    """One series and its controls, a value a day."""
 
     def __init__(self, controls: int) -> None:
         self._series: list[list[float]] = [[] for _ in range(controls + 1)]
-        self._sums: list[list[float]] = [[0.0] for _ in range(controls + 1)]
-        self._spans = [_Span(*span) for span in SPANS]
+        self._fit: _Fit | None = None
+        self._scores: deque[float] = deque(maxlen=SLOWER)
         self.score = 0.0
+        """Deviations by which it fell, as of the last judgement."""
         self.slow = False
         self.since = 0
-        """Day at which it may have begun, counted from the first."""
-
-    @property
-    def fallen(self) -> float:
-        """Share by which it fell, beside the controls, over the longest span."""
-        recent, between, reference = SPANS[-1]
-        if len(self._sums[0]) <= recent + between + reference:
-            return 0.0
-        own, *others = (self._spans[-1].change(sums) for sums in self._sums)
-        return max(0.0, 1 - math.exp(own - sum(others) / max(1, len(others))))
+        """Day at which it most likely began, counted from the first."""
+        self.fallen = 0.0
+        """Share by which it fell since."""
 
     def add(self, value: float | None, controls: Sequence[float | None]) -> float:
         """The day's value and the controls', each above 0 or missing; the score."""
-        for series, sums, new in zip(self._series, self._sums, (value, *controls), strict=True):
-            if new is not None and new > 0:
-                log = math.log(new)
-            else:  # as a week before
-                log = series[-7] if len(series) >= 7 else series[-1] if series else 0.0
-            series.append(log)
-            sums.append(sums[-1] + log)
-        day = len(self._sums[0]) - 2
-        scores = [span.score(self._sums, day) for span in self._spans]
-        self.score = sum(scores) / len(scores) if day >= FIRST else 0.0
-        if not self.slow and self.score > SURE:
-            self.slow, self.since = True, max(0, day - SPANS[2][1])
-        elif self.slow and self.score < SUSPECTED / 2:
-            self.slow = False
+        for series, new in zip(self._series, (value, *controls), strict=True):
+            usable = new is not None and math.isfinite(new) and new > 0
+            series.append(math.log(new) if usable and new is not None else math.nan)
+        day = len(self._series[0]) - 1
+        if day >= FIRST and day % STRIDE == 0:
+            self._judge(day)
         return self.score
 
-
-class _Span:
-    """One span: its changes, and what explains them."""
-
-    def __init__(self, recent: int, between: int, reference: int) -> None:
-        self._recent = recent
-        self._back = recent + between
-        self._reference = reference
-        self._first = self._back + reference
-        self._rows: list[tuple[float, ...]] = []
-        """A day each: the change, then what may explain it."""
-        self._fit: tuple[tuple[float, ...], float, float] | None = None
-        self._fitted = -REFIT
-
-    def change(self, sums: Sequence[float]) -> float:
-        """To the last day."""
-        return self._change(sums, len(sums) - 2)
-
-    def _change(self, sums: Sequence[float], day: int) -> float:
-        recent = (sums[day + 1] - sums[day + 1 - self._recent]) / self._recent
-        end = day + 1 - self._back
-        return recent - (sums[end] - sums[end - self._reference]) / self._reference
-
-    def score(self, sums: Sequence[Sequence[float]], day: int) -> float:
-        """Deviations by which the fall to this day goes beyond what explains it."""
-        if day + 1 < self._first:
-            return 0.0
-        number = len(self._rows)
-        before = self._rows[number - YEAR][0] if number >= YEAR else 0.0
-        row = tuple(self._change(each, day) for each in sums)
-        row = (row[0], *row[1:], before)
-        self._rows.append(row)
-        if day < FIRST:
-            return 0.0
-        if self._fit is None or day - self._fitted >= REFIT:
-            rows = self._rows[max(0, number - HISTORY) : max(1, number - UNSURE)]
-            self._fit, self._fitted = explain(rows), day
-        weights, middle, deviation = self._fit
-        explained = sum(a * b for a, b in zip(weights, row[1:], strict=True))
-        return (explained + middle - row[0]) / deviation
+    def _judge(self, day: int) -> None:
+        weeks = min(WEEKS, (day + 1) // 7)
+        (own, noise), *others = (_weekly(each, day, weeks) for each in self._series)
+        controls = [each for each, _ in others]
+        if self._fit is None or day - self._fit.day >= REFIT:
+            self._fit = _learn(own, noise, controls, day)
+        scores, sizes = _ramps(self._fit, own, noise, controls, day)
+        best = int(scores.argmax())
+        self.score = float(scores[best])
+        self._scores.append(self.score)
+        recent = list(self._scores)
+        fast = sum(recent[-FAST:]) / FAST
+        slower = sum(recent) / SLOWER if len(recent) == SLOWER else 0.0
+        if not self.slow and len(recent) >= FAST and (slower > SURE or fast > SURE + HASTE):
+            self.slow, self.since = True, max(0, day - STARTS[best])
+        elif self.slow and fast < OVER:
+            self.slow = False
+        self.fallen = 1 - math.exp(min(0.0, float(sizes[best] * _shape(weeks).ramps[-1, best])))
 
 
-def explain(rows: Sequence[tuple[float, ...]]) -> tuple[tuple[float, ...], float, float]:
-    """Weights of what explains the first of each row, and what remains: middle and deviation.
+def _weekly(series: list[float], day: int, weeks: int) -> tuple[Array, Array]:
+    """Means of the weeks up to this day about their median, and how much noise each has."""
+    values = np.array(series[day + 1 - 7 * weeks : day + 1]).reshape(weeks, 7)
+    there = ~np.isnan(values)
+    count = there.sum(1)
+    means = np.where(there, values, 0.0).sum(1) / np.maximum(count, 1)
+    seen = count > 0
+    middle = np.median(means[seen]) if seen.any() else 0.0
+    return np.where(seen, means - middle, 0.0), np.where(seen, 7 / np.maximum(count, 1), 1e4)
 
-    Huber's weights, three rounds (Huber 1964).
-    """
-    size = len(rows[0]) - 1
-    trust = [1.0] * len(rows)
-    left: list[float] = []
-    weights = [0.0] * size
+
+def _kernel(
+    mood: float, share: float, noise: Array, leaps: Array, controls: Sequence[Array]
+) -> Array:
+    weeks = len(noise)
+    shape = _shape(weeks)
+    made: Array = shape.fixed + mood * shape.mood
+    # A level that wanders: the sum of its leaps, of which those before both weeks are shared.
+    level = np.concatenate(([0.0], np.cumsum(WANDER * leaps)))
+    made += np.minimum(level[:, None], level[None, :])
+    made[np.diag_indices(weeks)] += NOISE * noise
+    for control in controls:
+        made += (share / UNIT) ** 2 / len(controls) * np.outer(control, control)
+    return made
+
+
+def _likelihood(kernel: Array, own: Array) -> tuple[float, float]:
+    """Logarithm of the marginal likelihood, with the scale that makes it largest; the scale."""
+    lower = np.linalg.cholesky(kernel)
+    white = np.linalg.solve(lower, own)
+    square = max(float(white @ white) / len(own), 1e-12)
+    return -len(own) / 2 * math.log(square) - float(np.log(np.diag(lower)).sum()), math.sqrt(square)
+
+
+def _learn(own: Array, noise: Array, controls: Sequence[Array], day: int) -> _Fit:
+    known = len(own) - UNSURE
+    noise, leaps = noise.copy(), np.ones(len(own) - 1)
+
+    def best() -> tuple[float, float, float]:
+        found = []
+        for mood, share in itertools.product(MOODS, SHARES if controls else (0.0,)):
+            kernel = _kernel(mood, share, noise, leaps, controls)[:known, :known]
+            likely, scale = _likelihood(kernel, own[:known])
+            found.append((likely, mood, share, scale))
+        return max(found)[1:]
+
+    mood, share, scale = best()
+    for _ in range(2):
+        kernel = _kernel(mood, share, noise, leaps, controls)[:known, :known]
+        _, scale = _likelihood(kernel, own[:known])
+        inverse = np.linalg.inv(kernel)
+        white = inverse @ own[:known]
+        odd = white / np.sqrt(np.diag(inverse)) / scale
+        odd[noise[:known] > FAINT] = 0
+        past = _shape(len(own)).leaps[:known, : max(1, known - PAST)]
+        leapt = past.T @ white / np.sqrt(np.einsum("ij,ij->j", past, inverse @ past)) / scale
+        for _ in range(3):
+            week, leap = int(np.abs(odd).argmax()), int(np.abs(leapt).argmax())
+            if abs(odd[week]) > ODD and abs(odd[week]) >= abs(leapt[leap]):
+                noise[week] *= odd[week] ** 2 / NOISE
+                odd[max(0, week - 1) : week + 2] = 0
+            elif abs(leapt[leap]) > ODD:
+                leaps[leap] *= leapt[leap] ** 2 * NOISE / WANDER
+                leapt[max(0, leap - 2) : leap + 3] = 0
+    mood, share, scale = best()
+    scale = max(scale, LEAST)
+    noise = _without_rises(mood, share, scale, noise, leaps, own, controls, 0)
+    return _Fit(mood, share, scale, noise / noise.min(), leaps, day)
+
+
+def _without_rises(
+    mood: float,
+    share: float,
+    scale: float,
+    noise: Array,
+    leaps: Array,
+    own: Array,
+    controls: Sequence[Array],
+    first: int,
+) -> Array:
+    """Noise, with that of rises of a few weeks from the week `first` on made large."""
+    rises = _shape(len(own)).rises
+    if first:
+        rises = rises[:, rises[:first].sum(0) == 0]
     for _ in range(3):
-        matrix = [[0.0] * size for _ in range(size)]
-        vector = [0.0] * size
-        total = 0.0
-        for row, much in zip(rows, trust, strict=True):
-            total += much * row[0] * row[0]
-            for i in range(size):
-                scaled = much * row[i + 1]
-                vector[i] += scaled * row[0]
-                line = matrix[i]
-                for j in range(i + 1):
-                    line[j] += scaled * row[j + 1]
-        for i in range(size):
-            for j in range(i):
-                matrix[j][i] = matrix[i][j]
-            matrix[i][i] += RIDGE * total + 1e-9
-        weights = solve(matrix, vector)
-        left = [row[0] - sum(a * b for a, b in zip(weights, row[1:], strict=True)) for row in rows]
-        scale = 2 * 1.4826 * median(map(abs, left)) + 1e-9
-        trust = [min(1.0, scale / (abs(rest) + 1e-12)) for rest in left]
-    middle = median(left) / 2
-    wide = 3 * max(LEAST, 1.4826 * median(abs(rest - middle) for rest in left))
-    squares = sum(max(-wide, min(wide, rest - middle)) ** 2 for rest in left) / len(left)
-    deviation = max(LEAST, math.sqrt(squares)) * (1 + FEW / len(rows))
-    return tuple(weights), middle, deviation
+        inverse = np.linalg.inv(_kernel(mood, share, noise, leaps, controls))
+        height = rises.T @ (inverse @ own)
+        height /= np.sqrt(np.einsum("ij,ij->j", rises, inverse @ rises)) * scale
+        most = int(height.argmax())
+        if height[most] < RISE:
+            break
+        noise = np.where(rises[:, most] > 0, np.maximum(noise, FAINT), noise)
+    return noise
 
 
-def solve(matrix: list[list[float]], vector: list[float]) -> list[float]:
-    """Gauss's elimination for a small positive definite system, which is overwritten."""
-    size = len(vector)
-    for i in range(size):
-        for j in range(i + 1, size):
-            factor = matrix[j][i] / matrix[i][i]
-            vector[j] -= factor * vector[i]
-            for k in range(i, size):
-                matrix[j][k] -= factor * matrix[i][k]
-    for i in reversed(range(size)):
-        rest = sum(matrix[i][k] * vector[k] for k in range(i + 1, size))
-        vector[i] = (vector[i] - rest) / matrix[i][i]
-    return vector
+def _ramps(
+    fit: _Fit, own: Array, noise: Array, controls: Sequence[Array], day: int
+) -> tuple[Array, Array]:
+    """Deviations and size of a ramp from each of `STARTS`."""
+    weeks, moved = len(own), round((day - fit.day) / 7)
+    noise = np.maximum(noise, _moved(fit.noise, moved, weeks))
+    leaps = _moved(fit.leaps, moved, weeks - 1)
+    noise = _without_rises(fit.mood, fit.share, fit.scale, noise, leaps, own, controls, weeks - 14)
+    ramps = _shape(weeks).ramps
+    kernel = _kernel(fit.mood, fit.share, noise, leaps, controls)
+    solved: Any = np.linalg.solve(kernel, np.column_stack([own, ramps]))
+    along, across = ramps.T @ solved[:, 0], np.einsum("ij,ij->j", ramps, solved[:, 1:])
+    return along / np.sqrt(across) / fit.scale, along / across
+
+
+def _moved(weights: Array, weeks: int, size: int) -> Array:
+    """Weights of the same weeks, so many weeks later."""
+    return np.concatenate((np.ones(size), weights, np.ones(weeks)))[-size:]

@@ -5,9 +5,11 @@ Elsewhere: LINE, Threema (2023). Olm with a fallback key opens the same first me
 
 import pytest
 
+from holdfast.core.group.senders import Inbound, announced, read
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.invitation import Contact, Invitation, accept
 from holdfast.core.seal.pairwise import Pairwise
+from holdfast.testing import groups
 from holdfast.testing.pairs import DAY, NOW, home, meet, seeded, settle
 
 DRAW = seeded("replay")
@@ -93,3 +95,30 @@ def test_an_answer_for_one_invitation_is_nothing_to_another() -> None:
         other.open_accept(met.record, met.anna, NOW, DRAW)
     _, own = accept(other.link, other.record, met.boris, (home(),), b"", NOW, DRAW)
     assert isinstance(other.open_accept(own, met.anna, NOW, DRAW), Contact)
+
+
+def group_again() -> int:
+    """A relay brings all records of a group's session twice more, in any order, with restarts
+    between them: how often something is shown."""
+    roster, _, epoch = groups.talking()
+    outbound, plain = groups.begin(epoch, 1)
+    inbound = announced(epoch, plain, roster.view())
+    records = [outbound.seal(epoch, b"%d" % n, DRAW) for n in range(20)]
+    shown = 0
+    for record in [*records[10:], *records, *reversed(records)]:
+        inbound = Inbound.load(inbound.dump())
+        try:
+            inbound.open(read(epoch.open(record)[1])[1])
+        except Unopenable:
+            continue
+        shown += 1
+    return shown
+
+
+def test_in_a_group_a_session_and_index_show_once_for_ever() -> None:
+    assert group_again() == 20
+
+
+def test_twin_without_the_kept_indexes_they_show_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Inbound, "_done", lambda self, index: None)
+    assert group_again() == 50

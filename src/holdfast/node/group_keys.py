@@ -263,7 +263,7 @@ def give(desk: Desk, work: Work, group: Group, root: bytes, *new: Entry) -> None
     """Give a member these entries and the present secret over the pairwise channel, if they are
     a contact."""
     cid, epoch = contact_of(work, root), group.epochs.now()
-    if cid is None or root == group.me.root or not group.view.holds(root):
+    if cid is None or root == group.me.root or not may_have(group, root):
         return
     try:
         _say_entries(desk, work, cid, group, list(new))

@@ -19,6 +19,7 @@ from holdfast.node.keeper import Work
 from holdfast.node.rpc import ApiError
 from holdfast.node.taking import Outage
 
+Said = content.GroupEntries | content.GroupKey | content.GroupAsk
 MAX_WAITING: Final = 4_096
 WAITS: Final = 30 * 86_400_000
 TELL_AGAIN: Final = 60_000
@@ -314,7 +315,7 @@ def from_contact(
     desk: Desk,
     work: Work,
     cid: str,
-    said: content.GroupEntries | content.GroupKey | content.GroupAsk,
+    said: Said,
 ) -> None:
     """Something about a group came over a contact's channel."""
     match said:

@@ -8,12 +8,25 @@ import msgspec
 
 from holdfast.core.group import entries
 from holdfast.core.group.entries import Add, AnyOp, Body, Entry, Remove, Renewal
-from holdfast.core.group.epochs import commitment
+from holdfast.core.group.epochs import Epoch, Epochs, commitment
 from holdfast.core.group.roster import Roster, first_body
+from holdfast.core.group.senders import Outbound
 from holdfast.core.seal.identity import Identity
 from holdfast.testing.entropy import seeded
 
-__all__ = ["HOMES", "SECRET", "act", "add", "fold", "found", "person", "root", "secret_of"]
+__all__ = [
+    "HOMES",
+    "SECRET",
+    "act",
+    "add",
+    "begin",
+    "fold",
+    "found",
+    "person",
+    "root",
+    "secret_of",
+    "talking",
+]
 
 HOMES = ("relay.example.org:443/x",)
 SECRET = b"the founding one".ljust(32, b".")
@@ -68,3 +81,23 @@ def fold(*given: Entry) -> Roster:
     for entry in given[1:]:
         roster.add(entry)
     return roster
+
+
+def talking() -> tuple[Roster, Epochs, Epoch]:
+    """Person 0's group with the admin 1 and the members 2 and 3, and its present epoch."""
+    first = found()
+    members = act(0, (first.hash,), first.hash, add(1, "admin"), add(2), add(3))
+    roster = fold(first, members)
+    epochs = Epochs(roster)
+    epochs.hold((first.hash,), SECRET)
+    epoch = epochs.now()
+    assert epoch is not None
+    return roster, epochs, epoch
+
+
+def begin(epoch: Epoch, number: int, counter: int = 1) -> tuple[Outbound, bytes]:
+    """Somebody's session, and what is inside the record that announces it."""
+    me = person(number)
+    draw = seeded(f"session {number} {counter}")
+    outbound, record = Outbound.begin(epoch, me.party, me.account, counter, 5, draw)
+    return outbound, epoch.open(record)[1]

@@ -1,7 +1,6 @@
 """Coroutine tests run on a fresh event loop each; nothing else is global."""
 
 import asyncio
-import functools
 import inspect
 import itertools
 
@@ -14,17 +13,20 @@ from holdfast.core.tokens import EXPONENT, SIZE
 __all__ = ["browser", "town"]
 
 
-@functools.cache
-def issuer_keys() -> tuple[rsa.RSAPrivateKey, ...]:
-    """As many as an observatory's windows need, made once."""
-    return tuple(rsa.generate_private_key(EXPONENT, SIZE * 8) for _ in range(80))
+ISSUER_KEYS: list[rsa.RSAPrivateKey] = []
 
 
 @pytest.fixture
 def ready_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Observatories of this test get keys that were made before, each another one."""
-    keys = itertools.cycle(issuer_keys())
-    monkeypatch.setattr(rsa, "generate_private_key", lambda *_: next(keys))
+    """Observatories of this test get keys that others had before, each another one."""
+    make, number = rsa.generate_private_key, itertools.count()
+
+    def next_one(*_: object) -> rsa.RSAPrivateKey:
+        if (wanted := next(number)) >= len(ISSUER_KEYS):
+            ISSUER_KEYS.append(make(EXPONENT, SIZE * 8))
+        return ISSUER_KEYS[min(wanted, len(ISSUER_KEYS) - 1)]
+
+    monkeypatch.setattr(rsa, "generate_private_key", next_one)
 
 
 @pytest.hookimpl(tryfirst=True)

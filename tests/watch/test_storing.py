@@ -92,7 +92,7 @@ def test_two_watches_merged_are_one(tmp_path):
         ledgers.append(Ledger(tmp_path / name / "ledger"))
     for at in range(20_000 * DAY, 20_003 * DAY + 4 * 3600, STEP):
         rows = country.rows(at)
-        whole.tick(at, rows)
+        whole.tick(at, rows, 2)
         halves: tuple[list[Row], list[Row]] = ([], [])
         for number, row in enumerate(rows):
             halves[number % 2].append(row)

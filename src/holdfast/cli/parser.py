@@ -219,6 +219,10 @@ def _watch(commands: Any) -> None:
     )
     watch.add_argument("--days", type=int, default=31, help="of --simulate, at most 400")
     watch.add_argument("--webhook", action="append", default=[], metavar="URL")
+    watch.add_argument(
+        "--with", action="append", default=[], dest="others", metavar="URL=KEY",
+        help="add up with another observatory, whose key it is",
+    )  # fmt: skip
     parts = watch.add_subparsers(metavar="COMMAND")
     verify = _call(parts, "verify", "watch:verify", "check the evidence for an event, offline")
     verify.add_argument("file", type=Path, metavar="FILE")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import re
 import secrets
 import time
 import urllib.error
@@ -16,6 +17,7 @@ from holdfast.cli.say import Exit, Trouble, show
 
 if TYPE_CHECKING:
     from holdfast.watch.event import Event
+    from holdfast.watch.merging import Peer
     from holdfast.watch.places import Places
 
 
@@ -47,11 +49,21 @@ def run(asked: argparse.Namespace) -> None:
                 simulated=asked.simulate,
                 days=max(1, min(asked.days, 400)),
                 webhooks=tuple(asked.webhook),
+                peers=tuple(map(_peer, asked.others)),
                 say=lambda address: show({"address": address}, asked.json, address),
             )
         )
     except WatchError as error:
         raise Trouble(str(error)) from None
+
+
+def _peer(text: str) -> Peer:
+    from holdfast.watch.merging import Peer
+
+    url, _, key = text.rpartition("=")
+    if not url.startswith(("http://", "https://")) or not re.fullmatch("[0-9a-f]{64}", key):
+        raise Trouble("--with takes URL=KEY, the key as its /about.json shows it", Exit.USAGE)
+    return Peer(url, bytes.fromhex(key))
 
 
 def verify(asked: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta, Struct
 
-from holdfast.watch import charts, event, ledger
+from holdfast.watch import charts, event, ledger, merging
 from holdfast.watch.edits import BadEdit, Edit
 from holdfast.watch.edits import decode as decode_edit
 from holdfast.watch.event import BadEvent, Event
@@ -77,10 +77,10 @@ def make(station: Station, one: Event, now: int) -> bytes:
     """The archive of an event; the same event at the same time gives the same bytes."""
     last = (one.ended or now) + AFTER
     lines = []
-    for each in station.ledger.read(one.started - BEFORE):
+    for each in merging.steps(station.data, station.places, one.started - BEFORE):
         if each.at >= last:
             break
-        rows = ledger.rows_of(each, one.region)
+        rows = [row for row in each.rows if row.region == one.region and row.source in "cfm"]
         lines.append(ledger.seal(Rollup(each.at, rows), station.key))
     words = Words("en", station.places)
     place = station.engine.regions[one.region]

@@ -96,16 +96,20 @@ class Engine:
         self.now = 0
         """Second at which the last step ended."""
         self.began = 0
+        self.watches = 1
+        """Somebody may be counted by each of them, so what one credential can do is so many times
+        as much."""
         self._hour_of = self._heard = self._day = 0
         self._holidays = frozenset(
             (datetime.date.fromisoformat(day) - datetime.date(1970, 1, 1)).days
             for day in places.holidays
         )
 
-    def tick(self, at: int, rows: Iterable[Row]) -> list[Event]:
-        """The step that began at `at`; the events that changed."""
+    def tick(self, at: int, rows: Iterable[Row], watches: int = 1) -> list[Event]:
+        """The step that began at `at`, as so many watches tell it; the events that changed."""
         if self.now and at < self.now:
             return []
+        self.watches = max(self.watches, watches)
         return self._step(at, tuple(rows))
 
     def _step(self, at: int, rows: Sequence[Row]) -> list[Event]:
@@ -166,8 +170,8 @@ class Engine:
                 pair[row.source == "f"] += row.seen
             elif row.source == "m":
                 place.cell(row.function, row.operator).measure(at, row)
-            elif row.source == "a":
-                month = judging.month(at)
+            elif row.source in "ar":
+                month = judging.month(at) - (row.source == "r")
                 place.alive[month] = place.alive.get(month, 0) + row.seen
         totals: dict[str, int] = {}
         for (function, operator), (signed, unsigned) in complaints.items():

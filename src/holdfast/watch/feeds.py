@@ -12,6 +12,7 @@ from typing import Any, Final
 from xml.sax.saxutils import escape, quoteattr
 
 from holdfast import __version__
+from holdfast.watch import merging
 from holdfast.watch.event import Event
 from holdfast.watch.rollup import Row
 from holdfast.watch.station import Station
@@ -214,6 +215,6 @@ def ooni(station: Station, at: int, row: Row) -> dict[str, Any]:
 def ooni_lines(station: Station, since: int) -> bytes:
     """JSON lines of all steps from `since` on."""
     out = []
-    for one in station.ledger.read(since):
+    for one in merging.steps(station.data, station.places, since):
         out += [json.dumps(ooni(station, one.at, row)) for row in one.rows if row.source == "m"]
     return ("\n".join(out) + "\n").encode() if out else b""

@@ -14,6 +14,7 @@ from holdfast.watch.detect.season import HOUR
 from holdfast.watch.detect.shares import HALF
 from holdfast.watch.event import ORDER, Event, Fact, Hurt, Kind
 from holdfast.watch.journal import STEP
+from holdfast.watch.reach import LEAST
 
 if TYPE_CHECKING:
     from holdfast.watch.engine import Engine, Moment, Place
@@ -92,7 +93,9 @@ class Finding:
         return several and active > 0 and self.signed > QUORUM * active
 
 
-def find(pooled: Counts, cells: list[tuple[str, Cell]], voices: dict[str, Voice]) -> Finding:
+def find(
+    pooled: Counts, cells: list[tuple[str, Cell]], voices: dict[str, Voice], watches: int = 1
+) -> Finding:
     """One function of a region, from all complaints and its cells by operator."""
     found = Finding()
     starts: list[int] = []
@@ -120,7 +123,7 @@ def find(pooled: Counts, cells: list[tuple[str, Cell]], voices: dict[str, Voice]
             for verdict, count in cell.verdicts.items():
                 found.verdicts[verdict] = found.verdicts.get(verdict, 0) + count
     hourly = sum(voice.expected for voice in voices.values()) * HOUR / STEP
-    found.solid = max(by_hour.values(), default=0) > (hourly * SHARE or found.seen * HALF)
+    found.solid = max(by_hour.values(), default=0) > (hourly * SHARE * watches or found.seen * HALF)
     if starts:
         found.since = sorted(starts)[len(starts) // 2]
     return found
@@ -133,12 +136,14 @@ def judge(engine: Engine, code: str, place: Place) -> Event | None:
     if event is None and not place.hot and not hushed:
         return None
     findings = {
-        function: find(place.pooled[function], cells, place.voices)
+        function: find(place.pooled[function], cells, place.voices, engine.watches)
         for function, cells in place.by_function.items()
         if event is not None or function in place.hot
     }
     silent = _silent(place) if hushed else []
     active = max((place.alive.get(month(engine.now) - back, 0) for back in (0, 1)), default=0)
+    # Who is alive at another watch with fewer than it publishes is taken to be as many as that.
+    active = engine.watches * (active + LEAST * (engine.watches - 1))
     changed = False
     if event is None:
         suspects = {f: found for f, found in findings.items() if found.together >= engine.public}
@@ -148,7 +153,8 @@ def judge(engine: Engine, code: str, place: Place) -> Event | None:
         engine.events.append(event)
         for function, cells in place.by_function.items():
             if function not in findings:
-                findings[function] = find(place.pooled[function], cells, place.voices)
+                pooled = place.pooled[function]
+                findings[function] = find(pooled, cells, place.voices, engine.watches)
         changed = True
     changed |= _spread(place, event, findings, silent, engine.now)
     _describe(engine, place, event, findings, silent)

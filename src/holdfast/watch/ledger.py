@@ -3,7 +3,10 @@ watches go by. A day is a file; lines of a step that is missing were never close
 
 from __future__ import annotations
 
+import bisect
+import contextlib
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +22,7 @@ from msgspec import Meta, Struct
 
 from holdfast.watch import rollup
 from holdfast.watch.journal import DAY
-from holdfast.watch.rollup import BadRollup, Rollup, Row, Sums
+from holdfast.watch.rollup import BadRollup, Rollup, Sums
 
 MAX_LINE = 16 * 1024 * 1024
 
@@ -67,6 +70,19 @@ def unseal(line: bytes, key: bytes | None) -> Rollup:
     return rollup.decode(data)
 
 
+def append(path: Path, data: bytes) -> None:
+    """To a file, all of it or nothing. Raises OSError."""
+    with path.open("ab", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        try:
+            while data:
+                data = data[file.write(data) or 0 :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(end)
+            raise
+
+
 class Ledger:
     """The folder of one watch."""
 
@@ -76,8 +92,7 @@ class Ledger:
     def append(self, one: Rollup, key: Ed25519PrivateKey) -> None:
         """Add a closed step. Not synced: what is lost is made again from the journal."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self.path(one.at // DAY).open("ab") as file:
-            file.write(seal(one, key) + b"\n")
+        append(self.path(one.at // DAY), seal(one, key) + b"\n")
 
     def path(self, day: int) -> Path:
         """Where a day is."""
@@ -86,6 +101,11 @@ class Ledger:
     def days(self) -> list[int]:
         """That have a file, in order."""
         return sorted(int(path.stem) for path in self._folder.glob("*.rollups"))
+
+    def after(self, day: int, at: int) -> list[bytes]:
+        """A day's lines of steps that began after the second `at`."""
+        found = self.lines(day)
+        return found[bisect.bisect_right(found, at, key=lambda line: unseal(line, None).at) :]
 
     def lines(self, day: int) -> list[bytes]:
         """A day's whole lines; the last one is left out if a crash cut it short."""
@@ -124,8 +144,3 @@ def merge(watches: Iterable[Iterable[Rollup]]) -> Iterator[Rollup]:
             sums.setdefault(one.at, Sums()).merge(one.rows)
     for at in sorted(sums):
         yield Rollup(at, sums[at].rows())
-
-
-def rows_of(one: Rollup, region: str) -> list[Row]:
-    """Only those of one region."""
-    return [row for row in one.rows if row.region == region]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import random
 import secrets
@@ -18,19 +19,24 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from holdfast.drive.fetch import fetch
 from holdfast.drive.http import HttpConnection, Open
-from holdfast.watch import hooks, simulate
+from holdfast.watch import hooks, reach, simulate
 from holdfast.watch.desk import Desk
 from holdfast.watch.edits import BadEdit
 from holdfast.watch.issuer import Issuer
-from holdfast.watch.journal import STEP, JournalError
+from holdfast.watch.journal import DAY, STEP, JournalError
+from holdfast.watch.merging import Peer
 from holdfast.watch.places import BadPlaces, Places, load, parse
 from holdfast.watch.rollup import BadRollup, Rollup
 from holdfast.watch.site import Site
 from holdfast.watch.station import Station
 
 TICK_SECONDS: Final = 1.0
+ASK_SECONDS: Final = 5.0
+"""Between two times that another watch is asked for its rollups."""
 CONNECTIONS: Final = 4096
+STEPS: Final = DAY // STEP
 CHUNK: Final = 40
 """Simulated steps between which the page is served."""
 SAMPLE: Final = Path(__file__).parent / "data" / "sample.json"
@@ -127,6 +133,7 @@ async def run(
     simulated: int | None = None,
     days: int = 31,
     webhooks: tuple[str, ...] = (),
+    peers: tuple[Peer, ...] = (),
     say: Callable[[str], object] = print,
     stop: asyncio.Event | None = None,
     clock: Callable[[], int] = now_s,
@@ -144,15 +151,16 @@ async def run(
     issuer: Issuer | None = None
     server: asyncio.Server | None = None
     try:
+        secret = keep(data / "reach.secret", lambda: secrets.token_bytes(32))
         station = Station(
             data, places_of(data, places), name, key_of(data), keys_of(data / "editors"),
-            loop.call_soon_threadsafe, simulated=simulated is not None,
+            loop.call_soon_threadsafe, simulated=simulated is not None, peers=peers,
+            reach=functools.partial(reach.told, secret),
         )  # fmt: skip
         if simulated is None:
             station.start(clock())
         issuer = Issuer(data / "issuer.db", name, wait)
         desk = Desk(issuer, station.places, secrets.token_bytes, station.spent)
-        secret = keep(data / "reach.secret", lambda: secrets.token_bytes(32))
         site = Site(station, issuer, desk, secret, clock, root, keys_of(data / "bots"))
         server = await _listen(loop, site, open_, listen, _tls(cert, key))
         port = server.sockets[0].getsockname()[1]
@@ -165,7 +173,10 @@ async def run(
         if simulated is not None:
             await _pretend(station, simulated, clock, stop, days)
         sender = hooks.Sender(station, webhooks, clock)
-        await _go_on(station, issuer, clock, stop)
+        await asyncio.gather(
+            _go_on(station, issuer, clock, stop),
+            *(_follow(station, peer, clock, stop) for peer in peers),
+        )
         sender.close()
     except (JournalError, BadRollup, BadEdit) as error:
         raise WatchError(str(error)) from error
@@ -201,6 +212,27 @@ async def _go_on(
     issuer.stop_making()
     if making is not None:
         await making
+
+
+async def _follow(
+    station: Station, peer: Peer, clock: Callable[[], int], stop: asyncio.Event
+) -> None:
+    """Fetch what another watch says, again and again."""
+    while not stop.is_set():
+        now = clock()
+        try:
+            after = max(peer.last, station.due - 1)
+            for day in sorted({(after + 1) // DAY, now // DAY}):
+                url = f"{peer.url.rstrip('/')}/rollups?day={day}&after={after}"
+                for line in (await fetch(url)).splitlines()[:STEPS]:
+                    with contextlib.suppress(BadRollup):  # counted; the next one may be good
+                        station.peers.receive(peer.key, line, station.due, clock())
+            peer.trouble = ""
+        except OSError as error:
+            peer.trouble = str(error)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ASK_SECONDS):
+                await stop.wait()
 
 
 async def _pretend(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.watch import merging
 from holdfast.watch.engine import Engine
 from holdfast.watch.event import Event, encode
 from holdfast.watch.journal import Journal
-from holdfast.watch.ledger import Ledger, merge
+from holdfast.watch.ledger import merge
 from holdfast.watch.places import Places
 from holdfast.watch.rollup import rollups
 
@@ -28,16 +29,16 @@ class Replayed:
 def replay(data: Path, places: Places, key: bytes, simulated: bool = False) -> Replayed:
     """Play an observatory's folder again. Raises `BadRollup`, `JournalError`."""
     engine, changes, steps = Engine(places), [], 0
-    ledger = Ledger(data / "ledger")
     journal = Journal(data / "journal", lambda call: call())
     entries = (entry for day in journal.days() for entry in journal.read(day))
     admitted = rollups(entries)
     journal.close()
     uncovered = 0
-    for one in ledger.read(key=key):
+    for one in merging.steps(data, places, key=key):
         steps += 1
-        changes += [encode(event) for event in engine.tick(one.at, one.rows)]
-        uncovered += not simulated and one.rows != admitted.get(one.at, [])
+        changes += [encode(event) for event in engine.tick(one.at, one.rows, one.watches)]
+    for own in merging.own(data, key):
+        uncovered += not simulated and own.rows != admitted.get(own.at, [])
     log = data / "events"
     logged = log.read_bytes().split(b"\n")[:-1] if log.exists() else []
     return Replayed(tuple(engine.events), steps, changes == logged, uncovered)
@@ -46,6 +47,6 @@ def replay(data: Path, places: Places, key: bytes, simulated: bool = False) -> R
 def merged(places: Places, folders: list[tuple[Path, bytes]]) -> tuple[Event, ...]:
     """Events that several observatories see together: their signed rollups, added up."""
     engine = Engine(places)
-    for one in merge(Ledger(folder / "ledger").read(key=key) for folder, key in folders):
-        engine.tick(one.at, one.rows)
+    for one in merge(merging.own(folder, key) for folder, key in folders):
+        engine.tick(one.at, one.rows, len(folders))
     return tuple(engine.events)

@@ -16,7 +16,8 @@ Count = Annotated[int, Meta(ge=0, le=2**40)]
 class Row(Struct, array_like=True, forbid_unknown_fields=True):
     """One cell's sums. Rows with the same key add up, in any order."""
 
-    source: Annotated[str, Meta(pattern=r"^[cfma]\Z")]
+    source: Annotated[str, Meta(pattern=r"^[cfmar]\Z")]
+    """As in `Entry`; r: installations active last month, blurred, of one watch for others."""
     region: Text
     operator: Text
     function: Text

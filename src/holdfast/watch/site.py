@@ -269,6 +269,16 @@ class Site:
                 "edits": self._station.edits.head.hex(),
                 "simulated": self._station.simulated,
                 "country": self._station.places.country,
+                "with": [
+                    {
+                        "key": peer.key.hex(),
+                        "last": peer.last,
+                        "refused": peer.refused,
+                        "why": peer.refusal,
+                        "trouble": peer.trouble,
+                    }
+                    for peer in self._station.peers.all.values()
+                ],
             }
         ).encode()
 
@@ -278,10 +288,10 @@ class Site:
 
     def _rollups(self, query: Query) -> Response:
         """A day's signed lines, for other watches."""
-        day = query.one("day")
-        if not day.isdecimal() or len(day) > 6:
-            return answer(400, b"This takes day=DAYS SINCE 1970.\n")
-        lines = self._station.ledger.lines(int(day))
+        day, after = query.one("day"), query.one("after") or "0"
+        if not day.isdecimal() or len(day) > 6 or not after.isdecimal() or len(after) > 12:
+            return answer(400, b"This takes day=DAYS SINCE 1970 and after=SECONDS SINCE 1970.\n")
+        lines = self._station.ledger.after(int(day), int(after))
         return answer(200, b"".join(line + b"\n" for line in lines), "application/jsonl", (OPEN,))
 
     # Writing.

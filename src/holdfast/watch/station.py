@@ -8,24 +8,33 @@ again from the ledger: the same events, to the byte.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from holdfast.core import report
+from holdfast.watch import merging
 from holdfast.watch.edits import Edits
 from holdfast.watch.engine import Engine
 from holdfast.watch.event import Event, encode
 from holdfast.watch.journal import DAY, STEP, Entry, Journal, Settled
-from holdfast.watch.ledger import Ledger, raw
+from holdfast.watch.ledger import Ledger, append, raw
+from holdfast.watch.merging import HOLD, Peer, Peers
 from holdfast.watch.places import Places
 from holdfast.watch.rollup import Rollup, Row, Sums, rollups
 
 HISTORY: Final = 400 * DAY
 """Of the ledger, from which the engine is made again."""
 MONTH: Final = 32
+
+
+def month_of(at: int) -> int:
+    """Months since 1970."""
+    return report.window("alive", at)
 
 
 class Station:
@@ -40,7 +49,10 @@ class Station:
         editors: frozenset[bytes],
         post: Callable[[Callable[[], object]], object],
         simulated: bool = False,
+        peers: tuple[Peer, ...] = (),
+        reach: Callable[[str, int, int], int | None] = lambda region, month, count: None,
     ) -> None:
+        """`reach`: what is told of a region's installations of a month. Raises `BadRollup`."""
         self.data = data
         self.places = places
         self.name = name
@@ -51,6 +63,9 @@ class Station:
         """Share of a simulated past that was played in."""
         self.engine = Engine(places)
         self.ledger = Ledger(data / "ledger")
+        self.alive = Ledger(data / "alive")
+        self.peers = Peers(data / "peers", peers, places, self.public)
+        self._reach = reach
         self.journal = Journal(data / "journal", post)
         self.edits = Edits(data / "edits", editors)
         self.spent: set[bytes] = set()
@@ -61,17 +76,23 @@ class Station:
         self._open: dict[int, Sums] = {}
         self._waiting: dict[int, int] = {}
         """Entries under way to the disk, by step."""
-        self._next = 0
+        self._closed: deque[Rollup] = deque()
+        """Steps that others are waited for."""
+        self._unlogged: list[bytes] = []
+        self._next = self._month = 0
 
     def start(self, now: int) -> None:
         """Go on from what is on the disk."""
         self.ledger.mend()
+        self.alive.mend()
         said: list[bytes] = []
-        for one in self.ledger.read(now - HISTORY):
-            said += map(encode, self.engine.tick(one.at, one.rows))
+        for one in merging.steps(self.data, self.places, now - HISTORY):
+            said += map(encode, self.engine.tick(one.at, one.rows, one.watches))
+            self._month = month_of(one.at)
         log = self.data / "events"
         logged = log.read_bytes().count(b"\n") if log.exists() else 0
-        self._log(said[logged:])  # a crash came between
+        self._unlogged = said[logged:]  # a crash came between
+        self._log()
         self._next = max(self.engine.now, 0)
         today = now // DAY
         for day in self.journal.days():
@@ -90,6 +111,8 @@ class Station:
         for at in sorted(self._open):
             if at + STEP <= now:
                 self._close(at)
+        while self._closed:  # what others said of them meanwhile comes too late
+            self._tick(self._closed.popleft())
         self._next = max(self._next, now // STEP * STEP)
 
     def _remember(self, entries: list[Entry], now: int) -> None:
@@ -113,9 +136,21 @@ class Station:
         self.journal.append(entries, written)
 
     def advance(self, now: int) -> None:
-        """Close the steps that are over."""
-        while self._next + STEP <= now and not self._waiting.get(self._next):
-            self._close(self._next)
+        """Close the steps that are over, as far as the disk takes them; it is tried again."""
+        with contextlib.suppress(OSError):
+            while self._next + STEP <= now and not self._waiting.get(self._next):
+                self._close(self._next)
+            self._log()
+        while self._closed:
+            at = self._closed[0].at
+            if not self.peers.complete(at) and now < at + STEP + HOLD:
+                break
+            self._tick(self._closed.popleft())
+
+    @property
+    def due(self) -> int:
+        """The first step of which the engine was not told yet."""
+        return self._closed[0].at if self._closed else self._next
 
     def current(self, region: str, function: str) -> int:
         """Complaints in the step that is open."""
@@ -127,31 +162,52 @@ class Station:
         )
 
     def feed(self, one: Rollup) -> None:
-        """A closed step from elsewhere: simulated, or merged."""
-        self.ledger.append(one, self.key)
-        self._tick(one)
+        """A closed step. Raises OSError if the disk does not take it."""
+        public = [row for row in one.rows if row.source != "a"]
+        if private := [row for row in one.rows if row.source == "a"]:
+            self.alive.append(Rollup(one.at, private), self.key)
+        if month_of(one.at) != self._month:
+            public = sorted([*public, *self._reached(one.at)], key=lambda row: row.key)
+        self.ledger.append(Rollup(one.at, public), self.key)
+        self._month = month_of(one.at)
+        self._next = max(self._next, one.at + STEP)
+        if self.peers.all:
+            self._closed.append(one)
+        else:
+            self._tick(one)
+
+    def _reached(self, at: int) -> Iterator[Row]:
+        """For other watches: installations of the month before, blurred, none under 50."""
+        month = month_of(at) - 1
+        for code, place in self.engine.regions.items():
+            if told := self._reach(code, month, place.alive.get(month, 0)):
+                yield Row("r", code, "", "", told)
 
     def _close(self, at: int) -> None:
-        sums = self._open.pop(at, Sums())
-        self._waiting.pop(at, None)
+        sums = Sums()
+        sums.merge(self._open.get(at, Sums()).rows())
         if self.pretended is not None:
             sums.merge(self.pretended(at))
         self.feed(Rollup(at, sums.rows()))
+        self._open.pop(at, None)
+        self._waiting.pop(at, None)
 
     def _tick(self, one: Rollup) -> None:
-        events = self.engine.tick(one.at, one.rows)
-        self._log(list(map(encode, events)))
-        self._next = max(self._next, one.at + STEP)
+        step = merging.step(one.at, one.rows, self.peers.take(one.at))
+        events = self.engine.tick(step.at, step.rows, step.watches)
+        self._unlogged += map(encode, events)
+        with contextlib.suppress(OSError):
+            self._log()
         for event in events:
             if self.visible(event):
                 for call in self.changed:
                     call(event)
 
-    def _log(self, lines: list[bytes]) -> None:
+    def _log(self) -> None:
         """Each change of an event as it was: what a replay has to give again."""
-        if lines:
-            with (self.data / "events").open("ab") as file:
-                file.write(b"".join(line + b"\n" for line in lines))
+        if self._unlogged:
+            append(self.data / "events", b"".join(line + b"\n" for line in self._unlogged))
+            self._unlogged = []
 
     def visible(self, event: Event) -> bool:
         """Whether the public sees it: signals agree, or an editor confirmed it."""

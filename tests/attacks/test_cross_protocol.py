@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from holdfast.core import caps
-from holdfast.core.seal import hpke, invitation, keys, keyset, rest
+from holdfast.core.seal import hpke, invitation, keys, keyset, renewal, rest
 from holdfast.core.seal.bundle import open_bundle
 from holdfast.core.seal.hpke import HpkeKey, Unopenable
 from holdfast.core.seal.identity import DeviceList, Identity
@@ -23,7 +23,7 @@ from holdfast.core.seal.verification import Verification
 from holdfast.testing.pairs import DAY, NOW, home, meet, seeded, settle
 
 DRAW = seeded("cross-protocol")
-PURPOSES = ("devices/1", "invite/1", "accept/1")
+PURPOSES = ("devices/1", "invite/1", "accept/1", "renewal/1")
 KEY_SETS: tuple[Purpose, ...] = ("invite/1", "accept/1")
 Reader = Callable[[bytes], bool]
 
@@ -99,6 +99,12 @@ def everything() -> dict[str, tuple[bytes, Reader]]:
         "identity": (met.anna.dump(), lambda data: bool(Identity.load(data))),
         "invitation": (met.invitation.dump(), lambda data: bool(Invitation.load(data))),
         "session": (keyed_anna.dump(DRAW), lambda data: bool(Pairwise.load(data))),
+        "renewal": (
+            renewal.seal(met.boris, met.at_anna.mine.caps, link, DRAW),
+            lambda data: bool(
+                renewal.open_renewal(data, met.at_anna.mine.caps, met.boris.devices.root, 0)
+            ),
+        ),
         "home's record": (
             envelope.seal(bytes(16), b"x", bytes(12)),
             lambda data: bool(envelope.open(data)),

@@ -16,7 +16,7 @@ import pytest
 
 from holdfast.cli import main
 from holdfast.cli.say import Exit
-from holdfast.testing.processes import NodeProgram, Processes
+from holdfast.testing.processes import NodeProgram, Processes, Program
 
 PATIENCE = 30
 
@@ -24,7 +24,7 @@ PATIENCE = 30
 class Person:
     """Runs commands against one node."""
 
-    def __init__(self, node: NodeProgram, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, node: Program, capsys: pytest.CaptureFixture[str]) -> None:
         self.home = str(node.directory)
         self._capsys = capsys
 
@@ -245,6 +245,28 @@ def test_a_locked_node_is_unlocked(
         assert clara.one("unlock")["phase"] == "ready"
         node.stop()
         assert clara.fails(Exit.NOT_RUNNING, "contacts")
+
+
+def test_a_backup_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_PASSPHRASE", "ten letters or more")
+    file = tmp_path / "clara.backup"
+    with Processes(tmp_path) as run:
+        node = run.node("Clara", run.relay("relay").address)
+        clara = Person(node, capsys)
+        made = clara.one("backup", str(file))
+        assert made["path"] == str(file)
+        assert made["size"] == file.stat().st_size
+        assert clara.fails(Exit.USAGE, "backup", str(file))  # it is there already
+        assert clara.fails(Exit.LOCKED, "restore", str(file))  # somebody is here already
+        home = tmp_path / "fresh"
+        fresh = Program("fresh", home, ["node", "--home", str(home), "--port", "0", "--no-browser"])
+        run._all.append(fresh)
+        fresh.start()
+        again = Person(fresh, capsys)
+        assert again.one("restore", str(file))["name"] == "Clara"
+        assert len(again.one("status")["relays"]) == 1
 
 
 def test_a_new_node_is_set_up_from_the_command_line(

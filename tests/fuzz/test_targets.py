@@ -11,6 +11,7 @@ import contextlib
 import functools
 import random
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +31,7 @@ from holdfast.core.call.rungs import RUNGS
 from holdfast.core.chat import content, names
 from holdfast.core.log import client, server
 from holdfast.core.log.limits import Limits
-from holdfast.core.seal import chunks, inner, invitation, olm
+from holdfast.core.seal import chunks, inner, invitation, olm, padding, renewal, rest
 from holdfast.core.seal import frame as sframe
 from holdfast.core.seal.bundle import BadBundle, open_bundle
 from holdfast.core.seal.hpke import Unopenable
@@ -41,7 +43,7 @@ from holdfast.core.seal.verification import Verification
 from holdfast.drive import http
 from holdfast.lab import associate, dns, packets
 from holdfast.lab.names import answer
-from holdfast.node import rpc
+from holdfast.node import backup, rpc
 from holdfast.paths import hello
 from holdfast.paths.exchange import Ask, BadExchange, Incoming, Tell
 from holdfast.testing.entropy import seeded
@@ -444,6 +446,28 @@ UPGRADE = (
 )
 
 
+def renewal_record(data: bytes) -> None:
+    """As it comes from a contact, and what is inside, as the contact made it."""
+    met = _met()
+    inbox, root = met.at_anna.mine.caps, met.boris.devices.root
+    plain = padding.pad(data[:4_000], 29)
+    sealed = AESGCM(caps.hkdf(inbox.locator, "renewal/1")).encrypt(bytes(12), plain, renewal.KIND)
+    for record in (data, renewal.KIND + bytes(12) + sealed):
+        with contextlib.suppress(Unopenable):
+            renewal.open_renewal(record, inbox, root, 0)
+
+
+def backup_file(data: bytes) -> None:
+    """A file that somebody takes for a backup; the passphrase is not what takes time here."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rest, "unwrap_key", lambda wrapped, passphrase: bytes(32))
+        path = Path(folder, "file")
+        path.write_bytes(data)
+        Path(folder, "parts").mkdir()
+        with contextlib.suppress(backup.BadBackup):
+            backup.read(path, Path(folder, "parts"), "")
+
+
 def near_line(data: bytes) -> None:
     """What a stranger, and a contact, says on the local network."""
     one = near.Peer.of("a", bytes(32), b"1" * 32)
@@ -574,6 +598,17 @@ def _targets() -> dict[str, Target]:
             ),
         ),
         "http": Target(http_request, (GET, GET + POST, CHUNKED + GET, UPGRADE)),
+        "renewal": Target(
+            renewal_record,
+            (renewal.seal(met.boris, met.at_anna.mine.caps, met.invitation.link, seeded("r")),),
+        ),
+        "backup": Target(
+            backup_file,
+            (
+                backup.MAGIC + b"\0\1w" + b"\x08database" + (3).to_bytes(8, "big") + b"abc\0",
+                backup.MAGIC + b"\0\0" + b"\x20" + b"a" * 32 + bytes(8) + b"\0",
+            ),
+        ),
         **{name: Target(*both) for name, both in observatory.targets().items()},
     }
 

@@ -24,6 +24,8 @@ PUBLIC: Final = math.log(1e6)
 functions a year."""
 SECOND: Final = math.log(100)
 """Nats of measurements that are a second signal."""
+BESIDE: Final = 4.0
+"""Nats of complaints that agree with measurements, or of silence."""
 AGREES: Final = 1.5
 """Nats of one operator's complaints that agree with those of the others."""
 HUSHED: Final = 3.0
@@ -85,7 +87,7 @@ class Finding:
         """Whether independent signals agree; see `engine`."""
         if self.together < threshold:
             return False
-        if self.solid and self.measured >= SECOND and self.complained >= NOTICE:
+        if self.solid and self.measured >= SECOND and self.complained >= BESIDE:
             return True
         if self.solid and self.measured >= threshold and self.failed >= LEAST_FAILED:
             return True
@@ -111,7 +113,7 @@ def find(
             found.complaining.append(operator)
             found.signed += cell.signed
             starts.append(cell.complaints.since)
-            if cell.complaints.evidence >= NOTICE and not cell.works:
+            if cell.complaints.evidence >= BESIDE and not cell.works:
                 found.loud.append(operator)
         failing, since = cell.failing() if cell.failed else (0.0, 0)
         if failing >= 2:
@@ -132,7 +134,7 @@ def find(
 def judge(engine: Engine, code: str, place: Place) -> Event | None:
     """The region's event if it changed in this step."""
     event = place.event
-    hushed = place.quiet.evidence >= NOTICE
+    hushed = place.quiet.evidence >= BESIDE
     if event is None and not place.hot and not hushed:
         return None
     findings = {

@@ -171,6 +171,27 @@ def test_what_controls_share_is_no_throttling():
             assert not slow.slow
 
 
+def test_a_rise_of_some_weeks_and_the_way_back_is_no_throttling():
+    slow, begun = Slow(1), []
+    for day, (own, control) in enumerate(days(640, 4, None, 0)):
+        was = slow.slow
+        slow.add(own * (1.3 if 480 <= day < 500 else 1), [control])
+        begun += [day] if slow.slow and not was else []
+    assert begun == []
+
+
+def test_a_step_is_told_once_and_how_large():
+    slow, begun = Slow(1), []
+    for day, (own, control) in enumerate(days(560, 8, None, 0)):
+        was = slow.slow
+        slow.add(own * (0.75 if day >= 450 else 1), [control])
+        if slow.slow and not was:
+            begun.append(day)
+        if day == 510:
+            assert slow.fallen == pytest.approx(0.25, abs=0.08)
+    assert len(begun) == 1 and 450 <= begun[0] <= 480
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1e9)), min_size=310, max_size=330))
 def test_slow_takes_anything(values):

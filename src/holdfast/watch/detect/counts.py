@@ -14,7 +14,7 @@ from typing import Final
 MORE: Final = 3.0
 """Times the usual that a surge is taken to be."""
 FEWER: Final = 0.3
-NOTICE: Final = 4.0
+NOTICE: Final = 3.0
 """Nats at which one cell is worth watching. Never public by itself: see `engine`."""
 FLOOR: Final = 0.02
 """Least expected count a step: a cell in which nothing ever happened is no proof."""

@@ -48,6 +48,8 @@ SURE: Final = 2.5
 """Deviations that the mean of the slower ones has to exceed; of the fast ones, half more."""
 HASTE: Final = 0.5
 OVER: Final = 1.0
+WORTH: Final = 0.03
+"""Share that has to be lost."""
 
 UNIT: Final = 0.02
 """Of what follows: 2 %, a usual size of change, in logarithms."""
@@ -160,13 +162,13 @@ class Slow:
         self.score = float(scores[best])
         self._scores.append(self.score)
         recent = list(self._scores)
-        fast = sum(recent[-FAST:]) / FAST
+        fast = sum(recent[-FAST:]) / FAST if len(recent) >= FAST else 0.0
         slower = sum(recent) / SLOWER if len(recent) == SLOWER else 0.0
-        if not self.slow and len(recent) >= FAST and (slower > SURE or fast > SURE + HASTE):
-            self.slow, self.since = True, max(0, day - STARTS[best])
-        elif self.slow and fast < OVER:
-            self.slow = False
         self.fallen = 1 - math.exp(min(0.0, float(sizes[best] * _shape(weeks).ramps[-1, best])))
+        if self.slow:
+            self.slow = fast >= OVER
+        elif min(fast / OVER, self.fallen / WORTH) >= 1 and max(slower, fast - HASTE) > SURE:
+            self.slow, self.since = True, max(0, day - STARTS[best])
 
 
 def _weekly(series: list[float], day: int, weeks: int) -> tuple[Array, Array]:

@@ -19,6 +19,7 @@ from random import Random
 
 import numpy as np
 
+from holdfast.core.call.story import sentence
 from holdfast.lab.box import Box
 from holdfast.lab.rules import Flow, Freeze, Police, Rough, Rule
 from holdfast.node.client import Client
@@ -220,7 +221,8 @@ async def play(world: World, folder: Path, clips: list[Path]) -> list[tuple[floa
     found = scores(parts, other_sound, apart) + scores(parts, one_sound, -apart)
     print(f"-- {world.name}: late {one.late} and {other.late} frames", file=sys.stderr)
     for moment in told.moments:
-        print(f"   {moment.at / 1000:6.1f} {moment.what}: {moment.why}", file=sys.stderr)
+        why = sentence(moment.what, moment.of, moment.why, moment.figures, moment.again)
+        print(f"   {moment.at / 1000:6.1f} {why}", file=sys.stderr)
     rungs = [f"{s.rung}/{s.way}/{s.delay}" for s in told.samples[::4]]
     print("  ", " ".join(rungs), file=sys.stderr)
     return found

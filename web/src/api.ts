@@ -348,8 +348,15 @@ export interface CallSample {
 
 export interface CallMoment {
   at: number;
-  what: string;
-  why: string;
+  /** way: by another way. no-way: there is no live one. two-ways: by two at once. goes-on: a silent one answers. coding: in another coding. bursts: in bursts. live: live again. */
+  what: "way" | "no-way" | "two-ways" | "goes-on" | "coding" | "bursts" | "live";
+  why: "start" | "came" | "gone" | "answers" | "silent" | "all-silent" | "none" | "proved" | "well" | "queue" | "calm" | "lost" | "lost-no-more" | "behind" | "too-much" | "bursting";
+  /** The number of the way (of each relay of the call datagrams, and behind them the stream; 6 is straight to the other side), or the coding's name. */
+  of: string;
+  /** Of the reason: silent, all-silent, none, calm, behind: ms. well: s. queue: ms that it is long, kbit/s that get through. lost: of a hundred. */
+  figures: number[];
+  /** Frames that are sent again. */
+  again: number;
 }
 
 export interface CallStory {

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import type { Call, CallEntry, CallSample } from "../src/api";
-import { line as drawn, parts, top } from "../src/calls/story";
+import type { Call, CallEntry, CallMoment, CallSample } from "../src/api";
+import { because, decided, line as drawn, parts, top } from "../src/calls/story";
 import {
-  clock, ending, entry, live, ringsHere, shape, situation, Steady, step, Turn,
+  clock, ending, entry, live, Over, ringsHere, shape, situation, Steady, step, Turn,
 } from "../src/calls/words";
 import { en } from "../src/lang/en";
 
@@ -127,4 +127,52 @@ test("a call is told in parts", () => {
   expect(drawn(samples, 300, 60).match(/[ML]/g)).toHaveLength(9);
   expect(parts([])).toEqual([]);
   expect(drawn([], 300, 60)).toBe("");
+});
+
+test("a turn that is over is marked once, until somebody speaks or a moment has passed", () => {
+  const over = new Over();
+  const heard = (from: number, to: number, mine: number, theirs: number): boolean[] =>
+    Array.from({ length: Math.ceil((to - from) / 66) }, (_, i) => over.hear(mine, theirs, from + i * 66));
+  expect(heard(0, 2000, 0, 0.6)).not.toContain(true);
+  expect(heard(2000, 4000, 0, 0).filter(Boolean)).toHaveLength(1);
+  expect(over.until).toBeGreaterThan(4000);
+  over.hear(0.6, 0, 4000);
+  expect(over.until).toBe(0);
+  heard(5000, 7000, 0, 0.6);
+  heard(7000, 13_000, 0, 0);
+  expect(over.until).toBe(0);
+});
+
+test("a word, or one who is answered already, is not marked", () => {
+  const over = new Over();
+  over.hear(0, 0.6, 0);
+  over.hear(0, 0.6, 300);
+  expect(over.hear(0, 0, 1500)).toBe(false);
+  over.hear(0, 0.6, 2000);
+  over.hear(0, 0.6, 4000);
+  expect(over.hear(0.6, 0, 5200)).toBe(false);
+  expect(over.hear(0, 0, 6500)).toBe(false);
+});
+
+test("a pause within a turn is no end of it", () => {
+  const over = new Over();
+  over.hear(0, 0.6, 0);
+  over.hear(0, 0.6, 1500);
+  expect(over.hear(0, 0, 2000)).toBe(false);
+  over.hear(0, 0.6, 2300);
+  expect(over.hear(0, 0, 3000)).toBe(false);
+  expect(over.hear(0, 0, 3300)).toBe(true);
+});
+
+test("what was decided in a call is said in words, with figures as people count", () => {
+  const moment = (change: Partial<CallMoment>): CallMoment => ({
+    at: 0, what: "way", why: "came", of: "", figures: [], again: 0, ...change,
+  });
+  expect(decided(moment({ of: "0" }))).toEqual({ key: "storyWayQuick", values: { n: 1 } });
+  expect(decided(moment({ of: "3" }))).toEqual({ key: "storyWaySteady", values: { n: 2 } });
+  expect(decided(moment({ of: "6" })).key).toBe("storyWayStraight");
+  expect(decided(moment({ what: "coding", of: "Opus 8k/60" })).values).toEqual({ of: "Opus 8k/60" });
+  expect(because(moment({ why: "silent", figures: [240] }))).toEqual({ key: "whySilent", values: { n: 0.2, k: 0 } });
+  expect(because(moment({ why: "queue", figures: [1500, 9] })).values).toEqual({ n: 1.5, k: 9 });
+  expect(because(moment({ why: "lost", figures: [12] })).values.n).toBe(12);
 });

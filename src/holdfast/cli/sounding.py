@@ -13,6 +13,7 @@ from typing import Any
 
 from holdfast.cli.calls import with_node
 from holdfast.cli.say import Exit, Trouble, show, tell
+from holdfast.core.call.story import sentence
 from holdfast.node.client import Client
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import Call, CallChanged, CallMoment
@@ -231,7 +232,8 @@ def calls(asked: argparse.Namespace) -> int | None:
 
 def _moment(one: CallMoment) -> str:
     seconds = one.at // 1000
-    return f"{seconds // 60}:{seconds % 60:02}  {one.what}: {one.why}"
+    said = sentence(one.what, one.of, one.why, one.figures, one.again)
+    return f"{seconds // 60}:{seconds % 60:02}  {said}"
 
 
 def decline(asked: argparse.Namespace) -> int | None:

@@ -139,7 +139,17 @@ def told(story: Story) -> str:
             CallSample(at=one.at, rung=one.rung, way=one.way, delay=one.delay, lost=one.lost)
             for one in story.samples
         ],
-        moments=[CallMoment(at=one.at, what=one.what, why=one.why) for one in story.entries],
+        moments=[
+            CallMoment(
+                at=one.at,
+                what=one.what,
+                why=one.why.code,
+                of=one.of,
+                figures=list(one.why.figures),
+                again=one.again,
+            )
+            for one in story.entries
+        ],
     )
     return msgspec.json.encode(kept).decode()
 
@@ -154,7 +164,10 @@ def story(work: Work, message: str) -> CallStory:
     )
     if found is None:
         raise ApiError("not-found", "there is no such call")
-    return msgspec.json.decode(found[0], type=CallStory) if found[0] else CallStory()
+    try:
+        return msgspec.json.decode(found[0], type=CallStory) if found[0] else CallStory()
+    except msgspec.ValidationError:
+        return CallStory()  # an older version wrote it
 
 
 def over(

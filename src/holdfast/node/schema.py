@@ -466,8 +466,21 @@ class CallMoment(Struct, frozen=True, kw_only=True):
     """Something that was decided in a call, and why."""
 
     at: Millis
-    what: str
-    why: str
+    what: Literal["way", "no-way", "two-ways", "goes-on", "coding", "bursts", "live"]
+    """way: by another way. no-way: there is no live one. two-ways: by two at once. goes-on: a
+    silent one answers. coding: in another coding. bursts: in bursts. live: live again."""
+    why: Literal[
+        "start", "came", "gone", "answers", "silent", "all-silent", "none", "proved", "well",
+        "queue", "calm", "lost", "lost-no-more", "behind", "too-much", "bursting",
+    ]  # fmt: skip
+    of: str = ""
+    """The number of the way (of each relay of the call datagrams, and behind them the stream; 6 is
+    straight to the other side), or the coding's name."""
+    figures: list[int] = []
+    """Of the reason: silent, all-silent, none, calm, behind: ms. well: s. queue: ms that it is
+    long, kbit/s that get through. lost: of a hundred."""
+    again: int = 0
+    """Frames that are sent again."""
 
 
 class CallStory(Struct, frozen=True, kw_only=True):

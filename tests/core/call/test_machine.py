@@ -13,6 +13,7 @@ from holdfast.core.call import machine
 from holdfast.core.call.frames import HEAD, size
 from holdfast.core.call.machine import Machine
 from holdfast.core.call.rungs import ALL, LOSSY, RUNGS
+from holdfast.core.call.story import SENTENCES, sentence
 from holdfast.testing.calling import CallWorld, talking
 
 BEST = size(RUNGS[0])
@@ -201,10 +202,10 @@ def test_the_better_way_is_used_again_when_it_has_been_well() -> None:
     world = talking(delay=30, ways=("datagrams", "stream"))
     world.block(0)
     world.run(10_000)
-    assert world.caller.machine.story.entries[-1].what != "now by way 0"
+    assert world.caller.machine.story.entries[-1].of != "0"
     world.block(0, False)
     world.run(30_000)
-    assert world.caller.machine.story.entries[-1].what == "now by way 0"
+    assert world.caller.machine.story.entries[-1].of == "0"
     assert world.callee.delays(world.now - 3_000)
     assert max(world.callee.delays(world.now - 3_000)) < 120
 
@@ -299,7 +300,7 @@ def test_the_one_way_that_answers_is_found_among_silent_ones() -> None:
     again = world.now
     world.run(5_000)
     for side in (world.caller, world.callee):
-        assert side.machine.story.entries[-1].what == "now by way 1"
+        assert side.machine.story.entries[-1].of == "1"
         assert side.machine.rung is RUNGS[0]
         assert not side.bursts
     assert world.callee.gap(again, again + 4_000) < 800
@@ -384,7 +385,11 @@ def test_every_decision_has_a_reason() -> None:
         world.run(20_000)
     story = world.callee.machine.story
     assert story.entries
-    assert all(one.why for one in story.entries)
+    for one in story.entries:
+        said = sentence(one.what, one.of, one.why.code, one.why.figures, one.again)
+        assert "{" not in said
+        counted = SENTENCES[one.why.code].count("{")
+        assert len(one.why.figures) == counted
     assert [one.at for one in story.entries] == sorted(one.at for one in story.entries)
     assert 55 <= len(story.samples) <= 65
     assert {"live", "bursts"} <= {one.way for one in story.samples}

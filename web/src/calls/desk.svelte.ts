@@ -4,8 +4,8 @@ import type { Call } from "../api";
 import { model } from "../model.svelte";
 import { trouble, type Kind, type Trouble } from "./devices";
 import { Engine } from "./engine";
-import { ring } from "./tone";
-import { live, ringsHere, situation, Steady, Turn, type Sentence } from "./words";
+import { over, ring } from "./tone";
+import { live, Over, ringsHere, situation, Steady, Turn, type Sentence } from "./words";
 
 /** Under this name a page remembers, over a reload, that it carries the sound. */
 const HELD = "call";
@@ -16,6 +16,8 @@ class Desk {
   mine = $state(0);
   theirs = $state(0);
   turn = $state<Turn["who"]>("");
+  /** Their turn has just ended, where they are heard seconds late. */
+  yours = $state(false);
   line = $state<Call["line"]>("whole");
   /** Seconds, in steps. */
   delay = $state(0);
@@ -37,6 +39,7 @@ class Desk {
   private opened = "";
   private steady = new Steady();
   private readonly turns = new Turn();
+  private overs = new Over();
   private recheck: ReturnType<typeof setTimeout> | undefined;
   private linger: ReturnType<typeof setTimeout> | undefined;
   private quiet: (() => void) | null = null;
@@ -220,6 +223,7 @@ class Desk {
     this.silent = false;
     this.mine = this.theirs = 0;
     this.turn = "";
+    this.yours = false;
   }
 
   private loud(mine: number, theirs: number): void {
@@ -228,6 +232,13 @@ class Desk {
     this.theirs = theirs;
     this.turns.hear(this.mine, theirs, Date.now());
     this.turn = this.turns.who;
+    if (this.line !== "pieces" || call?.state !== "talking") {
+      this.overs = new Over();
+      this.yours = false;
+      return;
+    }
+    if (this.overs.hear(this.mine, theirs, Date.now()) && !call.muted) over();
+    this.yours = this.overs.until > 0;
   }
 
   private steadily(): void {

@@ -1,6 +1,7 @@
 // How a call went, as parts of one kind: pure, so that it can be tested.
 
-import type { CallSample } from "../api";
+import type { CallMoment, CallSample } from "../api";
+import type { Sentence } from "./words";
 
 export type How = "live" | "thin" | "dotted" | "pieces" | "away";
 /** From `at` to `to`, in ms of the call; `delay` is the middle one. */
@@ -48,4 +49,35 @@ export function line(samples: readonly CallSample[], width: number, height: numb
 /** The delay at the top of the picture, in ms: a whole second at least. */
 export function top(samples: readonly CallSample[]): number {
   return Math.max(1000, Math.ceil(Math.max(0, ...samples.map((one) => one.delay)) / 1000) * 1000);
+}
+
+type Saying = { key: Sentence; values: Record<string, number | string> };
+
+const DIRECT = 6;
+const WHATS = {
+  "no-way": "storyNoWay", "two-ways": "storyTwoWays", "goes-on": "storyGoesOn", coding: "storyCoding",
+  bursts: "storyBursts", live: "storyLiveAgain",
+} as const satisfies Record<Exclude<CallMoment["what"], "way">, Sentence>;
+const WHYS = {
+  start: "whyStart", came: "whyCame", gone: "whyGone", answers: "whyAnswers", silent: "whySilent",
+  "all-silent": "whyAllSilent", none: "whyNone", proved: "whyProved", well: "whyWell", queue: "whyQueue",
+  calm: "whyCalm", lost: "whyLost", "lost-no-more": "whyLostNoMore", behind: "whyBehind",
+  "too-much": "whyTooMuch", bursting: "whyBursting",
+} as const satisfies Record<CallMoment["why"], Sentence>;
+/** Reasons whose first figure is no time in ms. */
+const PLAIN: readonly CallMoment["why"][] = ["lost", "well"];
+
+/** What was decided. */
+export function decided(moment: CallMoment): Saying {
+  if (moment.what !== "way") return { key: WHATS[moment.what], values: { of: moment.of } };
+  const way = Number(moment.of);
+  if (way >= DIRECT) return { key: "storyWayStraight", values: {} };
+  return { key: way % 2 ? "storyWaySteady" : "storyWayQuick", values: { n: (way >> 1) + 1 } };
+}
+
+/** And why: times in seconds. */
+export function because(moment: CallMoment): Saying {
+  const [first = 0, second = 0] = moment.figures;
+  const n = PLAIN.includes(moment.why) ? first : Math.max(0.1, Math.round(first / 100) / 10);
+  return { key: WHYS[moment.why], values: { n, k: second } };
 }

@@ -23,6 +23,14 @@ export function ring(kind: keyof typeof NOTES): () => void {
   };
 }
 
+/** Their turn is over: one note, softer than speech. */
+export function over(): void {
+  const context = new AudioContext();
+  void through(context as Sinking);
+  note(context, 784, "there", 0);
+  setTimeout(() => void context.close(), 1000);
+}
+
 function note(context: AudioContext, pitch: number, kind: keyof typeof NOTES, place: number): void {
   const from = context.currentTime + place * 0.28;
   const loud = kind === "here" ? 0.16 : 0.05;

@@ -118,6 +118,37 @@ export class Steady {
 const HEARD = 0.35;
 const STAYS = 700;
 
+const TURN = 800;
+const OVER = 900;
+const MARKED = 4000;
+
+/** Where they are heard seconds late, two who talk cannot feel when the other one has ended: a turn of
+    theirs that is over is marked, for a moment or until somebody speaks. */
+export class Over {
+  /** When the mark goes, 0 if there is none. */
+  until = 0;
+  private since = 0;
+  private last = 0;
+
+  /** Whether a turn has ended just now. */
+  hear(mine: number, theirs: number, now: number): boolean {
+    if (theirs >= HEARD) {
+      this.since ||= now;
+      this.last = now;
+      this.until = 0;
+      return false;
+    }
+    if (mine >= HEARD || now >= this.until) this.until = 0;
+    if (!this.since || now - this.last < OVER) return false;
+    const long = this.last - this.since >= TURN;
+    this.since = 0;
+    // Who has begun to speak meanwhile needs no mark.
+    if (!long || mine >= HEARD) return false;
+    this.until = now + MARKED;
+    return true;
+  }
+}
+
 /** Who speaks: the louder one, for a moment longer than they do. */
 export class Turn {
   who: "" | "me" | "them" = "";

@@ -10,6 +10,7 @@ from typing import Final
 
 from holdfast.core.call.frames import HEAD
 from holdfast.core.call.rungs import LOSSY, LOSSY_THIN, RUNGS, Rung, wire_bits
+from holdfast.core.call.story import Why
 
 BAD: Final = 120
 """Milliseconds of a queue that stands."""
@@ -42,7 +43,7 @@ class Choice:
 
     def __init__(self) -> None:
         self.index = 0
-        self.why = ""
+        self.why = Why("start")
         self.exhausted_since = 0
         """Since when there is no lower rung and a queue stands; 0: that is not so."""
         self._copies = False
@@ -120,7 +121,7 @@ class Choice:
         if self._climbed and now - self._climbed < PROVED:
             self._patience = min(MOST_PATIENCE, self._patience * 2)
         self._climbed = 0
-        self.why = f"a queue of {stands} ms stands, about {bits / 1000:.0f} kbit/s get through"
+        self.why = Why("queue", (stands, round(bits / 1000)))
 
     def _rise(self, datagrams: bool, now: int) -> None:
         self._good_since = self._good_since or now
@@ -131,18 +132,18 @@ class Choice:
         if self.index and now - max(self._good_since, self._changed) >= patience:
             self.index -= 1
             self._changed = self._climbed = now
-            self.why = f"no queue for {patience / 1000:.1f} s"
+            self.why = Why("calm", (patience,))
 
     def _lose(self, lost: int, datagrams: bool, now: int) -> None:
         if lost >= LOSING and datagrams:
             self._lossless_since = 0
             if not self._copies:
                 self._copies = True
-                self.why = f"{lost} of 100 frames are lost"
+                self.why = Why("lost", (lost,))
         elif self._copies and (lost < HOLDING or not datagrams):
             self._lossless_since = self._lossless_since or now
             if not datagrams or now - self._lossless_since >= CALM:
                 self._copies = False
-                self.why = "hardly anything is lost any more"
+                self.why = Why("lost-no-more")
         else:
             self._lossless_since = 0

@@ -34,7 +34,7 @@ from holdfast.core.call.receipts import Receipts
 from holdfast.core.call.routes import SILENT, SUSPECT, Route, Routes
 from holdfast.core.call.rungs import CODINGS, RUNGS, Rung
 from holdfast.core.call.sender import Sender
-from holdfast.core.call.story import Story, Way
+from holdfast.core.call.story import Story, Way, Why
 
 RING_MS: Final = 60_000
 """How long it rings."""
@@ -235,17 +235,17 @@ class Machine:
         if self._routes.set(up, now) and self.open:
             if not self.bursts and self._routes.current is not None:
                 self._silent_since = 0
-            self._moved(before, "it is gone" if before else "it is there", now)
+            self._moved(before, Why("gone" if before else "came"), now)
         return self._show()
 
-    def _moved(self, before: Route | None, why: str, now: int) -> None:
+    def _moved(self, before: Route | None, why: Why, now: int) -> None:
         """Another way is in use: what the last one swallowed is sent again."""
         again = self._sender.send_again() if self._sender.heard_of else 0
         after = self._routes.current
-        name = "no live way" if after is None else f"way {after.number}"
-        if before is not None or after is not None:
-            more = f"; {again} frames are sent again" if again else ""
-            self.story.note(f"now by {name}", why + more, now)
+        if after is not None:
+            self.story.note("way", why, now, str(after.number), again)
+        elif before is not None:
+            self.story.note("no-way", why, now, again=again)
 
     def _pump(self, now: int) -> list[Command]:
         """Send what may leave."""
@@ -352,7 +352,7 @@ class Machine:
                 if self._routes.answers(numbers[0], self._patience(SILENT), now):
                     self._silent_since = 0
                     if not self.bursts:
-                        self._moved(before, "it answers", now)
+                        self._moved(before, Why("answers"), now)
                         self._choice.begin_at(self._choice.index, now)
         if report.seen is None or self.bursts or not self._sender.heard_of:
             return []
@@ -376,7 +376,7 @@ class Machine:
         if rung is self.rung:
             return []
         self.rung = rung
-        self.story.note(f"speaking as {rung.name}", self._choice.why, now)
+        self.story.note("coding", self._choice.why, now, rung.name)
         return [Code(rung)]
 
     def pull(self) -> Pulled:
@@ -394,16 +394,16 @@ class Machine:
         assert current is not None
         if current.datagrams:
             again = self._sender.send_again()
-        self.story.note("it goes on", f"silent for {silent} ms; {again} frames sent again", now)
+        self.story.note("goes-on", Why("silent", (silent,)), now, again=again)
 
-    def _burst(self, now: int, why: str) -> list[Command]:
+    def _burst(self, now: int, why: Why) -> list[Command]:
         """Speak in bursts, beginning with all of which nothing is known."""
         self.bursts = True
         self._doubling, self._silent_since = False, 0
         index = self._choice.index
         self._gathering.begin(self._sender.take(), self._sender.at, index, now)
-        self.story.note("speaking in bursts", why, now)
-        self._choice.why = "bursts"
+        self.story.note("bursts", why, now)
+        self._choice.why = Why("bursting")
         return [*self._code(now), *self._gather(now), Changed()]
 
     def _gather(self, now: int) -> list[Command]:
@@ -413,7 +413,7 @@ class Machine:
         """What was gathered leaves."""
         out: list[Command] = [Burst(one, self._jitter.end) for one in self._gathering.take()]
         if behind := self._gathering.behind(self._sender.at):
-            self._choice.why = f"{behind * FRAME_MS} ms of it have not arrived"
+            self._choice.why = Why("behind", (behind * FRAME_MS,))
             out += self._code(now)
         return out
 
@@ -471,8 +471,8 @@ class Machine:
             self.bursts = False
             self._routes.begin(now)
             self._choice.begin_at(self._gathering.back_at, now)
-            self._choice.why = f"a live way has been well for {self._gathering.live_ms // 1000} s"
-            self.story.note("speaking live again", self._choice.why, now)
+            self._choice.why = Why("well", (self._gathering.live_ms // 1000,))
+            self.story.note("live", self._choice.why, now)
             out += [*self._code(now), Changed()]
         return out
 
@@ -527,12 +527,12 @@ class Machine:
         if route is None:
             self._silent_since = self._silent_since or now
             if now - self._silent_since >= BURSTS_MS:
-                out += self._burst(now, f"no live way for {now - self._silent_since} ms")
+                out += self._burst(now, Why("none", (now - self._silent_since,)))
             return out
         nothing = self._sender.silence(now)
         most = BURSTS_MS if self._sender.heard_of else NOBODY_MS
         if nothing >= self._patience(most) + self._slow:
-            return out + self._burst(now, f"nothing has arrived by any live way for {nothing} ms")
+            return out + self._burst(now, Why("all-silent", (nothing,)))
         if not self._sender.heard_of:
             return out
         silence = self._routes.silence(now)
@@ -541,15 +541,14 @@ class Machine:
                 self._silent_since = now - silence
             if self._routes.leave(now):
                 self._silent_since = 0
-                self._moved(route, f"the last one was silent for {silence} ms", now)
+                self._moved(route, Why("silent", (silence,)), now)
                 return out
         doubling = silence > self._patience(SUSPECT)
         if doubling and not self._doubling and self._routes.beside(now) is not None:
             self._double_until = now + 1_000
             self._doubling = True
             again = self._sender.send_again()
-            why = f"no answer for {silence} ms; {again} frames are sent again"
-            self.story.note("sending by two ways", why, now)
+            self.story.note("two-ways", Why("silent", (silence,)), now, again=again)
         elif self._doubling and not doubling and now >= self._double_until:
             self._doubling = False
         if self._doubling and not self._silent(now) and now - self._probed >= ALONE_MS:
@@ -560,10 +559,10 @@ class Machine:
         if trial is not None:
             out.append(self._send(None, trial, now))
         if self._routes.better(now):
-            self._moved(route, "it has been well for a while", now)
+            self._moved(route, Why("proved"), now)
         since = self._choice.exhausted_since
         if since and now - since >= EXHAUSTED_MS:
-            return [*out, *self._burst(now, "even the thinnest is too much for the live way")]
+            return [*out, *self._burst(now, Why("too-much"))]
         return out
 
     @property

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 Way = Literal["live", "bursts", "none"]
 SAMPLE_MS: Final = 1_000
@@ -23,13 +24,66 @@ class Sample:
     lost: int
 
 
+What = Literal["way", "no-way", "two-ways", "goes-on", "coding", "bursts", "live"]
+"""way: by another way. no-way: there is no live one. two-ways: by two at once. goes-on: a silent
+one answers. coding: in another coding. bursts: in bursts. live: live again."""
+Because = Literal[
+    "start", "came", "gone", "answers", "silent", "all-silent", "none", "proved", "well", "queue",
+    "calm", "lost", "lost-no-more", "behind", "too-much", "bursting",
+]  # fmt: skip
+
+
+class Why(NamedTuple):
+    """Why something was decided; what the figures are, `SENTENCES` says."""
+
+    code: Because
+    figures: tuple[int, ...] = ()
+
+
+WHATS: Final[dict[What, str]] = {
+    "way": "now by way {of}",
+    "no-way": "now by no live way",
+    "two-ways": "sending by two ways",
+    "goes-on": "it goes on",
+    "coding": "speaking as {of}",
+    "bursts": "speaking in bursts",
+    "live": "speaking live again",
+}
+SENTENCES: Final[dict[Because, str]] = {
+    "start": "the call began",
+    "came": "it is there",
+    "gone": "the last one is gone",
+    "answers": "it answers",
+    "silent": "silent for {0} ms",
+    "all-silent": "nothing has arrived by any live way for {0} ms",
+    "none": "no live way for {0} ms",
+    "proved": "it has been well for a while",
+    "well": "a live way has been well for {0} s",
+    "queue": "a queue of {0} ms stands, about {1} kbit/s get through",
+    "calm": "no queue for {0} ms",
+    "lost": "{0} of 100 frames are lost",
+    "lost-no-more": "hardly anything is lost any more",
+    "behind": "{0} ms of it have not arrived",
+    "too-much": "even the thinnest is too much for the live way",
+    "bursting": "bursts are coded so",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One decision, with its reason, in plain words."""
+    """One decision. `of`: the way's number, or the coding's name; `again`: frames sent again."""
 
     at: int
-    what: str
-    why: str
+    what: What
+    why: Why
+    of: str = ""
+    again: int = 0
+
+
+def sentence(what: What, of: str, why: Because, figures: Sequence[int], again: int) -> str:
+    """A decision in plain English."""
+    text = f"{WHATS[what].format(of=of)}: {SENTENCES[why].format(*figures, 0, 0)}"
+    return text + (f"; {again} frames are sent again" if again else "")
 
 
 @dataclass
@@ -47,10 +101,11 @@ class Story:
         """Talking begins."""
         self.began = self._due = now
 
-    def note(self, what: str, why: str, now: int) -> None:
+    def note(self, what: What, why: Why, now: int, of: str = "", again: int = 0) -> None:
         """Something was decided."""
         if len(self.entries) < MOST_ENTRIES:
-            self.entries.append(Entry(max(0, now - self.began) if self.began else 0, what, why))
+            at = max(0, now - self.began) if self.began else 0
+            self.entries.append(Entry(at, what, why, of, again))
         else:
             self.left_out += 1
 

@@ -25,6 +25,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +42,8 @@ class Proof:
     what: str
     says: str
     function: str = "prove"
+    judge: str = ""
+    """Of a proof by numbers: what looks at the figures of all chunks together."""
 
 
 PROOFS = {
@@ -180,17 +183,19 @@ PROOFS = {
     "verdicts": Proof(
         "tests/lab/test_verdicts.py",
         384,
-        96,
+        48,
         "blocked networks",
         "a node says what is done to it, in every scenario, freshly drawn, and in two at once",
+        judge="judge",
     ),
     "benign-verdicts": Proof(
         "tests/lab/test_verdicts.py",
         500,
-        125,
+        50,
         "networks that nobody blocks",
         "on a network that is merely bad a node accuses nobody",
         "prove_benign",
+        "judge_benign",
     ),
     "two-relays": Proof(
         "tests/faults/test_two_relays.py",
@@ -216,8 +221,8 @@ def commit() -> str:
     return f"{name}+{hashlib.sha256(changed).hexdigest()[:8]}" if changed else name
 
 
-def load(proof: Proof) -> Callable[[int, int, Path], dict[str, Any]]:
-    """The function, from its file by path."""
+def load(proof: Proof) -> ModuleType:
+    """Its file, by path."""
     path = ROOT / proof.file
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
@@ -226,8 +231,7 @@ def load(proof: Proof) -> Callable[[int, int, Path], dict[str, Any]]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    function: Callable[[int, int, Path], dict[str, Any]] = getattr(module, proof.function)
-    return function
+    return module
 
 
 def lines(name: str) -> list[dict[str, Any]]:
@@ -246,16 +250,19 @@ def run(name: str, seed: int, count: int, at: str) -> bool:
     """Run what is missing of one proof; whether all of it has passed."""
     proof = PROOFS[name]
     passed = {
-        record["seed"]
+        record["seed"]: record["figures"]
         for record in lines(name)
         if record["commit"] == at and record["result"] == "passed"
         if record["count"] == proof.chunk and at != "unknown"
     }
-    prove = load(proof)
+    module = load(proof)
+    prove: Callable[[int, int, Path], dict[str, Any]] = getattr(module, proof.function)
+    all: list[dict[str, Any]] = []
     for start in range(0, count, proof.chunk):
         chunk_seed = seed * 1_000_000 + start // proof.chunk
         number = min(proof.chunk, count - start)
         if chunk_seed in passed:
+            all.append(passed[chunk_seed])
             continue
         began = time.monotonic()
         result, error, figures = "passed", "", {}
@@ -287,6 +294,19 @@ def run(name: str, seed: int, count: int, at: str) -> bool:
         if error:
             print(error, file=sys.stderr)
             return False
+        all.append(figures)
+    return not proof.judge or judged(name, getattr(module, proof.judge), all)
+
+
+def judged(
+    name: str, judge: Callable[[list[dict[str, Any]]], str], all: list[dict[str, Any]]
+) -> bool:
+    """Whether the figures together keep the promise."""
+    try:
+        print(f"  {name}: {judge(all)}", flush=True)
+    except AssertionError as error:
+        print(f"  {name}: {error}", file=sys.stderr)
+        return False
     return True
 
 

@@ -299,7 +299,6 @@ def test_segments_that_do_not_sync_are_caught(
         prove(1, 200, tmp_path)
 
 
-@pytest.mark.prove  # once in some runs the broken store never answers
 def test_a_store_that_removes_before_the_index_knows_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

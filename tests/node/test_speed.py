@@ -112,6 +112,23 @@ async def test_what_leaves_slowly_is_a_reason_to_ask(monkeypatch: pytest.MonkeyP
     assert not idle.sent
 
 
+async def test_so_is_a_large_frame_that_is_long_on_its_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(speed, "UNFINISHED", 0.02)
+    line = Line()
+    line.received = 5 * LARGE
+    line.speed.sent(100)
+    line.comes(b"all of it", 10)
+    await asyncio.sleep(0.05)
+    assert not line.sent
+    line.speed.sent(100)
+    line.received += LARGE
+    await asyncio.sleep(0.05)
+    assert len(line.sent) == PROBES
+    line.speed.over()
+
+
 async def test_answers_that_do_not_come_in_time_tell_by_what_came(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -389,6 +389,22 @@ async def test_reading_goes_on_over_many_pieces_in_segments_and_index(
         assert await b.read(1, 39) == expected[39:]
 
 
+async def test_a_segment_that_the_disk_lost_costs_its_records_and_reading_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "READ_BYTES", 1_000)
+    async with opened(tmp_path) as b:
+        await b.make()
+        for n in range(60):
+            await b.append(1, b"%d" % n + bytes(100))
+        await until_checkpointed(b)
+        (lost,) = files(tmp_path, "log")
+        await b.append(1, b"kept")
+        await until_checkpointed(b)
+        lost.unlink()
+        assert await b.read(1) == [(61, b"kept")]
+
+
 async def test_logs_that_are_not_in_use_leave_the_memory_and_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

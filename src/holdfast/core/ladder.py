@@ -67,6 +67,8 @@ REMEMBERED: Final = 300_000
 SLOW: Final = 160_000
 """Bits a second below which a place is throttled, if another is much faster."""
 FASTER: Final = 10
+CLEARLY: Final = 3
+"""So many times as fast, and not slow, another relay shows that one is slow by itself."""
 SURE: Final = 2
 """Measurements that find it slow before that is said: one may be of a moment."""
 FLAPS: Final = 15_000
@@ -337,6 +339,8 @@ class Ladder:
             self.failed(place, path, "lost", now)
         if not stalled or size >= FREEZE_BYTES or age >= FREEZE_MS or path not in STREAMS:
             return
+        if self._crawls(place, self.paths, now) and self._slow(now) >= SURE:
+            return  # on a full line answers are late
         known = self._places[place]
         if one.kind == "frozen" or any(now - at < REMEMBERED for at in known.froze):
             self._froze(place, now)
@@ -461,6 +465,8 @@ class Ladder:
         working.sort(key=self._rank)
         if working:
             return self._working(name, place, working, kinds, facts, now)
+        if slow := self._throttled(name, now):
+            return Finding("throttled", (*slow, *self._said(now)))
         # What TCP met tells more: behind many addresses nobody listens to UDP.
         seen = {kind for path, kind in kinds.items() if path != QUIC} or set(kinds.values())
         return Finding(self._blocked(seen, now), (*facts, *self._said(now)))
@@ -503,11 +509,13 @@ class Ladder:
             block: Verdict = "name-block" if tried & {"tls", "mute"} else "address-block"
             return Finding(block, works)
         better = {kinds.get(path, "") for path in self.paths[: self._rank(direct)]}
-        if self._crawls(name, self.paths, now):
-            better -= SILENT  # on a full line what is new has to wait
+        by_udp = kinds.get(QUIC, "")
+        if self._crawls(name, self.paths, now):  # on a full line what is new has to wait
+            better -= SILENT
+            by_udp = ""
         if better & (SILENT - {"connect"} | {"tls", "closed"}):
             return Finding("fingerprint", works)
-        if direct in STREAMS and kinds.get(QUIC, "") in SILENT | {"lost"}:
+        if direct in STREAMS and by_udp in SILENT | {"lost"}:
             return Finding("udp-block", works)
         return Finding("clear", (Fact(name, "works", working[0]),))
 
@@ -545,24 +553,26 @@ class Ladder:
         """That a relay is slow by itself, while others and what nobody blocks are not."""
         rate = self._rate(name, STREAMS, now)
         fast = max((c[1] for c in self._controls.values()), default=0)
-        if rate is None or rate >= SLOW or fast <= FASTER * rate or self._slow(now) < SURE:
+        if rate is None or rate >= SLOW or self._slow(now) < SURE:
             return ()
         by_udp = self._rate(name, (QUIC,), now)
         if by_udp and by_udp > FASTER * rate:
             return (Fact(name, "crawls", kbits=round(rate / 1000)),)  # the same machine is fast
+        if fast <= FASTER * rate:
+            return ()
         up = [one for one, place in self._places.items() if any(p.up for p in place.paths.values())]
         if any(self._direct(one, now) is None for one in up):
             return ()  # not known yet whether it is this one alone
         others = [self._direct(one, now) for one in self._places if one != name]
         by_hop = self._rate(name, (HOP,), now)
-        if any(one and one > FASTER * rate for one in others) and not (
+        if any(one and one > max(2 * SLOW, CLEARLY * rate) for one in others) and not (
             by_hop and by_hop > FASTER * rate
         ):
             return ()  # another relay is fast, and not in reaching this one: it is slow itself
         return (Fact(name, "crawls", kbits=round(rate / 1000)),)
 
     def _blocked(self, kinds: set[str], now: int) -> Verdict:
-        domestic, foreign = self._ok("domestic", now), self._ok("foreign", now)
+        domestic, foreign = self._since("domestic", now), self._since("foreign", now)
         if kinds & {"pin"}:
             return "impostor"
         if kinds <= {"refused", "upgrade"} and kinds:
@@ -586,6 +596,15 @@ class Ladder:
     def _ok(self, kind: str, now: int) -> bool | None:
         found = self._controls.get(kind)
         return None if found is None or now - found[2] > REMEMBERED else found[0]
+
+    def _since(self, kind: str, now: int) -> bool | None:
+        """The same, if it was looked at since a relay was reached last."""
+        last = max(
+            (one.worked for place in self._places.values() for one in place.paths.values()),
+            default=0,
+        )
+        looked = self._controls.get(kind, (False, 0.0, 0))[2]
+        return self._ok(kind, now) if looked >= last else None
 
     def _said(self, now: int) -> tuple[Fact, ...]:
         return tuple(

@@ -17,11 +17,13 @@ PROBES: Final = 3
 PROBE: Final = 8 * 1024
 EVERY: Final = 240_000
 """Milliseconds between two measurements of one connection,"""
-AGAIN: Final = 15_000
+AGAIN: Final = 8_000
 """and after one that found it slow for the first time."""
 HELD: Final = 5.0
 """Seconds in which what waits to leave does at least as fast as a line that is not slow."""
-LOOKS: Final = (15.0, 45.0)
+UNFINISHED: Final = 3.0
+"""Seconds after asking when a large frame that is still on its way is late."""
+LOOKS: Final = (6.0, 15.0, 45.0)
 """Seconds after asking: what came until then tells the rate if the answers did not come."""
 
 
@@ -51,6 +53,9 @@ class Speed:
         self._given = 0
         """Bytes that were to leave."""
         self._held: asyncio.TimerHandle | None = None
+        self._framed = 0
+        """What had come when the last frame was whole."""
+        self._awaited: asyncio.TimerHandle | None = None
         self._large = self._asked = 0
         """When the last large frame came, and when the first frame since the last answer left."""
         self._every = EVERY
@@ -64,9 +69,22 @@ class Speed:
     def sent(self, size: int) -> None:
         """A frame was given to the connection."""
         self._asked = self._asked or self._clock()
+        if self._awaited is None:
+            self._await()
         self._given += size
         if self._held is None and self._waiting():
             self._hold()
+
+    def _await(self) -> None:
+        self._awaited = asyncio.get_running_loop().call_later(UNFINISHED, self._unfinished)
+
+    def _unfinished(self) -> None:
+        """What was asked for may be large, and on its way."""
+        self._awaited = None
+        if self._asked:
+            if self._received() - self._framed >= LARGE:
+                self.measure()
+            self._await()
 
     def _hold(self) -> None:
         left = self._given - self._waiting()
@@ -84,6 +102,7 @@ class Speed:
         """A frame is here; whether it is an answer to what is asked here."""
         now = self._clock()
         asked, self._asked = self._asked, 0
+        self._framed = self._received()
         if self._measuring:
             if not frame.startswith(_PROBED):
                 return False
@@ -114,8 +133,9 @@ class Speed:
     def over(self) -> None:
         """The connection is."""
         self._measuring = False
-        if self._held is not None:
-            self._held.cancel()
+        for timer in (self._held, self._awaited):
+            if timer is not None:
+                timer.cancel()
 
     def _rate_of_answers(self) -> float:
         (began, before), (ended, after) = self._probes[0], self._probes[-1]

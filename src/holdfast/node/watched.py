@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from holdfast.node.lending import Lender
 
 SOON: Final = 3.0
-LOOK_SECONDS: Final = 20.0
+LOOK_SECONDS: Final = 10.0
 
 
 _HELLO: Final = wire.encode(wire.Hello(wire.VERSION))

@@ -349,7 +349,8 @@ class Ways:
                 under = await race
                 channel = under.adopt(pipe, passing=True)
             except OSError as error:
-                self._wanted()
+                if self.ladder.cut(first.label, self._clock()) > 1:
+                    self._wanted()
                 raise Unreachable("proxy", f"no other relay is reached: {error}") from None
             attempt.hangs = "timeout"
             return channel

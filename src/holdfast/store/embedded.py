@@ -375,8 +375,9 @@ class Embedded:
         done: Callable[[Records, bool], None],
     ) -> None:
         records: list[tuple[int, bytes]] = []
-        room, more, moved = READ_BYTES, True, 0
+        more, moved = True, 0
         while more and not records:
+            room = READ_BYTES
             places, more = self._views.places(key, after, before, now, room)
             if not more:
                 newest = [place for place in fresh if place[0] & LAST_SEQ > after]

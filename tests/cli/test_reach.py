@@ -8,8 +8,8 @@ from typing import get_args, get_type_hints
 
 import holdfast.cli
 from holdfast.cli import own
-from holdfast.core import ladder
-from holdfast.core.ladder import SAYS
+from holdfast.core import finding
+from holdfast.core.finding import SAYS
 from holdfast.node.rpc import METHODS
 from holdfast.node.schema import Fact, Network, Relay
 from holdfast.paths.base import Kind
@@ -31,4 +31,4 @@ def test_there_are_words_for_every_verdict_and_every_trouble() -> None:
 def test_every_fact_that_the_ladder_knows_can_be_told() -> None:
     told = set(get_args(get_type_hints(Fact)["what"]))
     assert told >= set(SAYS) | set(get_args(Kind))
-    assert {str(ladder.Fact("a.example:1", what, "classic", 64)) for what in told}
+    assert {str(finding.Fact("a.example:1", what, "classic", 64)) for what in told}

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.core.finding import Verdict
 from holdfast.core.ladder import (
     FLAPS,
     HOP,
@@ -16,7 +17,6 @@ from holdfast.core.ladder import (
     SMALL,
     STREAMS,
     Ladder,
-    Verdict,
 )
 
 HERE = "relay.example:443"

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from holdfast.core.caps import Caps, Home
-from holdfast.core.ladder import Fact, Verdict
+from holdfast.core.finding import Fact, Verdict
 from holdfast.drive.logs import Appended, CaughtUp, LogEvent, Logs
 from holdfast.lab import benign, documented, rules, scenarios
 from holdfast.lab.box import Box

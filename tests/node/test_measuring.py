@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from holdfast.core import report
 from holdfast.core.call.grade import grade
-from holdfast.core.ladder import Finding
+from holdfast.core.finding import Finding
 from holdfast.drive.fetch import Look, look
 from holdfast.node import measuring, reporting
 from holdfast.node.measuring import Heard

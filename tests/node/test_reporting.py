@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from holdfast.core.ladder import Finding
+from holdfast.core.finding import Finding
 from holdfast.core.report import VERDICTS
 from holdfast.node import reporting
 from holdfast.node.rpc import ApiError

@@ -12,7 +12,7 @@ import msgspec
 
 from holdfast import __version__
 from holdfast.core.caps import BadAddress, Home
-from holdfast.core.ladder import SAYS, Finding
+from holdfast.core.finding import SAYS, Finding
 from holdfast.core.seal import rest
 from holdfast.core.seal.link import BadLink, Link
 from holdfast.drive.fetch import Look, fetch, look

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from holdfast import __version__
 from holdfast.core.caps import Home
-from holdfast.core.ladder import Finding
+from holdfast.core.finding import Finding
 from holdfast.node import homes
 from holdfast.node.database import row
 from holdfast.node.desk import Desk

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta, Struct
 
 from holdfast.core import issuance, report, tokens
+from holdfast.core.finding import Finding
 from holdfast.core.issuance import BadIssuance, Wish
-from holdfast.core.ladder import Finding
 from holdfast.core.report import Alive, BadReport, Complaint, Measurement, Report, Result
 from holdfast.core.tokens import BadToken
 from holdfast.drive.fetch import Look

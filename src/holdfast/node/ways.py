@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from holdfast.core.caps import Home
+from holdfast.core.finding import Finding
 from holdfast.core.ladder import (
     HEAD_START,
     HOP,
@@ -21,7 +22,6 @@ from holdfast.core.ladder import (
     SMALL,
     STREAMS,
     Control,
-    Finding,
     Ladder,
 )
 from holdfast.node.lending import lend

@@ -16,14 +16,16 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from holdfast.core import caps
-from holdfast.core.seal import hpke, keys, outer, padding
+from holdfast.core.seal import hpke, keys, outer, padding, trail
 from holdfast.core.seal.hpke import HpkeKey
 from holdfast.core.seal.identity import Device, DeviceList, Identity, Party
 from holdfast.core.seal.inner import Inner, context
 from holdfast.core.seal.invitation import Contact, Invitation, accept
 from holdfast.core.seal.link import Link
+from holdfast.core.seal.olm import Ciphertext
 from holdfast.core.seal.rest import Rows
 from holdfast.core.seal.verification import Show, Verification
+from holdfast.core.seal.waiting import Record
 from holdfast.testing.pairs import DAY, NOW, home, seeded
 
 HERE = Path(__file__).parent
@@ -135,7 +137,9 @@ def outer_vectors() -> Vectors:
     key = caps.hkdf(first + second, "outer/1", transcript)
     me, peer = party(b"a"), party(b"b")
     state = outer.OuterState(True, transcript, first, None, b"", 0, {0: key})
-    body = (7).to_bytes(8, "big") + (5).to_bytes(8, "big") + b"\1" + b"olm message"
+    said = trail.longer(trail.longer(trail.START, b"olm message 1"), b"olm message 2")
+    ends = trail.newest(said), trail.START
+    body = Record.encode(7, 5, *ends, Ciphertext(1, b"olm message"))
     record = outer.Outer(state, me, peer, b"c" * 16).seal(body, lambda n: b"n" * n)
     inner = Inner(7, 5, me.head, b"x" * 32, resend=(3, 0), content=b"hello")
     return {
@@ -147,6 +151,8 @@ def outer_vectors() -> Vectors:
         "sender": list(msgspec.structs.astuple(me)),
         "recipient": list(msgspec.structs.astuple(peer)),
         "direction key": caps.hkdf(key, "direction/1", me.device, peer.device),
+        "past of": [b"olm message 1", b"olm message 2"],
+        "past": trail.newest(said),
         "body": body,
         "nonce": b"n" * 12,
         "record": record,

@@ -6,7 +6,7 @@ Elsewhere: MTProto timing, Bridgefy padding.
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from holdfast.core.seal import hpke, padding, pairwise
+from holdfast.core.seal import hpke, padding, pairwise, trail
 from holdfast.core.seal.inner import Inner
 from holdfast.core.seal.invitation import Invitation, Used
 from holdfast.core.seal.pairwise import Pairwise
@@ -34,7 +34,8 @@ def bad_records(anna: Pairwise, boris: Pairwise) -> dict[str, bytes]:
     lying._contexts[lying.outer.key_id, True] = bytes(32)
     garbled = Pairwise.load(boris.dump(DRAW))
     olm = garbled._session.encrypt(b"not an inside at all".ljust(90, b"!"))
-    inside = Record.encode(garbled.sent + 1, garbled.received, olm)
+    ends = trail.newest(garbled._state.said), trail.newest(garbled._state.heard)
+    inside = Record.encode(garbled.sent + 1, garbled.received, *ends, olm)
     return {
         "empty": b"",
         "not a class": good[:-1],
@@ -44,7 +45,7 @@ def bad_records(anna: Pairwise, boris: Pairwise) -> dict[str, bytes]:
         "hpke after the opening": b"\1" + good[1:],
         "padding": sealed(b"", b"\0\0\0\1x".ljust(482, b"x")),
         "no sequence": sealed(b"short"),
-        "olm kind": sealed(body[:16] + b"\5" + body[17:]),
+        "olm kind": sealed(body[:32] + b"\5" + body[33:]),
         "olm mac": sealed(body[:-1] + bytes([body[-1] ^ 1])),
         "olm key": sealed(body.replace(anna_key(body), bytes(32))),
         "context": lying.seal(b"x", NOW, DRAW).blob,
@@ -54,7 +55,7 @@ def bad_records(anna: Pairwise, boris: Pairwise) -> dict[str, bytes]:
 
 def anna_key(body: bytes) -> bytes:
     """The ratchet key in an Olm message behind the sequence."""
-    return body[17 + 3 : 17 + 35]
+    return body[33 + 3 : 33 + 35]
 
 
 def distinct_outcomes() -> set[tuple[object, ...]]:

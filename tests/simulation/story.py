@@ -25,7 +25,6 @@ from holdfast.testing.virtual import VirtualLoop
 ACTS: Final = 60
 """Events of one schedule."""
 MARK: Final = town.MARK.decode()
-SET_BACK = False
 EMOJI: Final = ("👍", "❤️", "")
 PAIRS: Final = tuple(itertools.permutations(PEOPLE, 2))
 
@@ -50,7 +49,7 @@ class Story:
         self.liars = [relay for name, relay in place.relays.items() if name != honest]
         if self.dice.random() < 0.3:
             self.liars = []
-        self.set_back = SET_BACK and self.dice.random() < 0.15
+        self.set_back = self.dice.random() < 0.15
         self.acts: list[tuple[float, Callable[[], str | Awaitable[str]]]] = [
             (12, self.write),
             (2, self.edit),

@@ -72,7 +72,7 @@ class View:
         def dropped(refusal: Refusal | None) -> None:
             done(refusal)
             for hub in self._relay.hubs.values():
-                hub.gone(key)
+                hub._gone(key)
 
         self._relay.store.drop(key, dropped)
 
@@ -91,15 +91,11 @@ class PersonalHub(Hub):
 
     relay: Relay
 
-    def publish(self, key: int, seq: int, body: bytes) -> None:
+    def _publish(self, key: int, seq: int, body: bytes) -> None:
         self.relay.publish(key, seq, body)
 
     def show(self, key: int, seq: int, body: bytes) -> None:
-        super().publish(key, seq, body)
-
-    def gone(self, key: int) -> None:
-        for connection, reader in list(self._followers.get(key, {}).values()):
-            connection.log_gone(reader.handle)
+        super()._publish(key, seq, body)
 
 
 class Relay:
@@ -450,7 +446,11 @@ async def meet(inviter: Node, acceptor: Node) -> None:
 
 async def found(folder: Path) -> Base:
     """Everybody knows everybody."""
-    town = Town("base", None, folder)
+    async with asyncio.timeout(3600):
+        return await _found(Town("base", None, folder))
+
+
+async def _found(town: Town) -> Base:
     await town.start()
     nodes = [person.node for person in town.people.values() if person.node is not None]
     await meet(nodes[0], nodes[1])

@@ -23,6 +23,7 @@ from holdfast.core.seal.pairwise import (
     Outgoing,
     Pairwise,
 )
+from holdfast.core.seal.trail import WINDOW
 from holdfast.core.seal.waiting import MAX_RECORDS, Record
 from holdfast.testing.pairs import DAY, NOW, Met, deliver, meet, seeded, settle
 
@@ -326,7 +327,7 @@ def test_a_peer_that_forgets_acknowledgements_was_set_back() -> None:
     encode, low, outside = Inner.encode, replaced(ack=1), Record.encode
     with (
         patch.object(Inner, "encode", lambda inner: encode(low(inner))),
-        patch.object(Record, "encode", lambda seq, ack, olm: outside(seq, 1, olm)),
+        patch.object(Record, "encode", lambda seq, ack, *rest: outside(seq, 1, *rest)),
     ):
         blob = seal(boris, b"3")
     assert anna.open(blob, NOW).messages == ()
@@ -487,3 +488,42 @@ def test_any_schedule_gives_the_same_transcript(schedule: list[Step], fresh: boo
         assert me.read == other.wrote
         assert me.end.gap is None
         assert me.end.frozen == ""
+
+
+def test_an_older_state_is_seen_though_it_has_sealed_as_much_again() -> None:
+    anna, boris = opened()
+    stored = anna.dump(DRAW)
+    deliver(anna, boris, b"after the backup")
+    restored = Pairwise.load(stored)
+    deliver(restored, boris, b"under the same number")
+    assert boris.frozen == "rollback"
+
+
+def test_what_a_peer_acknowledges_is_what_was_sealed() -> None:
+    anna, boris = opened()
+    stored = anna.dump(DRAW)
+    deliver(anna, boris, b"after the backup")
+    acknowledging = seal(boris, b"seen")
+    restored = Pairwise.load(stored)
+    seal(restored, b"under the same number")
+    assert restored.open(acknowledging, NOW).messages == ()
+    assert restored.frozen == "rollback"
+
+
+def test_a_copy_that_seals_on_ends_the_session() -> None:
+    anna, boris = opened()
+    copy = Pairwise.load(anna.dump(DRAW))
+    for _ in range(WINDOW + 5):
+        deliver(copy, boris, b"injected")
+        seal(anna, b"lost")
+    assert contents(boris, seal(anna, b"as if nothing had happened")) == []
+    assert boris.frozen == "rollback"
+
+
+def test_the_very_same_record_again_is_none_of_that() -> None:
+    anna, boris = opened()
+    blobs = [seal(anna, b"%d" % n) for n in range(WINDOW + 5)]
+    for blob in [*blobs, *blobs]:
+        boris.open(blob, NOW)
+    assert not boris.frozen
+    assert contents(boris, seal(anna, b"on")) == [b"on"]

@@ -30,6 +30,7 @@ from holdfast.core.seal import (
     padding,
     pairwise,
     rest,
+    trail,
     waiting,
 )
 from holdfast.core.seal.hpke import HpkeKey
@@ -82,6 +83,7 @@ def test_the_specification_has_the_codes_version_and_constants() -> None:
         "Records before a new outer key": str(outer.ROTATE_MESSAGES),
         "Milliseconds before a new outer key": str(outer.ROTATE_MILLIS),
         "Records acknowledged at the latest": str(pairwise.ACK_AT_MOST),
+        "Records back that a trail reaches": str(trail.WINDOW),
         "Profile": str(keyset.MAX_PROFILE),
         "Acceptances of one link for many": str(invitation.MAX_SESSIONS),
         "Milliseconds of grace after expiry": str(invitation.GRACE),
@@ -194,6 +196,12 @@ def test_a_record_opens_by_the_specification_alone() -> None:
     length = int.from_bytes(padded[:4], "big")
     assert padded[4 : 4 + length].hex() == v["body"]
     assert not any(padded[4 + length :])
+    past = bytes(8)
+    for olm in v["past of"]:
+        past = hashlib.sha256(fields(b"holdfast/past/1", past, raw(olm))).digest()[:8]
+    assert past.hex() == v["past"]
+    head = (7).to_bytes(8, "big") + (5).to_bytes(8, "big") + past + bytes(8)
+    assert raw(v["body"]).startswith(head)
     step = v["next"]
     info = fields(
         b"holdfast/outer-next/1",

@@ -6,7 +6,7 @@ answer, so that Olm authenticates all of it. Source: spec/seal.md, "Two people".
 
 from __future__ import annotations
 
-from holdfast.core.seal import Entropy, hpke, keys
+from holdfast.core.seal import Entropy, hpke, keys, trail
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.identity import DeviceList, Party
 from holdfast.core.seal.inner import Inner, Malformed, context
@@ -38,7 +38,9 @@ def initiate(
     state = PairState(1, me, peer, peer_list.encode(), conv_id, session.id, outer, sent=1)
     about = context(conv_id, session.id, hpke.key_id(theirs), me, peer)
     inner = Inner(1, 0, me.head, about, share=outer.share, content=binding)
-    return Pairwise(state, session), session.encrypt(inner.encode())
+    message = session.encrypt(inner.encode())
+    state.said = trail.longer(trail.START, message.body)
+    return Pairwise(state, session), message
 
 
 def respond(
@@ -67,6 +69,7 @@ def respond(
     transcript = _transcript(conv_id, session.id, peer, me, theirs, mine.public, binding)
     outer = OuterState(False, transcript, entropy(32), mine.secret, theirs)
     state = PairState(1, me, peer, peer_list.encode(), conv_id, session.id, outer, received=1)
+    state.heard = trail.longer(trail.START, message.body)
     state.owed, state.owed_since, state.urgent = 1, now, True
     pairwise = Pairwise(state, session)
     pairwise.outer.begin(inner.share, now)

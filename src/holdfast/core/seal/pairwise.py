@@ -15,7 +15,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from holdfast.core.seal import Entropy, hpke
+from holdfast.core.seal import Entropy, hpke, trail
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.identity import DeviceList, Key32, Party, Secret
 from holdfast.core.seal.inner import Inner, Malformed, context
@@ -27,7 +27,7 @@ from holdfast.core.seal.waiting import Record, Waiting
 
 MAX_CONTENT: Final = 60_000
 """Bytes of one message's content."""
-SMALL_CONTENT: Final = 317
+SMALL_CONTENT: Final = 301
 """Bytes of content that fit the smallest class once the opening is over."""
 ACK_DELAY: Final = 1_000
 """Milliseconds in which an acknowledgement may still ride on a message."""
@@ -45,6 +45,9 @@ _WHY: Final[dict[str, str]] = {
     "you invite each other again",
     "removed": "the contact has removed the device you were writing to; ask for a new invitation",
 }
+
+
+Trail = Annotated[bytes, Meta(min_length=trail.SIZE, max_length=(trail.WINDOW + 1) * trail.SIZE)]
 
 
 class CannotSend(RuntimeError):
@@ -108,6 +111,9 @@ class PairState(Secret):
     received: int = 0
     """Everything of the peer up to here was taken, in order."""
     acked: int = 0
+    said: Trail = trail.START
+    heard: Trail = trail.START
+    """What was sealed and what was taken, see `trail`."""
     owed: int = 0
     owed_since: int = 0
     """Records to be acknowledged, and when the first of them came (ms)."""
@@ -219,8 +225,9 @@ class Pairwise:
             content=content,
         )
         olm = self._session.encrypt(inner.encode())
-        blob = outer.seal(Record.encode(seq, state.received, olm), entropy)
-        state.sent = seq
+        ends = trail.newest(state.said), trail.newest(state.heard)
+        blob = outer.seal(Record.encode(seq, state.received, *ends, olm), entropy)
+        state.sent, state.said = seq, trail.longer(state.said, olm.body)
         state.owed, state.urgent, state.tell = 0, False, None
         state.outer.count += 1
         if self._ask is not None:
@@ -288,7 +295,7 @@ class Pairwise:
             self._waiting.put_early(blob)
             return
         record = Record.decode(epoch, key_id, body)
-        if epoch >= 0 and record.ack > self._state.sent:
+        if not self._fits(record):
             self._state.frozen = "rollback"
         elif self._is_old(record.seq):
             return
@@ -300,6 +307,19 @@ class Pairwise:
     def _is_old(self, seq: int) -> bool:
         """A record that was taken before, from whichever home."""
         return seq <= self._state.received
+
+    def _fits(self, record: Record) -> bool:
+        """Whether both ends remember the same; if not, one of them was set back or copied.
+        While opening nobody can tell who says so."""
+        state = self._state
+        if record.epoch < 0:
+            return True
+        echo = trail.at(state.said, state.sent, record.ack)
+        return (
+            record.ack <= state.sent
+            and echo in (None, record.echo)
+            and not trail.other(state.heard, state.received, record.seq, record.olm.body)
+        )
 
     def _is_next(self, seq: int) -> bool:
         """Only the very next record is fed to Olm."""
@@ -328,6 +348,10 @@ class Pairwise:
     ) -> None:
         """Open the next record in order. If it is refused after Olm has taken it, Olm is
         set back, so that nothing has changed."""
+        state = self._state
+        if record.epoch >= 0 and record.past != trail.newest(state.heard):
+            state.frozen = "rollback"
+            return
         before = self._session.dump(_SNAPSHOT_KEY)
         plain = self._session.decrypt(record.olm)
         try:
@@ -336,11 +360,11 @@ class Pairwise:
         except _CAUSES:
             self._session = Session.load(before, _SNAPSHOT_KEY)
             raise
-        state = self._state
         if not state.acked <= inner.ack <= state.sent:
             state.frozen = "rollback"
             return
         state.received, state.acked = record.seq, inner.ack
+        state.heard = trail.longer(state.heard, record.olm.body)
         state.outer.count += 1
         self.outer.received(record.epoch, now)
         if inner.share is not None:
@@ -414,7 +438,7 @@ class Pairwise:
     # Keeping.
 
     def dump(self, entropy: Entropy) -> bytes:
-        """Secret bytes, about 3 KB, to be wrapped by `rest.Rows`. Olm's part is pickled
+        """Secret bytes, about 4 KB, to be wrapped by `rest.Rows`. Olm's part is pickled
         under a fresh key each time."""
         self._state.pickle_key = entropy(32)
         self._state.pickle = self._session.dump(self._state.pickle_key)

@@ -15,7 +15,7 @@ from holdfast.core.seal.olm import Ciphertext
 
 MAX_RECORDS: Final = 4096
 MAX_BYTES: Final = 8 << 20
-_HEAD: Final = struct.Struct(">QQB")
+_HEAD: Final = struct.Struct(">QQ8s8sB")
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,24 @@ class Record:
     key_id: bytes
     seq: int
     ack: int
+    past: bytes
+    """Of what the sender sealed before this record; see `trail`."""
+    echo: bytes
+    """Of what the sender took, up to `ack`."""
     olm: Ciphertext
 
     @staticmethod
-    def encode(seq: int, ack: int, olm: Ciphertext) -> bytes:
+    def encode(seq: int, ack: int, past: bytes, echo: bytes, olm: Ciphertext) -> bytes:
         """What is sealed under the outer key."""
-        return _HEAD.pack(seq, ack, olm.kind) + olm.body
+        return _HEAD.pack(seq, ack, past, echo, olm.kind) + olm.body
 
     @classmethod
     def decode(cls, epoch: int, key_id: bytes, body: bytes) -> Record:
         """Inverse of `encode`. Raises `Unopenable`."""
         if len(body) < _HEAD.size:
             raise Unopenable
-        seq, ack, kind = _HEAD.unpack_from(body)
-        return cls(epoch, key_id, seq, ack, Ciphertext(kind, body[_HEAD.size :]))
+        seq, ack, past, echo, kind = _HEAD.unpack_from(body)
+        return cls(epoch, key_id, seq, ack, past, echo, Ciphertext(kind, body[_HEAD.size :]))
 
 
 class Waiting:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from holdfast.node import groups
 from holdfast.node.rpc import ApiError
 
 
@@ -157,3 +158,36 @@ async def test_a_removal_reaches_those_whom_the_remover_does_not_know(world) -> 
         await people[0].start()
         await people[0].message_when(ids[0], lambda m: m.text == "yes")
         assert "only us" not in await people[3].texts(ids[3])
+
+
+async def test_many_find_the_roster_in_the_log(world, monkeypatch) -> None:
+    monkeypatch.setattr(groups, "ONCE", 0)
+    async with world:
+        people = await trio(world)
+        await people[2].stop()
+        made = await people[0].node.create_group("Friends", ["Boris", "Vera"])
+        there = await people[1].contact_when(lambda c: c.name == "Friends" and c.members == 3)
+        await people[0].node.send(made.id, "at once")
+        await people[2].start()
+        last = await people[2].contact_when(lambda c: c.name == "Friends" and c.members == 3)
+        for person, id in ((people[1], there.id), (people[2], last.id)):
+            await person.message_when(id, lambda m: m.text == "at once")
+        await says(people[2], last.id, "here", (people[0], made.id), (people[1], there.id))
+
+
+async def test_who_left_can_be_added_again(world) -> None:
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        pairs = list(zip(people, ids, strict=True))
+        await people[2].node.leave_group(ids[2])
+        await people[0].message_when(ids[0], lambda m: m.note == "group-left")
+        assert (await people[0].node.group(ids[0])).keys == "renew"
+        await people[0].node.renew_group(ids[0])
+        assert (await people[0].node.group(ids[0])).keys == "fresh"
+        await says(people[1], ids[1], "without you", pairs[0])
+        await people[0].node.add_members(ids[0], ["Vera"])
+        await people[2].contact_when(lambda c: c.id == ids[2] and c.state == "active")
+        await says(people[1], ids[1], "with you", pairs[0], pairs[2])
+        await says(people[2], ids[2], "again", pairs[0], pairs[1])
+        assert "without you" not in await people[2].texts(ids[2])

@@ -284,6 +284,32 @@ SCHEMA: Final = (
     -- The contact that an invitation is for, which goes on with this device after a backup.
     ALTER TABLE invitation ADD COLUMN renews TEXT NOT NULL DEFAULT '';
     """,
+    """
+    -- Groups that I was given a key of and whose roster is still read from their log.
+    CREATE TABLE group_early (
+        groupid BLOB PRIMARY KEY, contact TEXT NOT NULL, said BLOB NOT NULL, log BLOB NOT NULL,
+        at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    -- A link that leads into a group, and whether an admin admits everybody by hand.
+    ALTER TABLE invitation ADD COLUMN groupid TEXT NOT NULL DEFAULT '';
+    ALTER TABLE invitation ADD COLUMN approve INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE group_request (
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        person TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE, at INTEGER NOT NULL,
+        PRIMARY KEY (contact, person)
+    ) WITHOUT ROWID;
+    ALTER TABLE message ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE message ADD COLUMN mention INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE poll (
+        message INTEGER PRIMARY KEY REFERENCES message(id) ON DELETE CASCADE,
+        options TEXT NOT NULL, many INTEGER NOT NULL
+    );
+    CREATE TABLE vote (
+        message INTEGER NOT NULL REFERENCES message(id) ON DELETE CASCADE,
+        mine INTEGER NOT NULL, author BLOB NOT NULL, choices TEXT NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (message, mine, author)
+    ) WITHOUT ROWID;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

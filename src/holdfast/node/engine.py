@@ -36,6 +36,7 @@ from holdfast.node import (
     comparing,
     effects,
     files,
+    group_early,
     group_talk,
     homes,
     inviting,
@@ -381,6 +382,8 @@ class Engine:
                     home,
                     lambda work: inviting.answered(self.desk, work, id, str(home), seq, body),
                 )
+            case Received(_, _, _, _, body) if kind == "group-early":
+                self._submit(lambda work: group_early.received(self.desk, work, id, body))
             case Received(locator, home, seq, rid, body) if kind == "group":
                 outage = self.relays.outage(locator, home)
                 self._careful(
@@ -543,7 +546,7 @@ def used_homes(desk: Desk, work: Work) -> dict[str, Home]:
     for pair in rows(
         work.db,
         "SELECT inbox, outbox FROM contact WHERE kind = 'person'"
-        " UNION ALL SELECT log, log FROM group_log",
+        " UNION ALL SELECT log, log FROM group_log UNION ALL SELECT log, log FROM group_early",
     ):
         for stored in pair:
             found.update({str(home): home for home in unpack_inbox(stored).homes})
@@ -643,6 +646,7 @@ def resume(desk: Desk, work: Work) -> None:
         for home in log.homes:
             since = desk.position(work, log.caps.locator, str(home))
             work.after.append(effects.Follow(log.caps, home, since, ("group", cid)))
+    group_early.resume(work)
     append_unsent(work)
     for address, stored in rows(work.db, "SELECT home, caps FROM unwanted ORDER BY locator, home"):
         work.after.append(effects.Drop(unpack_caps(stored), Home.parse(address)))

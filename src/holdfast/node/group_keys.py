@@ -54,7 +54,11 @@ def root_of(work: Work, cid: str) -> bytes:
 
 def by_name(desk: Desk, work: Work, gid: bytes) -> Group | None:
     """A group that is here, by its own name."""
-    found = row(work.db, "SELECT id FROM contact WHERE root = ? AND kind = 'group'", gid)
+    found = row(
+        work.db,
+        "SELECT id FROM contact JOIN groups ON groups.contact = id WHERE root = ?",
+        gid,
+    )
     return None if found is None else group_state.opened(desk, work, found[0])
 
 
@@ -145,6 +149,13 @@ def take(desk: Desk, work: Work, group: Group, new: list[Entry]) -> bool:
     return changed
 
 
+def wait(work: Work, gid: bytes, new: list[Entry]) -> None:
+    """Keep entries of a group that is not here."""
+    for entry in new:
+        if (entry.body.group or entry.hash) == gid:
+            _stray(work, gid, entry)
+
+
 def _stray(work: Work, gid: bytes, entry: Entry) -> None:
     (waiting,) = row(work.db, "SELECT count(*) FROM group_stray")
     if waiting < MAX_STRAY:
@@ -165,15 +176,17 @@ def came(desk: Desk, work: Work, said: content.GroupEntries) -> Group | None:
     if group is not None:
         group_cards.take(work, group, *said.cards)
     if group is None:
-        for entry in new:
-            if (entry.body.group or entry.hash) == said.group:
-                _stray(work, said.group, entry)
+        wait(work, said.group, new)
         return None
     return group if take(desk, work, group, new) else None
 
 
-def _joined(desk: Desk, work: Work, gid: bytes) -> Group | None:
-    """The group of entries that came before, if I am a member of it."""
+def _joined(desk: Desk, work: Work, gid: bytes, tips: tuple[bytes, ...]) -> Group | None:
+    """The group of entries that came before, if they reach to these and I am a member."""
+    for hash in tips:
+        known = "SELECT 1 FROM group_stray WHERE groupid = ? AND hash = ?"
+        if not row(work.db, known, gid, hash):
+            return None
     stored = rows(work.db, "SELECT body FROM group_stray WHERE groupid = ?", gid)
     left = [entries.decode(body) for (body,) in stored]
     founding = next((entry for entry in left if entry.hash == gid), None)
@@ -186,7 +199,7 @@ def _joined(desk: Desk, work: Work, gid: bytes) -> Group | None:
             with contextlib.suppress(BadEntry):
                 again = roster.add(entry) or again
     view = roster.view()
-    if not view.holds(desk.identity(work).party.root):
+    if not view.holds(desk.identity(work).party.root) or any(hash not in roster for hash in tips):
         return None
     group = group_state.make(desk, work, founding, names.clean(view.setting("title")) or "?")
     for entry in roster.entries[1:]:
@@ -200,7 +213,7 @@ def _joined(desk: Desk, work: Work, gid: bytes) -> Group | None:
 
 def key_came(desk: Desk, work: Work, cid: str, said: content.GroupKey) -> Group | None:
     """A contact gives a secret; the group if it is one of mine from then on."""
-    group = by_name(desk, work, said.group) or _joined(desk, work, said.group)
+    group = by_name(desk, work, said.group) or _joined(desk, work, said.group, said.tips)
     if group is None:
         return None
     fresh = not group.keys.epochs
@@ -275,15 +288,37 @@ def give(desk: Desk, work: Work, group: Group, root: bytes, *new: Entry) -> None
         return  # a contact to whom nothing can be sent is told by whoever can
 
 
-def key_of(work: Work, group: Group, epoch: Epoch, root: bytes) -> content.GroupKey:
-    """The present secret as a content for a member."""
+def key_of(
+    work: Work, group: Group, epoch: Epoch, root: bytes, early: bool = False
+) -> content.GroupKey:
+    """The present secret as a content for a member; `early`: they find the roster in the log."""
     inbox = group_state.log(work, group.cid)
     caps = inbox.caps
     leads = group.view.role(root) in ("admin", "owner")
     owner = caps.owner if leads and caps.owner is not None else b""
     assert caps.append is not None and caps.read is not None
     log = caps.locator + caps.append + caps.read
-    return content.GroupKey(group.roster.id, epoch.tips, epoch.secret, log, owner)
+    homes = tuple(str(home) for home in inbox.homes) if early else ()
+    return content.GroupKey(group.roster.id, epoch.tips, epoch.secret, log, owner, homes)
+
+
+def give_all(desk: Desk, work: Work, group: Group, roots: list[bytes]) -> None:
+    """Give many newcomers the present secret; the roster is in the log once for all of them."""
+    epoch = group.epochs.now()
+    if epoch is None:
+        return
+    piece: list[Entry] = []
+    for entry in group.roster.entries:
+        if piece and sum(len(one.data) for one in piece) + len(entry.data) > PIECE:
+            publish(desk, work, group, epoch, *piece)
+            piece = []
+        piece.append(entry)
+    publish(desk, work, group, epoch, *piece)
+    for root in roots:
+        cid = contact_of(work, root)
+        if cid is not None and may_have(group, root):
+            with contextlib.suppress(ApiError):
+                desk.say(work, cid, key_of(work, group, epoch, root, early=True))
 
 
 def _say_entries(desk: Desk, work: Work, cid: str, group: Group, new: list[Entry]) -> None:
@@ -510,15 +545,14 @@ def show(desk: Desk, work: Work, group: Group) -> None:
     """Bring the conversation up to the roster: its title, its timer, whether I am in it."""
     view, cid = group.view, group.cid
     title = names.clean(view.setting("title")) or "?"
-    state = "group" if view.holds(group.me.root) else "removed"
-    before = row(work.db, "SELECT state, own_name, timer FROM contact WHERE id = ?", cid)
-    if before[0] == "left":
-        state = "left"
+    (before,) = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
+    out = "left" if before == "left" else "removed"
+    state = "group" if view.holds(group.me.root) else out
     work.db.execute(
         "UPDATE contact SET state = ?, own_name = ?, timer = ?, members = ? WHERE id = ?",
         (state, title, view.number("timer"), len(view.roots()), cid),
     )
-    if state != "group" and before[0] == "group":
+    if state != "group":
         group_state.leave_all(desk, work, cid)
         work.db.execute("DELETE FROM group_waiting WHERE contact = ?", (cid,))
     desk.touch_contact(work, cid)

@@ -119,12 +119,16 @@ def keep(desk: Desk, work: Work, group: Group) -> None:
 
 def make(desk: Desk, work: Work, founding: Entry, own_name: str) -> Group:
     """A group that is new here, with its conversation."""
-    cid = desk.entropy(8).hex()
     me = desk.identity(work).party
     nowhere = pack_inbox(Inbox(log_caps(bytes(96)), ()))
+    # A conversation that came out of a backup has neither keys nor a roster of its own.
+    known = row(work.db, "SELECT id FROM contact WHERE root = ?", founding.hash)
+    cid = desk.entropy(8).hex() if known is None else str(known[0])
+    work.db.execute("DELETE FROM group_entry WHERE contact = ?", (cid,))
     work.db.execute(
-        "INSERT INTO contact (id, kind, root, own_name, state, added, active, timer, inbox, outbox,"
-        " session, counter) VALUES (?, 'group', ?, ?, 'group', ?, ?, 0, ?, ?, x'', 0)",
+        "INSERT OR IGNORE INTO contact (id, kind, root, own_name, state, added, active, timer,"
+        " inbox, outbox, session, counter)"
+        " VALUES (?, 'group', ?, ?, 'group', ?, ?, 0, ?, ?, x'', 0)",
         (cid, founding.hash, own_name, work.now, work.now, nowhere, nowhere),
     )
     work.db.execute("INSERT INTO groups (contact, secret, counter) VALUES (?, x'', 0)", (cid,))

@@ -11,7 +11,7 @@ from holdfast.core.group.epochs import Epoch, place
 from holdfast.core.group.senders import Inbound, Outbound, announced, read
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.padding import TooLong
-from holdfast.node import group_cards, group_keys, group_state, taking
+from holdfast.node import group_cards, group_early, group_keys, group_state, taking
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.group_state import LEFT, Group
@@ -323,6 +323,8 @@ def from_contact(
             group = group_keys.came(desk, work, said)
         case content.GroupKey():
             group = group_keys.key_came(desk, work, cid, said)
+            if group is None and said.homes:
+                group_early.follow(desk, work, cid, said)
         case content.GroupAsk():
             group_keys.asked(desk, work, cid, said)
             return

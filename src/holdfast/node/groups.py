@@ -23,6 +23,9 @@ from holdfast.node.schema import Group as Shown
 MAX_SLOW: Final = 86_400
 MAX_HISTORY: Final = 200
 MAX_TIMER: Final = 31_536_000
+ONCE: Final = 512 * 1024
+"""Bytes of roster that newcomers are sent each for themselves, all together; above, it is put into
+the log once."""
 BEHIND: Final = 7 * 86_400_000
 
 
@@ -83,9 +86,14 @@ def _add(desk: Desk, work: Work, group: Group, people: dict[str, str]) -> None:
     if before is not None and len(group.roster) > 1 + len(made):
         for entry in made:
             group_keys.publish(desk, work, group, before, entry)
+    added = [listed.root for entry in made for listed in entry.lists]
+    size = sum(len(entry.data) for entry in group.roster.entries)
+    if size * len(added) > ONCE:
+        group_keys.give_all(desk, work, group, added)
+    else:
+        for root in added:
+            group_keys.give(desk, work, group, root, *group.roster.entries)
     for entry in made:
-        for added in entry.lists:
-            group_keys.give(desk, work, group, added.root, *group.roster.entries)
         if epoch is not None:
             group.keys.given[entry.hash] = epoch.head
 

@@ -52,7 +52,8 @@ def create(
     bundle, accept = made.bundle_caps, made.accept_caps
     wrapped = desk.rows.wrap("invitation", id.encode(), 0, made.dump(), desk.entropy)
     work.db.execute(
-        "INSERT INTO invitation VALUES (?, 'preparing', ?, 0, ?, ?, ?, ?, ?, '', ?)",
+        "INSERT INTO invitation (id, state, secret, counter, bundle, accept, label, created,"
+        " expires, renews) VALUES (?, 'preparing', ?, 0, ?, ?, ?, ?, ?, ?)",
         (
             id,
             wrapped,

@@ -214,13 +214,15 @@ class GroupEntries(Content, frozen=True, tag="group-entries"):
 
 class GroupKey(Content, frozen=True, tag="group-key"):
     """The secret of a group's epoch at `tips`, and the log to read and write in. `owner` is for
-    admins: it trims and drops the log."""
+    admins: it trims and drops the log. `homes` are the log's, if the receiver finds the roster
+    there."""
 
     group: Group
     tips: Annotated[tuple[Group, ...], Meta(min_length=1, max_length=64)]
     secret: Secret
     log: Annotated[bytes, Meta(min_length=96, max_length=96)]
     owner: Annotated[bytes, Meta(max_length=32)] = b""
+    homes: tuple[Annotated[str, Meta(max_length=400)], ...] = ()
 
 
 class GroupAsk(Content, frozen=True, tag="group-ask"):

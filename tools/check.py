@@ -131,7 +131,7 @@ def main() -> int:
             setup.packages()
             stages = python_stages()
         else:
-            setup.set_up()
+            setup.set_up(["archive"])
             setup.browser()
             setup.speech()
             setup.authority()

@@ -249,6 +249,17 @@ def _watch(commands: Any) -> None:
         help="only this; else by what the series is",
     )  # fmt: skip
     find.add_argument("--ok", **FLAG, help="of yes-or-no values, 1 says that it worked")
+    archive = _call(parts, "archive", "watch:archive", "reports and rollups as ClickHouse tables")
+    archive.add_argument("--data", type=Path, metavar="DIR", required=True)
+    archive.add_argument("--follow", **FLAG, help="go on, once a minute")
+    ask = _call(parts, "ask", "watch:ask", "ask the archive in SQL")
+    ask.add_argument("--data", type=Path, metavar="DIR", required=True)
+    ask.add_argument("sql", metavar="SQL")
+    made = _call(parts, "statements", "watch:statements", "print what makes the archive's tables")
+    for one in (archive, ask, made):
+        one.add_argument("--cluster", default="", metavar="NAME", help="as its configuration says")
+    for one in (archive, ask):
+        one.add_argument("--into", default="", metavar="URL", help="a server, not this process")
     editor = _call(parts, "editor", "watch:editor", "make an editor's key, or show it")
     editor.add_argument("file", type=Path, metavar="FILE")
     edit = _call(parts, "edit", "watch:edit", "confirm, annotate or reject an event")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.cli.say import Exit, Trouble, show
 
 if TYPE_CHECKING:
+    from holdfast.watch.archive import Archive
     from holdfast.watch.event import Event
     from holdfast.watch.merging import Peer
     from holdfast.watch.places import Places
@@ -213,6 +214,63 @@ def _holidays(path: Path | None) -> frozenset[int]:
     except (ValueError, UnicodeDecodeError):
         raise Trouble(f"{path} needs a day like 2026-01-01 a line", Exit.USAGE) from None
     return frozenset((day - datetime.date(1970, 1, 1)).days for day in days)
+
+
+def archive(asked: argparse.Namespace) -> None:
+    """Bring the archive up to what the folder has."""
+    from holdfast.watch.archive import ArchiveError
+    from holdfast.watch.rollup import BadRollup
+
+    kept = _archive(asked)
+    while True:
+        try:
+            added = kept.follow(asked.data)
+        except (ArchiveError, BadRollup, OSError) as error:
+            if not asked.follow:
+                raise Trouble(str(error)) from None
+            show({"trouble": str(error)}, asked.json, f"{error}; it is tried again")
+        else:
+            if added or not asked.follow:
+                show({"added": added}, asked.json, f"{added} rows added")
+        if not asked.follow:
+            return
+        time.sleep(60)
+
+
+def ask(asked: argparse.Namespace) -> None:
+    """What the archive answers."""
+    from holdfast.watch.archive import ArchiveError
+
+    form = "JSONEachRow" if asked.json else "PrettyCompactMonoBlock"
+    try:
+        print(_archive(asked).tables.ask(asked.sql, form).decode(errors="replace"), end="")
+    except ArchiveError as error:
+        raise Trouble(str(error)) from None
+
+
+def statements(asked: argparse.Namespace) -> None:
+    """For whoever sets a server up."""
+    from holdfast.watch.archive import ArchiveError, statements
+
+    try:
+        made = statements(asked.cluster)
+    except ArchiveError as error:
+        raise Trouble(str(error), Exit.USAGE) from None
+    show({"statements": made}, asked.json, ";\n".join(made) + ";")
+
+
+def _archive(asked: argparse.Namespace) -> Archive:
+    from holdfast.watch.archive import Archive, ArchiveError, Here, There
+    from holdfast.watch.ledger import raw
+    from holdfast.watch.program import WatchError, key_of
+
+    if not (asked.data / "watch.key").exists():
+        raise Trouble(f"there is no observatory in {asked.data}", Exit.NOT_FOUND)
+    try:
+        tables = There(asked.into) if asked.into else Here(asked.data / "archive")
+        return Archive(tables, raw(key_of(asked.data)), asked.cluster)
+    except (ArchiveError, WatchError) as error:
+        raise Trouble(str(error)) from None
 
 
 def editor(asked: argparse.Namespace) -> None:

@@ -37,7 +37,7 @@ def main() -> int:
         if not address:
             return process.wait() or 1
         print(f"The observatory of a made-up country: {address}")
-        print("Its last month is being played in; that takes half a minute. Ctrl-C ends it.")
+        print("Its last month is being played in, which the page shows. Ctrl-C ends it.")
         if "HOLDFAST_NO_BROWSER" not in os.environ:
             webbrowser.open(address)
         try:

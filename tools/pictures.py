@@ -1,4 +1,5 @@
-"""The README's pictures: a new person's first minutes, in real Chromium, on a fresh `make run`.
+"""The README's pictures: a new person's first minutes, in real Chromium, on a fresh `make run`, and
+the observatory of a made-up country.
 
 Everything in them is what the product did: a name, Echo, an invitation that a second home
 accepts, emoji compared on both sides, a search. Run it with `make pictures`.
@@ -13,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "pictures"
@@ -65,6 +66,7 @@ def main() -> int:
             lena = Person(browser, Given("lena", address), device_scale_factor=2)
             amina = Person(browser, second)
             tour(lena, amina)
+            observatory(browser, Path(folder) / "watch")
             browser.close()
         finally:
             if second is not None:
@@ -197,6 +199,31 @@ def tour(lena: Person, amina: Person) -> None:
     take(page, "phone")
 
 
+def observatory(browser: Browser, data: Path) -> None:
+    """A simulated month, played in, and its last event."""
+    command = [sys.executable, "-m", "holdfast.cli", "watch", "--no-wait", "--simulate", "7"]
+    with subprocess.Popen(
+        [*command, "--data", str(data)], stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        root = run.stdout.readline().strip()
+        try:
+            wide = browser.new_page(viewport={"width": 1280, "height": 1000})
+            wide.goto(root)
+            expect(wide.get_by_role("progressbar")).to_have_count(0, timeout=300_000)
+            expect(wide.get_by_role("heading", level=1)).to_contain_text("Calls are blocked")
+            take(wide, "observatory")
+            wide.get_by_role("heading", level=1).get_by_role("link").click()
+            expect(wide.get_by_role("heading", name="Why we say so")).to_be_visible()
+            take(wide, "observatory-event", whole=True)
+            phone = browser.new_page(viewport=SMALL, device_scale_factor=2, color_scheme="dark")
+            phone.goto(wide.url.replace("/event/", "/ru/event/"))
+            take(phone, "observatory-phone")
+        finally:
+            run.terminate()
+            run.wait(20)
+
+
 def reply(lena: Person, amina: Person) -> None:
     """A reaction, and an answer to one message."""
     bubble = lena.message("And bread")
@@ -211,11 +238,11 @@ def reply(lena: Person, amina: Person) -> None:
     expect(lena.message("You are the best.")).to_be_visible()
 
 
-def take(page: Page, name: str) -> None:
-    """One picture."""
+def take(page: Page, name: str, whole: bool = False) -> None:
+    """One picture, of what is seen or of the whole page."""
     OUT.mkdir(parents=True, exist_ok=True)
     time.sleep(0.4)
-    page.screenshot(path=OUT / f"{name}.png")
+    page.screenshot(path=OUT / f"{name}.png", full_page=whole)
 
 
 if __name__ == "__main__":

@@ -250,6 +250,45 @@ def street(path: Path) -> Iterator[Row]:
     yield "The same, unexplained a corner-year", f"{kinds['else'] / years:.2f}"
 
 
+def crowds(path: Path, every: int = 150, splits: int = 6) -> Iterator[Row]:
+    """Ramps in what a third of the corners do (the median), the other two thirds as controls, in
+    the three years since the lockdowns. Series that no setting was chosen by."""
+    start = date(2019, 1, 1)
+    days = [start + timedelta(n) for n in range(2557)]
+    relative = {}
+    for name, points in corners(path).items():
+        means = daily([(at, value) for at, value in sorted(points.items()) if value is not None])
+        if len(means) > 2400:
+            middle = statistics.median(means.values())
+            relative[name] = [means[day] / middle if day in means else None for day in days]
+
+    def crowd(names: list[str]) -> list[float | None]:
+        found = ([v for name in names if (v := relative[name][n])] for n in range(len(days)))
+        return [statistics.median(each) if len(each) * 2 >= len(names) else None for each in found]
+
+    clean = next(n for n, day in enumerate(days) if day.year == 2023)
+    draw, names, alarms = random.Random(3), sorted(relative), 0
+    delays: dict[float, list[float]] = {0.30: [], 0.15: []}
+    for _ in range(splits):
+        draw.shuffle(names)
+        own, controls = crowd(names[:6]), [crowd(names[6:12]), crowd(names[12:])]
+        plain = Slow(2)
+        for n in range(len(days)):
+            before = plain.slow
+            plain.add(own[n], [each[n] for each in controls])
+            alarms += n >= clean and plain.slow and not before
+        for depth, found in delays.items():
+            for first in range(clean + 60, len(days) - PATIENCE - 5, every):
+                found.append(ramp(own, controls, first, depth))
+    for depth, found in delays.items():
+        recall = sum(each < math.inf for each in found) / len(found)
+        yield (
+            f"Slow fall by {depth:.0%} over {RAMP} days, crowds of a city: recall, median delay",
+            f"{recall:.2f} of {len(found)}, {statistics.median(found):.0f} days",
+        )
+    yield "The same, false alarms", f"{alarms} in {3 * splits} series-years"
+
+
 def quiet_levels(years: int = 60, seed: int = 1) -> Iterator[Row]:
     """Region-years of simulated connectivity: day and week, noise with a memory, heavy tails."""
     draw, alarms = random.Random(seed), 0
@@ -391,6 +430,7 @@ def complaints(trials: int = 2000, seed: int = 1) -> Iterator[Row]:
     )
 
 
+NEEDS_STREET: tuple[Callable[[Path], Iterator[Row]], ...] = (street, crowds)
 NEEDS_SERIES: tuple[Callable[[Path], Iterator[Row]], ...] = (slow, shutdown, uganda, mentions)
 NEEDS_NONE: tuple[Callable[[], Iterator[Row]], ...] = (quiet_levels, complaints)
 
@@ -399,8 +439,9 @@ def measure(
     series: Path | None, only: str | None = None, corner: Path | None = None
 ) -> Iterator[Row]:
     """All rows, or one measurement's."""
-    if corner is not None and only in (None, "street"):
-        yield from street(corner)
+    for own in NEEDS_STREET:
+        if corner is not None and only in (None, own.__name__):
+            yield from own(corner)
     for each in NEEDS_SERIES:
         if only in (None, each.__name__):
             if series is None:
@@ -423,7 +464,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=Path)
     parser.add_argument("--street", type=Path, metavar="FILE")
-    names = ["street", *(f.__name__ for f in (*NEEDS_SERIES, *NEEDS_NONE))]
+    names = [each.__name__ for each in (*NEEDS_STREET, *NEEDS_SERIES, *NEEDS_NONE)]
     parser.add_argument("--only", choices=names)
     asked = parser.parse_args()
     began = time.monotonic()

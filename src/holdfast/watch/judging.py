@@ -26,6 +26,9 @@ SECOND: Final = math.log(100)
 """Nats of measurements that are a second signal."""
 BESIDE: Final = 4.0
 """Nats of complaints that agree with measurements, or of silence."""
+JOINS: Final = math.log(1e4)
+"""Nats of measurements by which a function joins a public event: it has days in which to do so by
+chance."""
 AGREES: Final = 1.5
 """Nats of one operator's complaints that agree with those of the others."""
 HUSHED: Final = 3.0
@@ -208,7 +211,7 @@ def _spread(
     for function, found in findings.items():
         known = hurt.get(function)
         # What goes with an event needs less than what begins one.
-        enough = found.together >= PUBLIC or (event.published > 0 and found.measured >= SECOND)
+        enough = found.together >= PUBLIC or (event.published > 0 and found.measured >= JOINS)
         if not enough:
             continue
         if known is None or known.until:
@@ -315,6 +318,8 @@ def _kind(place: Place, event: Event, now: dict[str, Finding], silent: list[str]
     for verdict, kind in kinds:
         if verdicts.get(verdict, 0) > total / 2:
             return kind
+    if event.kind in {kind for _, kind in kinds}:
+        return event.kind  # as it ebbs away, little is seen of how
     if set(now) <= {"calls", "video"} and "calls" in now:
         return "call-blocking"
     return "outage"

@@ -42,11 +42,11 @@ RAMP: Final = 60
 """Days in which throttling is taken to creep in."""
 STARTS: Final = tuple(range(21, 106, 7))
 """Days ago at which it may have begun."""
-FAST, SLOWER = 4, 12
+FAST, SLOWER = 2, 12
 """Judgements whose mean counts."""
 SURE: Final = 2.5
-"""Deviations that the mean of the slower ones has to exceed; of the fast ones, half more."""
-HASTE: Final = 0.5
+"""Deviations that the mean of the slower ones has to exceed; of the fast ones, by `HASTE` more."""
+HASTE: Final = 0.7
 OVER: Final = 1.0
 WORTH: Final = 0.03
 """Share that has to be lost."""

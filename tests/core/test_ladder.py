@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from holdfast.core.finding import Verdict
 from holdfast.core.ladder import (
+    BEGUN,
     FLAPS,
     HOP,
     LONGEST_REST,
@@ -217,7 +218,8 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
     ),
     ("offline", fails("connect")),
     ("offline", [*fails("timeout"), NO, NO_DOMESTIC]),
-    ("address-block", [*fails("timeout"), YES]),
+    ("offline", [*fails("timeout"), YES]),  # there may have been no network before
+    ("address-block", [YES, ("wait", BEGUN), *fails("timeout")]),
     ("allowlist", [*fails("timeout"), NO, DOMESTIC]),
     ("name-block", [*fails("tls"), YES]),
     ("name-block", [*fails("mute"), YES]),

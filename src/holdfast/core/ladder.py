@@ -56,6 +56,8 @@ CLEARLY: Final = 3
 """So many times as fast, and not slow, another relay shows that one is slow by itself."""
 SURE: Final = 2
 """Measurements that find it slow before that is said: one may be of a moment."""
+BEGUN: Final = 7_000
+"""What fails so long after something else may have begun before it."""
 FLAPS: Final = 15_000
 """Attempts that ended so soon after another relay was reached may have begun before there was a
 network."""
@@ -545,7 +547,8 @@ class Ladder:
         if kinds & {"tls", "mute", "closed"}:
             return "name-block"
         if kinds & {"timeout", "connect", "frozen"}:
-            return "address-block" if foreign or domestic else "offline"
+            there = (foreign or domestic) and self._fails_on(now)
+            return "address-block" if there else "offline"
         return "unknown"
 
     def _ok(self, kind: str, now: int) -> bool | None:
@@ -560,6 +563,13 @@ class Ladder:
         )
         looked = self._controls.get(kind, (False, 0.0, 0))[2]
         return self._ok(kind, now) if looked >= last else None
+
+    def _fails_on(self, now: int) -> bool:
+        """Whether something failed so long after a place that nobody blocks answered that it had
+        begun after it: before, there may have been no network."""
+        answered = [at for ok, _, at in self._controls.values() if ok and now - at < REMEMBERED]
+        failed = [one.failed for place in self._places.values() for one in place.paths.values()]
+        return max(failed, default=0) >= min(answered, default=now) + BEGUN
 
     def _said(self, now: int) -> tuple[Fact, ...]:
         return tuple(

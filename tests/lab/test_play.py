@@ -10,26 +10,25 @@ from holdfast.lab import matrix, play, scenarios
 from holdfast.lab.peers import holdfast
 from holdfast.lab.play import Patience, Row
 
-
-@pytest.mark.timeout(240)
-async def test_a_browsers_hello_gets_through_where_ours_are_listed(tmp_path: Path) -> None:
-    async with holdfast.boxed(tmp_path) as made:
-        listed = {"listed": 2.0, "reset": 0.0}
-        row = await play.play(made, scenarios.find("ja4-list"), listed, columns=("connect", "text"))
-    assert all(cell.came for cell in row.cells.values()), row
-    assert row.verdict == "fingerprint"
-    assert any("by browser: works" in fact for fact in row.evidence)
+LISTED = {"listed": 2.0, "reset": 0.0}
 
 
 @pytest.mark.timeout(240)
-async def test_what_gets_through_a_freeze_a_listed_fingerprint_and_nothing(tmp_path: Path) -> None:
+async def test_what_gets_through_a_freeze_listed_fingerprints_and_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(play, "HOPELESS", 1.0)
     rows: dict[str, Row] = {}
-    columns = ("connect", "text", "voice")
     async with holdfast.boxed(tmp_path) as made:
-        for id in ("ja4-list", "tcp16-20", "shutdown"):
-            patience = Patience(connect=15) if id == "shutdown" else None
+        for id, columns in (
+            ("ja4-list", ("connect", "text")),
+            ("tcp16-20", ("connect", "text", "voice")),
+            ("shutdown", ("connect", "text", "voice")),
+        ):
+            patience = Patience(connect=5) if id == "shutdown" else None
+            changed = LISTED if id == "ja4-list" else None
             one = scenarios.find(id)
-            rows[id] = await play.play(made, one, columns=columns, patience=patience)
+            rows[id] = await play.play(made, one, changed, columns=columns, patience=patience)
     for id in ("ja4-list", "tcp16-20"):
         assert all(cell.came for cell in rows[id].cells.values()), rows[id]
         assert rows[id].verdict == rows[id].expected, rows[id]

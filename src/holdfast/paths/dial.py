@@ -64,6 +64,7 @@ class _Opening(asyncio.Protocol):
         if not self.ready.done():
             kind: Kind = "mute" if why == tls.TOO_SLOW else "tls"
             self.ready.set_exception(Unreachable(kind, why))
+            self.ready.exception()  # nobody may be waiting any more
 
 
 async def secured(

@@ -215,6 +215,7 @@ class _Flow(h3.Flow):
         """What the system says; once the handshake is done, it may pass."""
         if not self.ready.done():
             self.ready.set_exception(self._unreachable(error))
+            self.ready.exception()  # nobody may be waiting any more
 
     # The request.
 

@@ -25,6 +25,8 @@ CALM: Final = 12.0
 """Seconds of a call, after it or the censor began, at the end of which speech is to be heard."""
 CONCLUDED: Final = 12.0
 """Seconds after arriving when the node is asked for its verdict, or later."""
+LEARNS: Final = 75.0
+"""Seconds that it has at most, after arriving, to find the right one: some things show late."""
 HOPELESS: Final = 5.0
 """Seconds for anything when there was no connection at all."""
 NOTE: Final = 24_000
@@ -217,11 +219,19 @@ class _Play:
                 self.row.cells[name] = await acts[name](seconds)
         await asyncio.sleep(max(0, began + self.concluded - time.monotonic()))
         self.row.verdict, self.row.evidence = await self.stage.found()
+        while connect.came and not self._knows and time.monotonic() < began + LEARNS:
+            await asyncio.sleep(1)
+            self.row.verdict, self.row.evidence = await self.stage.found()
         if "again" in wanted:
             await self.stage.leave(forget=False)
             await self.stage.arrive()
             seconds = self.patience.connect if connect.came else HOPELESS
             self.row.cells["again"] = await timed(self.stage.connected(), seconds)
+
+    @property
+    def _knows(self) -> bool:
+        """Whether it says what is to be said, or is not asked."""
+        return not self.row.verdict or self.row.verdict in self.scenario.verdicts
 
     async def _file(self, kind: str, size: int, seconds: float) -> Cell:
         done = 0

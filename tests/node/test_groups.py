@@ -191,3 +191,30 @@ async def test_who_left_can_be_added_again(world) -> None:
         await says(people[1], ids[1], "with you", pairs[0], pairs[2])
         await says(people[2], ids[2], "again", pairs[0], pairs[1])
         assert "without you" not in await people[2].texts(ids[2])
+
+
+async def test_links_lead_into_a_group_at_once_or_by_an_admins_word(world) -> None:
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        relay = world._running[0]
+        for number, approve in enumerate((False, True)):
+            invitation = await people[0].node.create_group_link(ids[0], approve=approve)
+            await people[0].wait(lambda id=invitation.id: people[0].has_open_invitation(id))
+            name = ("Gleb", "Dora")[number]
+            comer = await world.person(name, relay)
+            await comer.node.accept_invitation(invitation.link)
+            if approve:
+
+                async def asks() -> bool:
+                    return bool((await people[0].node.group(ids[0])).requests)
+
+                await people[0].wait(asks)
+                assert len((await people[0].node.group(ids[0])).members) == 4
+                await people[0].node.answer_request(ids[0], name, True)
+            there = await comer.contact_when(lambda c: c.kind == "group" and bool(c.members))
+            # Vera and who came are no contacts of each other.
+            await says(comer, there.id, f"{name} here", (people[2], ids[2]))
+            await says(people[2], ids[2], f"welcome {name}", (comer, there.id))
+        with pytest.raises(ApiError):
+            await people[2].node.create_group_link(ids[2])

@@ -19,6 +19,7 @@ export interface Group {
   keys: "fresh" | "renew" | "missing";
   behind: string[];
   voided: GroupVoid[];
+  requests: Author[];
 }
 
 export interface GroupMember {
@@ -227,8 +228,8 @@ export interface Message {
   author: Author | null;
   /** A note is what the node has to say: see `note`. */
   kind: "text" | "file" | "call" | "note";
-  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was added. group-member, -admin, -owner: that is their role now. */
-  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "restored" | "from-call" | "group-made" | "group-joined" | "group-added" | "group-removed" | "group-banned" | "group-unbanned" | "group-left" | "group-member" | "group-admin" | "group-owner";
+  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was added. group-member, -admin, -owner: that is their role now. group-link: the invitation leads into the group `text`. */
+  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "restored" | "from-call" | "group-made" | "group-joined" | "group-added" | "group-removed" | "group-banned" | "group-unbanned" | "group-left" | "group-member" | "group-admin" | "group-owner" | "group-link";
   text: string;
   /** When it was written, by its author's clock, never later than when it came. */
   at: number;
@@ -261,6 +262,8 @@ export interface Contact {
   state: "joining" | "active" | "frozen" | "used" | "blocked" | "restored" | "left" | "removed";
   /** How many are in the group. */
   members: number;
+  /** The group through which they became a contact, by a link or from within. */
+  via: string;
   verified: boolean;
   /** Whether calls may go straight between the two computers, if they allow it as well. Only while verified: each then learns the other's address. */
   direct: boolean;
@@ -295,6 +298,10 @@ export interface Invitation {
   /** preparing: no relay has it yet, the link does not work before one has. */
   state: "preparing" | "open" | "used" | "expired" | "revoked";
   used_by: string;
+  /** The group that it leads into. */
+  group: string;
+  /** Whether an admin admits everybody by hand. */
+  approve: boolean;
 }
 
 export interface Verification {
@@ -517,6 +524,10 @@ export interface Calls {
   set_role: { params: { contact: string; member: string; role: "member" | "admin" | "owner" }; result: Group };
   /** Change what is given, for everybody. Admins may. */
   set_group: { params: { contact: string; title?: string | null; timer?: number | null; slow?: number | null; history?: number | null; adding?: "admins" | "members" | null }; result: Group };
+  /** A link for many into a group that I lead. With `approve` I admit each by hand, without it whoever has the link is in it at once. */
+  create_group_link: { params: { contact: string; approve?: boolean; hours?: number }; result: Invitation };
+  /** Admit somebody who came by such a link, or do not. */
+  answer_request: { params: { contact: string; person: string; admit: boolean }; result: Group };
   /** Begin with a fresh key, which only those have who are in the group now. */
   renew_group: { params: { contact: string }; result: Group };
   /** Leave; what was written stays here. An owner appoints another one first. */

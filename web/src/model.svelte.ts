@@ -122,6 +122,7 @@ class Model {
       case "group-left": return this.done("noteGroupLeft", message);
       case "group-member": return this.done("noteGroupMember", message);
       case "group-admin": return this.done("noteGroupAdmin", message);
+      case "group-link": return this.t("noteGroupLink", { name: message.text });
       case "group-owner": return this.done("noteGroupOwner", message);
       case "restored": return this.t("noteRestored");
       default: return "";

@@ -28,6 +28,7 @@ def _lines(one: Group) -> str:
         marks += ["verified"] if member.verified else []
         marks += [f"added by {member.added_by}"] if member.added_by else []
         said.append(f"  {member.id}  {member.name}  {', '.join(marks)}")
+    said += [f"  {who.contact}  {who.name}  asks to come in" for who in one.requests]
     said += [f"  {who.id}  {who.name}  banned" for who in one.banned]
     said += [f"  {who} wrote without knowing who had been removed" for who in one.behind]
     for void in one.voided:
@@ -89,6 +90,30 @@ def change(asked: argparse.Namespace) -> int | None:
         lambda client: client.node.set_group(
             asked.contact, asked.title, asked.timer, asked.slow, asked.history, asked.adding
         ),
+    )
+
+
+def link(asked: argparse.Namespace) -> int | None:
+    """Make a link into it."""
+
+    async def work(client: Client) -> None:
+        one = await client.node.create_group_link(asked.contact, not asked.admit, asked.hours)
+        show(one, asked.json, one.link)
+
+    return with_node(asked, work)
+
+
+def admit(asked: argparse.Namespace) -> int | None:
+    """Admit who asks."""
+    return _shown(
+        asked, lambda client: client.node.answer_request(asked.contact, asked.person, True)
+    )
+
+
+def refuse(asked: argparse.Namespace) -> int | None:
+    """Do not."""
+    return _shown(
+        asked, lambda client: client.node.answer_request(asked.contact, asked.person, False)
     )
 
 

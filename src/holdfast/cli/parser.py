@@ -391,6 +391,12 @@ def _groups(commands: Any) -> None:
     change.add_argument("--slow", type=int, metavar="SECONDS", help="between two of a member's")
     change.add_argument("--history", type=int, metavar="N", help="messages newcomers are given")
     change.add_argument("--adding", choices=["admins", "members"], help="who may add")
+    link = _one(_call(parts, "link", "groups:link", "make a link that leads into it"))
+    link.add_argument("--admit", **FLAG, help="whoever has the link is in it at once")
+    link.add_argument("--hours", type=int, default=72)
+    for name, help in (("admit", "admit somebody who came by a link"), ("refuse", "do not")):
+        answer = _one(_call(parts, name, f"groups:{name}", help))
+        answer.add_argument("person")
     _one(_call(parts, "renew", "groups:renew", "begin with a fresh key"))
     _one(_call(parts, "leave", "groups:leave", "leave a group"))
 

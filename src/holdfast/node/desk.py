@@ -144,9 +144,9 @@ class Desk:
             self._identity = Identity.load(self.rows.unwrap("meta", b"identity", 0, stored))
         return self._identity
 
-    def profile(self, work: Work) -> bytes:
-        """What is said of oneself at first contact."""
-        return content.encode(content.Profile(str(self.get(work, "name"))))
+    def profile(self, work: Work, group: str = "") -> bytes:
+        """What is said of oneself at first contact, and of the group that it leads into."""
+        return content.encode(content.Profile(str(self.get(work, "name")), group))
 
     def homes(self, work: Work) -> tuple[Home, ...]:
         """My relays, oldest first; then further addresses of the same ones, and at the end those

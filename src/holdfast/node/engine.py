@@ -37,6 +37,7 @@ from holdfast.node import (
     effects,
     files,
     group_early,
+    group_links,
     group_talk,
     homes,
     inviting,
@@ -380,7 +381,7 @@ class Engine:
                 self._careful(
                     locator,
                     home,
-                    lambda work: inviting.answered(self.desk, work, id, str(home), seq, body),
+                    lambda work: group_links.answered(self.desk, work, id, str(home), seq, body),
                 )
             case Received(_, _, _, _, body) if kind == "group-early":
                 self._submit(lambda work: group_early.received(self.desk, work, id, body))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from holdfast.node import groups
+from holdfast.node import group_links, groups
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
-from holdfast.node.schema import Contact, Group, Role
+from holdfast.node.schema import Contact, Group, Invitation, Role
 
 T = TypeVar("T")
 
@@ -69,6 +69,20 @@ class GroupCalls:
             )
 
         return await self._of(contact, job)
+
+    async def create_group_link(
+        self, contact: str, approve: bool = True, hours: int = 72
+    ) -> Invitation:
+        """A link into it."""
+        return await self._of(
+            contact, lambda desk, work, cid: group_links.create(desk, work, cid, approve, hours)
+        )
+
+    async def answer_request(self, contact: str, person: str, admit: bool) -> Group:
+        """Admit, or do not."""
+        return await self._of(
+            contact, lambda desk, work, cid: group_links.answer(desk, work, cid, person, admit)
+        )
 
     async def renew_group(self, contact: str) -> Group:
         """A fresh key."""

@@ -299,6 +299,16 @@ def show(desk: Desk, work: Work, cid: str) -> Shown:
                 work.now - BEHIND,
             )
         ],
+        requests=[
+            Author(id=views.member_id(root), name=own_name, contact=person)
+            for person, root, own_name in rows(
+                work.db,
+                "SELECT c.id, c.root, coalesce(nullif(c.name, ''), c.own_name)"
+                " FROM group_request r JOIN contact c ON c.id = r.person WHERE r.contact = ?"
+                " ORDER BY r.at, c.id",
+                cid,
+            )
+        ],
         voided=[
             GroupVoid(
                 who=_called(desk, work, group, void.entry.body.root),

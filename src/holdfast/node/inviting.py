@@ -29,10 +29,16 @@ KEPT: Final = 7 * 24 * HOUR
 
 
 def create(
-    desk: Desk, work: Work, many: bool, hours: int, label: str, renews: str = ""
+    desk: Desk,
+    work: Work,
+    many: bool,
+    hours: int,
+    label: str,
+    renews: str = "",
+    group: str = "",
 ) -> Invitation:
     """A new invitation and its two logs at each of my relays; `renews` is the contact that it is
-    for, if it is no new one."""
+    for, if it is no new one, `group` the title of the group that it leads into."""
     if not 1 <= hours <= MAX_HOURS:
         raise ApiError("bad-params", f"an invitation lasts from 1 to {MAX_HOURS} hours")
     mine = desk.homes(work)[:MAX_HOMES]
@@ -43,7 +49,7 @@ def create(
         desk.identity(work),
         mine,
         expires,
-        desk.profile(work),
+        desk.profile(work, group),
         work.now,
         desk.entropy,
         many,
@@ -144,11 +150,11 @@ def sweep(desk: Desk, work: Work) -> None:
 # Somebody answered.
 
 
-def answered(desk: Desk, work: Work, id: str, home: str, seq: int, record: bytes) -> None:
-    """A record came into an accept log: a contact, or nothing."""
+def answered(desk: Desk, work: Work, id: str, home: str, seq: int, record: bytes) -> str | None:
+    """A record came into an accept log: a contact, or nothing; the new contact's id."""
     found = row(work.db, "SELECT state FROM invitation WHERE id = ?", id)
     if found is None or found[0] not in ("open", "preparing"):
-        return
+        return None
     made = load(desk, work, id)
     work.db.execute(
         "INSERT OR REPLACE INTO position VALUES (?, ?, ?)",
@@ -157,15 +163,16 @@ def answered(desk: Desk, work: Work, id: str, home: str, seq: int, record: bytes
     try:
         contact = made.open_accept(record, desk.identity(work), work.now, desk.entropy)
     except (Unopenable, seal.Used):
-        return
+        return None
     if isinstance(contact, seal.Repeat):
-        return
+        return None
     cid = add(desk, work, contact, "active", None)
     _save(desk, work, id, made, "open", cid)
     if made.link.many:
         desk.touch_invitation(work, id)
     else:
         end(desk, work, id, "used", cid)
+    return cid
 
 
 # I answer.
@@ -250,6 +257,8 @@ def add(
     _open_inboxes(desk, work, cid, contact, answer is not None)
     desk.keep(work, cid, contact.pairwise, 0)
     desk.note(work, cid, "added")
+    if group := profile_group(contact.profile):
+        desk.note(work, cid, "group-link", text=group)
     desk.touch_contact(work, cid)
     return cid
 
@@ -442,6 +451,15 @@ def _unpack_answer(data: bytes) -> tuple[Caps, tuple[Home, ...], bytes]:
 def _answer_rid(record: bytes) -> bytes:
     """Random already, and the same after a restart."""
     return record[-16:]
+
+
+def profile_group(profile: bytes) -> str:
+    """The group that an invitation says it leads into; empty if none."""
+    try:
+        said = content.decode(profile)
+    except content.Malformed:
+        return ""
+    return names.clean(said.group) if isinstance(said, content.Profile) else ""
 
 
 def profile_name(profile: bytes) -> str:

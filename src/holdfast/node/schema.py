@@ -319,12 +319,14 @@ class Message(Struct, frozen=True, kw_only=True):
         "group-member",
         "group-admin",
         "group-owner",
+        "group-link",
     ] = ""
     """gap: the internet was off from `at` to `until`, `count` messages came after it.
     lost: `count` messages could not be recovered. timer: `count` seconds. renamed:
     `text` is the new name. from-call: a voice note of what came too late for a call.
     group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was
-    added. group-member, -admin, -owner: that is their role now."""
+    added. group-member, -admin, -owner: that is their role now. group-link: the
+    invitation leads into the group `text`."""
     text: str = ""
     at: Millis
     """When it was written, by its author's clock, never later than when it came."""
@@ -364,6 +366,8 @@ class Contact(Struct, frozen=True, kw_only=True):
     left, removed: I am not in this group any more."""
     members: int = 0
     """How many are in the group."""
+    via: Id = ""
+    """The group through which they became a contact, by a link or from within."""
     verified: bool
     direct: bool = False
     """Whether calls may go straight between the two computers, if they allow it as well. Only
@@ -401,6 +405,10 @@ class Invitation(Struct, frozen=True, kw_only=True):
     state: Literal["preparing", "open", "used", "expired", "revoked"]
     """preparing: no relay has it yet, the link does not work before one has."""
     used_by: Id = ""
+    group: Id = ""
+    """The group that it leads into."""
+    approve: bool = False
+    """Whether an admin admits everybody by hand."""
 
 
 class Verification(Struct, frozen=True, kw_only=True):
@@ -734,6 +742,15 @@ class NodeApi(Protocol):
         adding: Literal["admins", "members"] | None = None,
     ) -> Group:
         """Change what is given, for everybody. Admins may."""
+
+    async def create_group_link(
+        self, contact: str, approve: bool = True, hours: int = 72
+    ) -> Invitation:
+        """A link for many into a group that I lead. With `approve` I admit each by hand, without
+        it whoever has the link is in it at once."""
+
+    async def answer_request(self, contact: str, person: str, admit: bool) -> Group:
+        """Admit somebody who came by such a link, or do not."""
 
     async def renew_group(self, contact: str) -> Group:
         """Begin with a fresh key, which only those have who are in the group now."""

@@ -68,3 +68,5 @@ class Group(Struct, frozen=True, kw_only=True):
     behind: list[str] = []
     """Names of members who wrote lately without knowing who had been removed."""
     voided: list[GroupVoid] = []
+    requests: list[Author] = []
+    """Contacts who came by a link and wait to be admitted."""

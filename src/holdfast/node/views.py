@@ -181,7 +181,7 @@ _CONTACT: Final = (
     " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.seen = 0 AND m.mine = 0),"
     " (SELECT max(id) FROM message m WHERE m.contact = contact.id),"
     " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.state = 'waiting'),"
-    " kind, members FROM contact "
+    " kind, members, via FROM contact "
 )
 
 
@@ -217,6 +217,7 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
             waiting,
             kind,
             members,
+            via,
         ) = item
         shown = name or own_name
         # Whoever was there first keeps the name; the later one is marked.
@@ -230,6 +231,7 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
                 id=id,
                 kind=kind,
                 members=members,
+                via=via,
                 name=shown,
                 own_name=own_name,
                 state="active" if state == "group" else state,
@@ -281,13 +283,14 @@ def invitation(db: apsw.Connection, wrapped: Rows, id: str, now: int) -> schema.
     """One invitation, with its link while that leads anywhere. Raises `ApiError`."""
     found = row(
         db,
-        "SELECT state, secret, counter, label, created, expires, used_by FROM invitation"
+        "SELECT state, secret, counter, label, created, expires, used_by, groupid, approve"
+        " FROM invitation"
         " WHERE id = ?",
         id,
     )
     if found is None:
         raise ApiError("not-found", "there is no such invitation")
-    state, secret, counter, label, created, expires, used_by = found
+    state, secret, counter, label, created, expires, used_by, group, approve = found
     link = Secret.load(wrapped.unwrap("invitation", id.encode(), counter, secret)).link
     if state in ("open", "preparing") and now >= expires:
         state = "expired"
@@ -302,6 +305,8 @@ def invitation(db: apsw.Connection, wrapped: Rows, id: str, now: int) -> schema.
         expires=expires,
         state=cast(Any, state),
         used_by=used_by,
+        group=group,
+        approve=bool(approve),
     )
 
 

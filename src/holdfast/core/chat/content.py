@@ -104,6 +104,8 @@ class Profile(Content, frozen=True, tag="profile"):
     """What the sender calls themselves. Also what each says of itself at first contact."""
 
     name: NameText
+    group: NameText = ""
+    """The group that an invitation leads into."""
 
 
 class Verify(Content, frozen=True, tag="verify"):

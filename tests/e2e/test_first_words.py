@@ -159,8 +159,11 @@ def test_a_conversation_can_be_saved_and_deleted(town) -> None:
     expect(anna.message("Keep this")).to_be_visible()
     anna.page.get_by_role("button", name="About \u2068Boris\u2069").last.click()
     with anna.page.expect_download() as download:
-        anna.page.get_by_role("button", name="Save a copy of the conversation").click()
+        anna.page.get_by_role("button", name="Save it for a program (JSON)").click()
     saved = json.loads(download.value.path().read_text())
+    with anna.page.expect_download() as download:
+        anna.page.get_by_role("button", name="Save the conversation as a page").click()
+    assert ">Keep this</p>" in download.value.path().read_text()
     assert [m["text"] for m in saved if m["kind"] == "text"] == ["Keep this"]
     anna.page.get_by_role("button", name="Delete contact and conversation").click()
     anna.page.get_by_role("dialog").get_by_role(

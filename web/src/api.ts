@@ -554,6 +554,8 @@ export interface Calls {
   listen: { params: { since?: number | null }; result: number };
   /** A whole conversation. */
   export: { params: { contact: string }; result: Message[] };
+  /** A whole conversation as a web page to keep: text alone, without script. */
+  export_page: { params: { contact: string; language?: "en" | "ru" }; result: string };
   /** Send what was uploaded. `thumb` is a JPEG, PNG or WebP in base64. */
   send_file: { params: { contact: string; upload: string; name: string; kind?: "file" | "picture" | "voice"; type?: string; thumb?: string; width?: number; height?: number; duration?: number; wave?: number[] | null; reply_to?: string | null; key?: string | null }; result: Message };
   /** Delete an upload that is not to be sent after all. */

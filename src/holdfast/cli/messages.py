@@ -174,6 +174,10 @@ def export(asked: argparse.Namespace) -> int | None:
 
     async def work(client: Client) -> None:
         who = await client.node.contact(asked.contact)
+        if asked.html:
+            found = await client.node.export_page(who.id)
+            show({"page": found}, asked.json, found)
+            return
         for one in await client.node.export(who.id):
             show(one, asked.json, line(one, {who.id: who.name}))
 

@@ -448,7 +448,8 @@ def _messages(commands: Any) -> None:
     search.add_argument("--limit", type=int, default=50)
     listen = _call(commands, "listen", "messages:listen", "print what happens, until stopped")
     listen.add_argument("--since", type=int, metavar="ID", help="cursor of the last one seen")
-    _one(_call(commands, "export", "messages:export", "print a whole conversation"))
+    export = _one(_call(commands, "export", "messages:export", "print a whole conversation"))
+    export.add_argument("--html", **FLAG, help="as a web page")
 
 
 def _files(commands: Any) -> None:

@@ -45,6 +45,7 @@ from holdfast.node.group_api import GroupCalls
 from holdfast.node.keeper import Keeper, StorageFailed, Work
 from holdfast.node.measuring import heard_lately
 from holdfast.node.networks import Networks
+from holdfast.node.page import page
 from holdfast.node.reporting import NAME as REPORTING
 from holdfast.node.reporting import CannotReport, Fetch, Lists, Reporter, load
 from holdfast.node.ringing import story as call_story
@@ -757,6 +758,15 @@ class Node(GroupCalls):
             contact,
             lambda desk, work, cid: views.messages(work.db, "WHERE contact = ? ORDER BY id", cid),
         )
+
+    async def export_page(self, contact: str, language: Literal["en", "ru"] = "en") -> str:
+        """A whole conversation as a web page."""
+
+        def job(desk: Desk, work: Work, cid: str) -> str:
+            found = views.messages(work.db, "WHERE contact = ? ORDER BY id", cid)
+            return page(views.contact(work.db, cid), found, language, work.now)
+
+        return await self._of(contact, job)
 
     # Telling an observatory.
 

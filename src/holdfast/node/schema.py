@@ -800,6 +800,9 @@ class NodeApi(Protocol):
     async def export(self, contact: str) -> list[Message]:
         """A whole conversation."""
 
+    async def export_page(self, contact: str, language: Literal["en", "ru"] = "en") -> str:
+        """A whole conversation as a web page to keep: text alone, without script."""
+
     # Files and voice notes. Their bytes go over HTTP, see spec/node-api.md.
     async def send_file(
         self,

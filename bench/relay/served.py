@@ -17,9 +17,12 @@ from holdfast.core.caps import Home
 from holdfast.core.log.limits import Limits
 from holdfast.drive.http import HttpConnection
 from holdfast.relay import program
+from holdfast.relay.admission import Rules
 from holdfast.relay.certificate import load_or_make
 from holdfast.relay.front import Front
 from holdfast.relay.limits import RelayLimits
+from holdfast.relay.mesh import Part
+from holdfast.relay.processes import Parent
 from holdfast.store.base import Quota
 
 OPEN = RelayLimits(
@@ -31,6 +34,8 @@ OPEN = RelayLimits(
     store=Quota(log_records=10**9, log_bytes=10**12, disk_bytes=40 * 1024**3),
 )
 
+RULES = Rules(per_address=10**9)
+
 
 class PlainFront(Front):
     """The same without TLS, to see what TLS costs."""
@@ -39,14 +44,24 @@ class PlainFront(Front):
         return HttpConnection(self._door, self.open)
 
 
-def serve(directory: str, tls: bool, place: str | None, pipe: Connection) -> None:
-    """The relay's process."""
+def serve(directory: str, tls: bool, place: str | None, count: int, pipe: Connection) -> None:
+    """The relay's process, or the parent of so many."""
     if not tls:
         program.Front = PlainFront  # type: ignore[misc]
     program.tune()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        listen = ("127.0.0.1", 0)
-        runner.run(program.run(Path(directory), listen, limits=OPEN, place=place, say=pipe.send))
+    data, listen = Path(directory), ("127.0.0.1", 0)
+
+    def one(part: Part | None) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            say = pipe.send if part is None else lambda _: None
+            runner.run(
+                program.run(data, listen, limits=OPEN, rules=RULES, place=place, part=part, say=say)
+            )
+
+    if count == 1:
+        one(None)
+    else:
+        Parent(data, listen, count, udp=False, serve=one, say=pipe.send, note=print).run()
 
 
 @dataclass
@@ -59,20 +74,28 @@ class Served:
 
     def cpu(self) -> float:
         """Core-seconds it has used so far, of all its threads."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
+        used = [one.cpu_times() for one in self.processes]
+        return float(sum(times.user + times.system for times in used))
 
     def memory(self) -> int:
         """Bytes of memory that are its own."""
-        return int(self.process.memory_full_info().uss)
+        return int(sum(one.memory_full_info().uss for one in self.processes))
+
+    @property
+    def processes(self) -> list[psutil.Process]:
+        """Those that serve."""
+        return self.process.children() or [self.process]
 
 
 @contextlib.contextmanager
-def relay(directory: Path, tls: bool = True, place: str | None = None) -> Iterator[Served]:
-    """A relay that serves while the context lasts, or a front end of a cluster at `place`."""
+def relay(
+    directory: Path, tls: bool = True, place: str | None = None, count: int = 1
+) -> Iterator[Served]:
+    """A relay of `count` processes that serves while the context lasts, or a front end of a cluster
+    at `place`."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(str(directory), tls, place, theirs))
+    process = context.Process(target=serve, args=(str(directory), tls, place, count, theirs))
     process.start()
     try:
         home = Home.parse(ours.recv())

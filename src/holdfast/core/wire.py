@@ -10,6 +10,7 @@ Normative text: spec/log.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
@@ -313,9 +314,23 @@ _client: msgspec.msgpack.Decoder[ClientFrame] = msgspec.msgpack.Decoder(ClientFr
 _relay: msgspec.msgpack.Decoder[RelayFrame] = msgspec.msgpack.Decoder(RelayFrame)
 
 
+_RECORDS: Final = bytes((0x93, 68))
+"""An array of three, and the tag."""
+
+
 def encode(frame: ClientFrame | RelayFrame) -> bytes:
     """One frame as bytes."""
     return _encoder.encode(frame)
+
+
+def encode_live(bodies: Sequence[bytes]) -> bytes:
+    """Live frames, as `Records` has them behind its handle."""
+    return _encoder.encode([(0, body) for body in bodies])
+
+
+def records_of(handle: int, encoded: bytes) -> bytes:
+    """A frame `Records`, of what `encode_live` gave: the same for many followers."""
+    return _RECORDS + _encoder.encode(handle) + encoded
 
 
 def decode_client(data: bytes) -> ClientFrame:

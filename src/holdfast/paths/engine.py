@@ -17,6 +17,7 @@ SIZE: Final = 256 * 1024
 _RECORD: Final = 16 * 1024
 """Plain bytes in one TLS record; OpenSSL reads one at a time."""
 _ffi: Any = ffi
+_NULL: Any = ffi.NULL
 _lib: Any = lib
 
 
@@ -53,7 +54,7 @@ def give_back(buffers: Buffers) -> None:
 class Engine:
     """One connection's. All methods on the thread that made it; all raise `SSL.Error`."""
 
-    __slots__ = ("_connection", "_error", "_from", "_into", "_sealed", "_ssl")
+    __slots__ = ("_connection", "_error", "_from", "_into", "_sealed", "_ssl", "more")
 
     def __init__(self, connection: SSL.Connection) -> None:
         self._connection: Any = connection
@@ -61,6 +62,8 @@ class Engine:
         self._into = self._connection._into_ssl
         self._from = self._connection._from_ssl
         self._error: SSL.Error | None = None
+        self.more = False
+        """`read` is to be called again."""
         self._sealed = _thread.sealed
 
     def put(self, sealed: bytes) -> None:
@@ -74,14 +77,17 @@ class Engine:
             raise self._error
         plain, view = into.plain, into.view
         got = 0
+        self.more = True
         while got <= SIZE - _RECORD:
             result = _lib.SSL_read(self._ssl, plain + got, SIZE - got)
             if result <= 0:
                 if _lib.SSL_get_error(self._ssl, result) == _lib.SSL_ERROR_WANT_READ:
+                    self.more = False
                     break
                 try:
                     self._connection._raise_ssl_error(self._ssl, result)
                 except SSL.WantReadError:
+                    self.more = False
                     break
                 except SSL.Error as error:
                     if not got:
@@ -89,6 +95,10 @@ class Engine:
                     self._error = error  # after what came before it
                 break
             got += result
+            # Asking in vain costs as much as a read: what was put is counted instead.
+            if not _lib.BIO_get_mem_data(self._into, _NULL):
+                self.more = False
+                break
         return view[:got]
 
     def write(self, plain: bytes) -> None:

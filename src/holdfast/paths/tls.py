@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import ipaddress
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
@@ -135,6 +136,44 @@ def key_hash(connection: SSL.Connection) -> bytes:
         raise Unreachable("tls", "the other side showed no certificate")
     spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(spki).digest()
+
+
+class _Turn:
+    """The layers of one loop in which something was written in this turn: one callback of the
+    loop for all of them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._soon = loop.call_soon
+        self._layers: list[TlsLayer] = []
+
+    def add(self, layer: TlsLayer) -> None:
+        """To be pushed at the turn's end."""
+        if not self._layers:
+            self._soon(self._push)
+        self._layers.append(layer)
+
+    def _push(self) -> None:
+        layers, self._layers = self._layers, []
+        for layer in layers:
+            try:
+                layer.push()
+            except Exception as error:  # noqa: BLE001  a bug ends one connection, not the others
+                layer.abort()
+                self.loop.call_exception_handler({"message": "not sent", "exception": error})
+
+
+class _Thread(threading.local):
+    turn: _Turn | None = None
+
+
+_thread = _Thread()
+
+
+def _turn_of(loop: asyncio.AbstractEventLoop) -> _Turn:
+    if _thread.turn is None or _thread.turn.loop is not loop:
+        _thread.turn = _Turn(loop)
+    return _thread.turn
 
 
 class TlsTransport(asyncio.Transport):
@@ -290,7 +329,7 @@ class TlsLayer(asyncio.Protocol):
         self._raw = cast("asyncio.Transport", transport)
         self._raw.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         loop = asyncio.get_running_loop()
-        self._soon = loop.call_soon
+        self._turn = _turn_of(loop)
         self._timer = loop.call_later(self.patience, self._too_slow)
         if self._is_client:
             self._shake_hands()
@@ -343,11 +382,11 @@ class TlsLayer(asyncio.Protocol):
         if self._closing or not data:
             return
         if not self._plain:
-            self._soon(self._push)
+            self._turn.add(self)
         self._plain.append(bytes(data))
         self.unsealed += len(data)
         if self.unsealed >= FULL:
-            self._push()
+            self.push()
 
     def shut_down(self, *, goodbye: bool = True, linger: float = 0.0) -> None:
         """Close after what is queued."""
@@ -355,7 +394,7 @@ class TlsLayer(asyncio.Protocol):
             if not linger:
                 self._raw.close()
             return
-        self._push()
+        self.push()
         self._closing = True
         try:
             if goodbye:
@@ -405,21 +444,24 @@ class TlsLayer(asyncio.Protocol):
             while not self.is_closing():
                 data = self._engine.read(mine)
                 if not data:
+                    # Not data, but the handshake's: it may want an answer.
+                    if not self._keeps_end:
+                        self._flush()
                     break
                 if self._buffered is None:
                     self.inner.data_received(bytes(data))  # type: ignore[attr-defined]
                 else:
                     feed(self._buffered, data)
+                if not self._engine.more:
+                    break
         except SSL.ZeroReturnError:
             if not self.eof_received():
                 self.shut_down()
             return
         finally:
             give_back(mine)
-        if not self._keeps_end:
-            self._flush()
 
-    def _push(self) -> None:
+    def push(self) -> None:
         """Encrypt what was written."""
         plain, self._plain, self.unsealed = self._plain, [], 0
         self._keeps_end = False

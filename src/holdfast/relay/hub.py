@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from holdfast.core.log.reader import Reader
+from holdfast.core import wire
+from holdfast.core.log.reader import CHUNK, Reader
 from holdfast.core.log.server import Refusal
 from holdfast.relay.limits import RelayLimits
 from holdfast.relay.onward import Checked, Tunnel
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from holdfast.paths.base import Channel
     from holdfast.relay.admission import Admission
     from holdfast.relay.session import Connection
+
+
+LIVE_AT_ONCE: Final = 1_000
+"""Live frames of a log in one turn; what is more is gone."""
 
 
 class Hub:
@@ -42,6 +47,7 @@ class Hub:
         self._followers: dict[int, dict[tuple[int, int], tuple[Connection, Reader]]] = {}
         self._connections: dict[Connection, int] = {}
         self._dirty: dict[Connection, None] = {}
+        self._live: dict[int, list[bytes]] = {}
         self._beside: dict[bytes, Any] = {}
         self.offered: Callable[[bytes], None] = lambda _: None
         self.withdrawn: Callable[[bytes], None] = lambda _: None
@@ -123,8 +129,28 @@ class Hub:
             self._shared.live(key, body)
 
     def _publish(self, key: int, seq: int, body: bytes) -> None:
+        if not seq:
+            self._pass(key, body)
+            return
         for connection, reader in self._followers.get(key, {}).values():
             connection.published(reader, seq, body)
+
+    def _pass(self, key: int, body: bytes) -> None:
+        """Live frames of one turn go together, in the same bytes for all who follow."""
+        if key not in self._followers:
+            return
+        if not self._live and not self._dirty:
+            self._soon(self._flush)
+        bodies = self._live.setdefault(key, [])
+        if len(bodies) < LIVE_AT_ONCE:
+            bodies.append(body)
+
+    def _pass_on(self) -> None:
+        live, self._live = self._live, {}
+        for key, bodies in live.items():
+            parts = list(_parts(bodies))
+            for connection, reader in list(self._followers.get(key, {}).values()):
+                connection.passed(reader, bodies, parts)
 
     def drop(self, key: int, done: Answer) -> None:
         """Drop a log; who follows it learns that it is gone."""
@@ -147,7 +173,7 @@ class Hub:
 
     def dirty(self, connection: Connection) -> None:
         """The connection has something to send at the end of this turn."""
-        if not self._dirty:
+        if not self._dirty and not self._live:
             self._soon(self._flush)
         self._dirty[connection] = None
 
@@ -165,6 +191,21 @@ class Hub:
             connection.end(code, text)
 
     def _flush(self) -> None:
+        if self._live:
+            self._pass_on()
         dirty, self._dirty = self._dirty, {}
         for connection in dirty:
             connection.flush()
+
+
+def _parts(bodies: Sequence[bytes]) -> Iterator[bytes]:
+    """Live frames as `wire.encode_live`, in parts that a frame has room for."""
+    part: list[bytes] = []
+    size = 0
+    for body in bodies:
+        if part and size + len(body) > CHUNK:
+            yield wire.encode_live(part)
+            part, size = [], 0
+        part.append(body)
+        size += len(body) + 16
+    yield wire.encode_live(part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -118,14 +118,23 @@ class Connection:
     # From the hub.
 
     def published(self, reader: Reader, seq: int, body: bytes) -> None:
-        """A log that `reader` follows has a new durable record; 0 is a live frame."""
-        if seq:
-            reader.published(seq, body, self._room)
-        elif not self._sent_live(reader, body):
-            reader.live(body, self._room)
+        """A log that `reader` follows has a new durable record."""
+        reader.published(seq, body, self._room)
         if self._unsent >= 0:
             self._unsent += len(body)
         self._moved(reader)
+
+    def passed(self, reader: Reader, bodies: Sequence[bytes], encoded: Sequence[bytes]) -> None:
+        """Live frames passed in a log that `reader` follows; `encoded` is all of them."""
+        if not reader.follows or self.closed:
+            return
+        channel = self._channel if self._other is None else self._other.channel
+        if channel.link is not None:
+            left = [body for body in bodies if not self._sent_live(reader, body)]
+            encoded = [wire.encode_live(left)] if left else ()
+        if encoded and self._channel.buffered < self._hub.limits.unsent_bytes:
+            for part in encoded:
+                self._channel.send(wire.records_of(reader.handle, part))
 
     def missed(self, reader: Reader) -> None:
         """Something may have come that was not told."""

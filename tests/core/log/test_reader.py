@@ -27,7 +27,7 @@ def test_without_follow_it_ends_after_what_was_stored() -> None:
     reader.fetched([], False)
     assert reader.flush() == [wire.Done(1, "read")]
     reader.published(6, b"x", True)
-    reader.live(b"x", True)
+    assert not reader.follows
     assert reader.state == "ended" and reader.flush() == []
 
 
@@ -37,7 +37,6 @@ def test_a_slow_reader_keeps_nothing_and_goes_on_from_its_cursor() -> None:
     reader.fetched([], False)
     reader.flush()
     reader.published(1, b"a", False)
-    reader.live(b"live", False)
     assert reader.state == "waiting" and reader.flush() == []
     assert reader.go_on(False) is None
     assert reader.go_on(True) == Fetch(0)

@@ -90,11 +90,6 @@ class Reader:
         """Whether it wants live frames."""
         return self._follow and self.state != "ended"
 
-    def live(self, body: bytes, room: bool) -> None:
-        """A live frame passes by."""
-        if self.follows and room:
-            self._pending.append((0, body))
-
     def flush(self) -> list[wire.RelayFrame]:
         """What is to be sent now: records in frames of about `CHUNK`, then `Done` once."""
         frames: list[wire.RelayFrame] = []

@@ -117,6 +117,20 @@ PROOFS = {
         "megabytes",
         "a large file survives kill -9 of everyone and a home lost for good, in bounded memory",
     ),
+    "relay-exhaust": Proof(
+        "tests/attacks/test_relay_exhaust.py",
+        1_000,
+        1_000,
+        "slow connections",
+        "with slow connections and full logs honest records come at most twice as late",
+    ),
+    "socket-fuzz": Proof(
+        "tests/faults/test_socket_fuzz.py",
+        3_600,
+        300,
+        "seconds",
+        "whatever comes to its port, a relay goes on without an error that nobody caught",
+    ),
     "active-probe": Proof(
         "tests/attacks/test_active_probe.py",
         2_000,

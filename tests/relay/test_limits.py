@@ -14,7 +14,14 @@ def test_doors_count_in_total_and_by_address_and_forget_who_left() -> None:
     doors.leave("two")
     doors.leave("three")
     doors.leave("one")
-    assert not doors._by_address
+    assert not doors._by_network
+
+
+def test_the_part_of_an_ipv6_address_that_one_chooses_freely_does_not_count() -> None:
+    doors = Doors(RelayLimits(connections_per_address=2))
+    assert doors.enter("2001:db8::1") == doors.enter("2001:db8::2%eth0") == ""
+    assert "this address has all" in doors.enter("2001:db8::3")
+    assert doors.enter("2001:db8:0:1::3") == ""
 
 
 @pytest.mark.parametrize("address", ["one", ""])

@@ -140,6 +140,17 @@ async def test_quotas_say_which_one_it_was(tmp_path: Path) -> None:
         assert other is not None and other.code == "full" and "logs" in other.text
 
 
+async def test_a_log_takes_so_many_records_a_second_from_all_together(tmp_path: Path) -> None:
+    async with opened(tmp_path, Quota(log_rate=3)) as b:
+        await b.make()
+        await b.make(b"m" * 16)
+        assert [(await b.append(1))[0] for _ in range(3)] == [None] * 3
+        assert (await b.append(1))[0].code == "rate"
+        assert (await b.append(2))[0] is None
+        b.now += 1_000
+        assert (await b.append(1))[0] is None
+
+
 async def test_the_disk_is_refused_before_it_is_full(tmp_path: Path) -> None:
     quota = Quota(disk_bytes=400_000, disk_reserve=0)
     async with opened(tmp_path, quota) as b:

@@ -30,6 +30,8 @@ TOO_SLOW: Final = "the other side did not finish setting up the connection"
 HIGH_WATER: Final = 256 * 1024
 LOW_WATER: Final = 64 * 1024
 LINGER_SECONDS: Final = 5.0
+CLOSE_SECONDS: Final = 10.0
+"""For what is queued to be taken, once a connection is closed."""
 ACME: Final = b"acme-tls/1"
 _RECORD: Final = 16 * 1024
 """Plain bytes in one TLS record."""
@@ -404,6 +406,10 @@ class TlsLayer(asyncio.Protocol):
         self._flush()
         if not linger or self._raw.is_closing():
             self._raw.close()
+            if self._raw.get_write_buffer_size():
+                # Who takes nothing any more would never see the end.
+                self._stop_waiting()
+                self._timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._raw.abort)
             return
         with contextlib.suppress(OSError, RuntimeError):
             self._raw.write_eof()

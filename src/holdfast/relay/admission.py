@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
-import ipaddress
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from holdfast.core.log.admission import challenge, is_work
 from holdfast.core.log.limits import Bucket
 from holdfast.core.log.server import ADMISSION, Refusal
 from holdfast.relay.certificate import write
+from holdfast.relay.limits import network
 
 KINDS: Final = ("open", "invitation", "tokens", "work")
 INVITATIONS: Final = "invitations"
@@ -324,15 +324,6 @@ class Entrance:
                 answer(None if good else _SPENT)
 
             admission.spend(frame.proof, spent)
-
-
-def network(address: str) -> bytes:
-    """An IPv4 address itself, of an IPv6 one the first 64 bits: the rest is chosen freely."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address.encode()
-    return found.packed if found.version == 4 else found.packed[:8]
 
 
 def _signer(data: Path) -> tokens.Signer:

@@ -13,6 +13,7 @@ import contextlib
 import hmac
 import os
 import socket
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -40,6 +41,11 @@ H2: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What every client says first (RFC 9113 section 3.4)."""
 HANDSHAKE_SECONDS: Final = 60.0
 """As patient as common web servers are."""
+HANDSHAKES: Final = 8
+"""Begun in one turn of the loop, each about a millisecond."""
+HANDSHAKES_WAITING: Final = 4_096
+FIRST: Final = 16 * 1024
+"""Bytes that are read of who waits."""
 STRANGERS: Final = 2_048
 """Connections that have not become a relay's at a time; beyond, one ends (`Open`)."""
 CHANCES: Final = 5
@@ -168,6 +174,7 @@ class Front:
         self.web = web
         self._watched = watched
         self.small = Small(by_path or (lambda _: program))
+        self.turns = Turns()
         self.open = Open(strangers)
         """What has not become a relay connection."""
         self._servers: list[asyncio.Server] = []
@@ -275,6 +282,32 @@ class Front:
         return _Arrival(self, self._door)
 
 
+class Turns:
+    """Handshakes wait for one another, so that those who are connected wait for none of them: a few
+    are begun in each turn of the loop, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Arrival] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, arrival: _Arrival) -> bool:
+        """It has said hello; False: too many wait."""
+        if len(self._waiting) >= HANDSHAKES_WAITING:
+            return False
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._go)
+        self._waiting.append(arrival)
+        return True
+
+    def _go(self) -> None:
+        for _ in range(min(HANDSHAKES, len(self._waiting))):
+            self._waiting.popleft().begin()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._go)
+
+
 class _Arrival(TlsLayer):
     """A connection from its first byte to the end of its handshake; TLS from then on."""
 
@@ -282,7 +315,8 @@ class _Arrival(TlsLayer):
         self._front, self._door = front, door
         self._challenge = front.challenged
         self.peer = ""
-        self._read = False
+        self._read = self._begun = False
+        self._first = b""
         self._held = b""
         web = front.web
         served = self._served(door) if web is None else self._passed(web.http)
@@ -298,6 +332,13 @@ class _Arrival(TlsLayer):
     def data_received(self, data: bytes) -> None:
         """Encrypted bytes. What cannot come from a node, since it offers no TLS 1.3 or is none, is
         the web server's to answer; who only asks whose the name is, is told."""
+        if not self._begun:
+            if not self._first and not self._front.turns.add(self):
+                self._raw.abort()
+            self._first += data
+            if len(self._first) > FIRST:
+                self._raw.pause_reading()
+            return
         web = self._front.web
         if not self._read and (self._challenge is not None or (web and web.tls)):
             self._held += data
@@ -314,6 +355,15 @@ class _Arrival(TlsLayer):
                 self.restart(self._challenge)
         self._read = True
         super().data_received(data)
+
+    def begin(self) -> None:
+        """It is this one's turn."""
+        self._begun = True
+        first, self._first = self._first, b""
+        if not self._raw.is_closing():
+            if len(first) > FIRST:
+                self._raw.resume_reading()
+            self.data_received(first)
 
     def refused(self) -> bool:
         """The web server says in its own way what is wrong."""

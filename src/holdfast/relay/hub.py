@@ -181,9 +181,23 @@ class Hub:
         """Once in a while: expiry, and connections that never said hello."""
         self.store.sweep()
         late = self.clock() - self.limits.greeting_seconds * 1000
+        now, partial = self.clock(), 0
         for connection, since in list(self._connections.items()):
+            connection.look(now)
+            partial += connection.partial
             if connection.idle and since <= late:
                 connection.end("rate", "no hello came in time")
+
+        if partial > self.limits.partial_bytes:
+            self._end_largest(partial)
+
+    def _end_largest(self, partial: int) -> None:
+        """Those that hold most of frames that are not whole: together they hold too much."""
+        for connection in sorted(self._connections, key=lambda one: -one.partial):
+            if partial <= self.limits.partial_bytes:
+                break
+            partial -= connection.partial
+            connection.end("later", "too many frames come slowly at a time; try again later")
 
     def end(self, code: str, text: str) -> None:
         """End every connection with a reason."""

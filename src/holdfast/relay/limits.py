@@ -6,6 +6,7 @@ written nowhere.
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +23,11 @@ class RelayLimits:
     """Another relay brings all who come by it from one address."""
     greeting_seconds: int = 15
     """A connection that has not said hello by then is closed."""
+    frame_seconds: int = 180
+    """For a frame to come whole, once it is above `frame_bytes`."""
+    frame_bytes: int = 16 * 1024
+    partial_bytes: int = 256 * 1024 * 1024
+    """Of frames that are not whole yet, over all connections."""
     unsent_bytes: int = 1024 * 1024
     """A reader whose connection has more unsent is slow: it waits, live frames are gone. At
     least the 256 KiB above which a channel tells when it has drained."""
@@ -33,6 +39,7 @@ class RelayLimits:
         store = self.store
         return replace(
             self,
+            partial_bytes=self.partial_bytes // count,
             connections=-(-self.connections // count),
             connections_per_address=-(-self.connections_per_address // count),
             store=replace(
@@ -49,24 +56,25 @@ class Doors:
 
     def __init__(self, limits: RelayLimits) -> None:
         self._limits = limits
-        self._by_address: Counter[str] = Counter()
+        self._by_network: Counter[bytes] = Counter()
         self.total = self.refused = 0
         """Connections now, and that were refused so far."""
 
     def enter(self, address: str) -> str:
         """Count a connection in; otherwise the sentence that says why not."""
-        why_not = self._why_not(address)
+        from_ = network(address)
+        why_not = self._why_not(from_)
         if why_not:
             self.refused += 1
             return why_not
         self.total += 1
-        self._by_address[address] += 1
+        self._by_network[from_] += 1
         return ""
 
-    def _why_not(self, address: str) -> str:
+    def _why_not(self, from_: bytes) -> str:
         if self.total >= self._limits.connections:
             return f"this relay has all the {self._limits.connections} connections it takes"
-        if self._by_address[address] >= self._limits.connections_per_address:
+        if self._by_network[from_] >= self._limits.connections_per_address:
             most = self._limits.connections_per_address
             return f"this address has all the {most} connections it may have here"
         return ""
@@ -74,6 +82,16 @@ class Doors:
     def leave(self, address: str) -> None:
         """Count a connection out."""
         self.total -= 1
-        self._by_address[address] -= 1
-        if self._by_address[address] <= 0:
-            del self._by_address[address]
+        from_ = network(address)
+        self._by_network[from_] -= 1
+        if self._by_network[from_] <= 0:
+            del self._by_network[from_]
+
+
+def network(address: str) -> bytes:
+    """An IPv4 address itself, of an IPv6 one the first 64 bits: the rest is chosen freely."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address.encode()
+    return found.packed if found.version == 4 else found.packed[:8]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from holdfast.relay.hub import Hub
     from holdfast.relay.onward import Tunnel
 
+UNTAKEN: Final = 4
+"""Times as much as makes a reader slow, and who asks on without reading is gone."""
 DOUBTED: Final = 500
 """Milliseconds for which a node's doubt about datagrams lasts."""
 _LIVE: Final = wire.encode(wire.Live(0, b""))[:2]
@@ -80,6 +82,13 @@ class Connection:
         """That one, or the one that lends."""
         self._doubted = 0
         """When the node last chose the stream for what could have been a datagram."""
+        self._frames = self._frame_bytes = self._seen_bytes = 0
+        """Since the last look, and of all that came as of it."""
+        self.partial = 0
+        """Bytes that came since the last whole frame, as of the last look; about."""
+        self._partial_since = 0
+        self._said = 0
+        """Bytes of frames since it was last seen whether they are taken."""
         self.closed = False
         hub.joined(self)
         self._carry_out(self.session.open())
@@ -88,6 +97,8 @@ class Connection:
 
     def on_frame(self, data: bytes) -> None:
         """One whole frame came."""
+        self._frames += 1
+        self._frame_bytes += len(data)
         if self._other is not None and data.startswith(_LIVE) and len(data) <= wire.MAX_LIVE:
             self.doubt()
         if self._tunnel is not None:
@@ -154,6 +165,22 @@ class Connection:
         """Whether it has not begun to be of use."""
         return self.session.state == "greeting" or (self.lends and self._other is None)
 
+    def look(self, now: int) -> None:
+        """Now and then: how much of a frame is here, and for how long."""
+        limits, came = self._hub.limits, self._channel.received
+        new = came - self._seen_bytes
+        if self._frames:
+            # What carries frames takes some bytes too.
+            self.partial = max(0, new - new // 16 - self._frame_bytes - 64 * self._frames)
+            self._frames = self._frame_bytes = 0
+        else:
+            self.partial += new
+        self._seen_bytes = came
+        if self.partial <= limits.frame_bytes:
+            self._partial_since = now
+        elif now - self._partial_since > limits.frame_seconds * 1000:
+            self.end("rate", f"a frame did not come whole within {limits.frame_seconds} seconds")
+
     def borrow(self, lender: Beside) -> None:
         """Live frames may come and go as that connection's datagrams."""
         if self._other is not None:
@@ -209,8 +236,16 @@ class Connection:
         return self._unsent < self._hub.limits.unsent_bytes
 
     def _send(self, frame: wire.RelayFrame) -> None:
-        if not self.closed:
-            self._channel.send(wire.encode(frame))
+        if self.closed:
+            return
+        data = wire.encode(frame)
+        self._channel.send(data)
+        self._said += len(data)
+        if self._said > self._hub.limits.unsent_bytes:
+            self._said = 0
+            if self._channel.buffered > UNTAKEN * self._hub.limits.unsent_bytes:
+                self._channel.close("the other side does not take its answers")
+                self._leave()
 
     def _carry_out(self, commands: list[server.Command]) -> None:
         hub = self._hub

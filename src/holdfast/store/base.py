@@ -34,6 +34,8 @@ class Quota:
 
     log_records: int = 20_000
     log_bytes: int = 256 * 1024 * 1024
+    log_rate: int = 10_000
+    """Records a second that come to one log, from all connections together."""
     logs: int = 1_000_000
     disk_bytes: int = 10 * 1024**3
     """All segments and the index together; appends are refused before it is reached."""

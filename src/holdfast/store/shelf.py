@@ -40,7 +40,9 @@ class Log:
         "made",
         "next",
         "older",
+        "recent",
         "records",
+        "second",
         "trimmed",
         "used",
     )
@@ -50,6 +52,8 @@ class Log:
         self.made = made
         self.next = coming
         self.used = used
+        self.second = self.recent = 0
+        """Records that came in the last second of which some came."""
         self.trimmed = 0
         """All up to here is deleted, whatever the index says."""
         self.records = 0
@@ -128,6 +132,12 @@ class Shelf:
             return Refusal("closed", "this log took all the records it ever takes"), 0
         cost = len(body) + ROW_COST
         quota = self._quota
+        second = self._clock() // 1000
+        if second != log.second:
+            log.second, log.recent = second, 0
+        elif log.recent >= quota.log_rate:
+            return Refusal("rate", f"a log takes at most {quota.log_rate} records a second"), 0
+        log.recent += 1
         if (
             log.records >= quota.log_records or log.bytes + cost > quota.log_bytes
         ) and not self._fits(log, cost):

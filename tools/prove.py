@@ -131,6 +131,13 @@ PROOFS = {
         "seconds",
         "whatever comes to its port, a relay goes on without an error that nobody caught",
     ),
+    "restart": Proof(
+        "bench/relay/held.py",
+        10_000,
+        10_000,
+        "connections",
+        "a relay's processes are replaced under connections: all come back, nothing kept is gone",
+    ),
     "active-probe": Proof(
         "tests/attacks/test_active_probe.py",
         2_000,

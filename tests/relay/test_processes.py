@@ -21,8 +21,7 @@ from holdfast.testing.processes import DidNotStart, RelayProgram
 
 @contextmanager
 def relay(data: Path, count: int = 2) -> Iterator[tuple[RelayProgram, Home]]:
-    program = RelayProgram("relay", data)
-    program._arguments += ["--processes", str(count)]
+    program = RelayProgram("relay", data, more=("--processes", str(count)))
     program.start()
     try:
         yield program, Home.parse(program.address)
@@ -201,8 +200,8 @@ async def test_a_number_of_processes_that_changes_keeps_all_logs(tmp_path: Path)
 
 async def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:
     with relay(tmp_path / "one") as (_, home):
-        program = RelayProgram("two", tmp_path / "two", listen=f"127.0.0.1:{home.port}")
-        program._arguments += ["--processes", "2"]
+        listen, more = f"127.0.0.1:{home.port}", ("--processes", "2")
+        program = RelayProgram("two", tmp_path / "two", listen=listen, more=more)
         with pytest.raises(DidNotStart, match="another program uses it"):
             await asyncio.to_thread(program.start)
 

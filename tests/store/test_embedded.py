@@ -1,6 +1,7 @@
 """The embedded store, with its threads, on real files."""
 
 import asyncio
+import contextlib
 import errno
 import re
 from collections.abc import Sequence
@@ -325,6 +326,33 @@ async def test_deleted_bytes_leave_the_disk_and_what_is_kept_loses_its_order(
         assert order == [*range(1, 30, 2), *range(0, 30, 2)], "by log, not by time"
         assert len(await b.read(1)) == len(await b.read(2)) == 15
         assert b.failed == []
+
+
+async def test_what_is_deleted_among_much_that_is_kept_leaves_the_disk_too(
+    tmp_path: Path,
+) -> None:
+    quota = Quota(ripe_seconds=0, stale_seconds=0, disk_reserve=0)
+    async with opened(tmp_path, quota) as b:
+        await b.make()
+        for n in range(40):
+            await b.append(1, b"record %2d" % n + bytes(400), seconds=10 if n == 20 else 60)
+        await until_checkpointed(b)
+
+        async def swept() -> bytes:
+            b.store.sweep()
+            async with asyncio.timeout(10):
+                while len(files(tmp_path, "kept")) != 1 or files(tmp_path, "log"):
+                    await asyncio.sleep(0.01)
+            with contextlib.suppress(FileNotFoundError):
+                return files(tmp_path, "kept")[0].read_bytes()
+            return b""
+
+        assert b"record 20" in await swept()
+        b.now += 11_000
+        async with asyncio.timeout(10):
+            while b"record 20" in (content := await swept()) or not content:
+                await asyncio.sleep(0.01)
+        assert len(await b.read(1)) == 39 and b.failed == []
 
 
 async def test_a_segment_of_which_nothing_is_left_goes_at_the_checkpoint(tmp_path: Path) -> None:

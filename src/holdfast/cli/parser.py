@@ -117,6 +117,12 @@ def _programs(commands: Any) -> None:
         " can be one",
     )
     relay.add_argument(
+        "--connections",
+        type=float,
+        metavar="N",
+        help="of nodes at a time, a quarter of them from one address (10,000)",
+    )
+    relay.add_argument(
         "--admit",
         metavar="HOW",
         help="who may make logs: open (everybody), or some of invitation,tokens,work",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+from dataclasses import replace
 
 from holdfast.cli import logs, settings
 from holdfast.cli.say import Exit, Trouble, show
@@ -63,6 +64,11 @@ def relay(asked: argparse.Namespace) -> None:
         if not 0.001 <= asked.rate <= 100_000:
             raise Trouble("--rate takes MiB a second, for example 2 or 0.5", Exit.USAGE)
         limits = RelayLimits(connection=Limits(bytes_per_second=int(asked.rate * 2**20)))
+    if asked.connections is not None:
+        most = int(asked.connections)
+        if most != asked.connections or not 1 <= most <= 10_000_000:
+            raise Trouble("--connections takes how many nodes at a time, at least 1", Exit.USAGE)
+        limits = replace(limits, connections=most, connections_per_address=max(1, most // 4))
     if asked.log not in (None, "text", "json"):
         raise Trouble("--log takes text or json", Exit.USAGE)
     logs.begin(asked.log or "text")

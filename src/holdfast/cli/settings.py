@@ -28,6 +28,7 @@ RELAY: Final[Mapping[str, type]] = {
     "decoy-h2": str,
     "decoy-tls": str,
     "rate": float,
+    "connections": float,
     "proxy": str,
     "store": str,
     "processes": str,

@@ -46,6 +46,8 @@ class Quota:
     ripe_seconds: int = 3_600
     """How long records lie on the disk in the order in which they came, and what was deleted
     beside them."""
+    stale_seconds: int = 12 * 3_600
+    """How long what was deleted lies among much that is kept."""
     backlog_bytes: int = 32 * 1024 * 1024
     """Bytes waiting for the disk beyond which `crowded` is true."""
 

@@ -3,7 +3,8 @@
 A segment that a checkpoint has closed holds records in the order in which they came, and
 deleted ones too. After a while what is left of it is copied, in the order of the logs' random
 keys, into a new segment: so the disk gets its room back, and neither what was deleted nor the
-order in which things came stays on it for long.
+order in which things came stays on it for long. What is deleted later goes with half of its
+segment, or after half a day.
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ from holdfast.store import entries
 from holdfast.store.base import Quota
 from holdfast.store.files import Files
 from holdfast.store.index import SEQ_BITS, Changes, Index, Place, Segment
-from holdfast.store.segments import Segments, mapped, path_of, write
+from holdfast.store.segments import PIECE, Segments, mapped, path_of, write
+
+
+def _framing(size: int) -> int:
+    """Bytes of a sorted segment that are no entries, at most."""
+    return entries.BATCH.size * (size // PIECE + 2)
 
 
 class Keeper:
@@ -40,6 +46,8 @@ class Keeper:
         self._gone = gone
         self._sealed: dict[int, float] = {}
         """When segments were first seen, by the monotonic clock."""
+        self._stained: dict[int, float] = {}
+        """When something deleted was first seen in them."""
 
     def checkpoint(self, changes: Changes) -> None:
         """The index knows of these changes from now on."""
@@ -67,12 +75,16 @@ class Keeper:
         now = time.monotonic()
         segments = self._index.segments()
         self._sealed = {s.number: self._sealed.get(s.number, now) for s in segments}
+        stained = [s.number for s in segments if s.size - s.live > _framing(s.size)]
+        self._stained = {number: self._stained.get(number, now) for number in stained}
         found: list[Segment] = []
         live = 0
         for each in sorted(segments, key=lambda s: s.live / s.size):
             ripe = now - self._sealed[each.number] >= self._quota.ripe_seconds
             wasteful = each.live * 2 < each.size
-            if (wasteful and (short or ripe)) or (ripe and not each.sorted):
+            stale = now - self._stained.get(each.number, now) >= self._quota.stale_seconds
+            stale = stale and each.number in self._stained
+            if (wasteful and (short or ripe)) or (ripe and (stale or not each.sorted)):
                 live += each.live
                 if found and live > self._quota.segment_bytes:
                     break

@@ -163,8 +163,9 @@ class RelayProgram(Program):
         proxy: str = "",
         listen: str = "",
         store: str = "",
+        more: Sequence[str] = (),
     ) -> None:
-        arguments = []
+        arguments = [*more]
         for flag, value in (("--advertise", advertise), ("--proxy", proxy), ("--store", store)):
             if value:
                 arguments += [flag, value]
@@ -225,10 +226,11 @@ class Processes:
         listen: str = "",
         enter: Sequence[str] = (),
         store: str = "",
+        more: Sequence[str] = (),
     ) -> RelayProgram:
         """A started relay; `advertise` is the HOST:PORT that its address has instead, `store` the
-        URL of a cluster."""
-        relay = RelayProgram(name, self.directory / name, advertise, proxy, listen, store)
+        URL of a cluster, `more` are further arguments."""
+        relay = RelayProgram(name, self.directory / name, advertise, proxy, listen, store, more)
         relay.enter = list(enter)
         self._all.append(relay)
         relay.start()

@@ -198,6 +198,35 @@ async def test_a_number_of_processes_that_changes_keeps_all_logs(tmp_path: Path)
     assert names == ["logs"]
 
 
+async def test_a_disk_that_fails_one_process_stops_all(tmp_path: Path) -> None:
+    """What was not made durable is not promised, and nothing goes on as if it had been."""
+    first = tmp_path / "first.py"
+    first.write_text(
+        "import holdfast.store.files as files\n"
+        "left = [20]\n"
+        "def sync(self, descriptor, real=files.OsFiles.sync):\n"
+        "    left[0] -= 1\n"
+        "    if left[0] < 0:\n"
+        "        raise OSError(5, 'the disk does not answer')\n"
+        "    real(self, descriptor)\n"
+        "files.OsFiles.sync = sync\n"
+    )
+    program = RelayProgram("relay", tmp_path / "relay", more=("--processes", "2"))
+    program.first = first
+    program.start()
+    home, node = Home.parse(program.address), Node()
+    log = logs_of_all(tmp_path / "relay", 2, 1)[0]
+    node.logs.create(log, home)
+    await node.until(Created)
+    for number in range(60):
+        node.logs.append(log, home, secrets.token_bytes(16), b"%d" % number, 3600)
+        await asyncio.sleep(0.005)
+    assert await asyncio.to_thread(program.wait, 30)
+    assert "promises nothing" in program.errors.read_text()
+    assert node.count(Appended) < 60 and not is_running(tmp_path / "relay")
+    await node.logs.stop()
+
+
 async def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:
     with relay(tmp_path / "one") as (_, home):
         listen, more = f"127.0.0.1:{home.port}", ("--processes", "2")

@@ -74,7 +74,7 @@ class Connection:
         self._ready: dict[int, Reader] = {}
         self._slow: dict[int, Reader] = {}
         self._fetching = False
-        self._gathered = 0
+        self._unsent = -1
         self.token = b""
         self.lends = False
         """Its datagrams are for another connection."""

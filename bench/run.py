@@ -21,6 +21,11 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 FILES = (
     "relay_appends",
+    "relay.throughput",
+    "relay.crowds",
+    "relay.recovery",
+    "relay.held",
+    "relay.peers",
     "messages",
     "file_copy",
     "paths",

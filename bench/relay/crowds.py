@@ -144,6 +144,40 @@ async def joins(relay: served.Served, tls: bool, count: int) -> float:
     return count / (relay.cpu() - before)
 
 
+def one(what: str, tls: bool, count: int, rate: float = 0) -> tuple[float, ...]:
+    """A measurement with a relay of its own."""
+    with (
+        tempfile.TemporaryDirectory() as place,
+        served.relay(Path(place), tls) as relay,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        if what == "idle":
+            return (runner.run(idle(relay, tls, count)),)
+        if what == "joins":
+            return (runner.run(joins(relay, tls, count)),)
+        return runner.run(fan_out(relay, tls, count, rate, 4))
+
+
+def figures(runs: int = 5) -> list[tuple[str, str]]:
+    """Medians of so many runs."""
+
+    def median(what: str, tls: bool, count: int, at: int = 0, rate: float = 0) -> float:
+        return statistics.median(one(what, tls, count, rate)[at] for _ in range(runs))
+
+    plain, tls = (median("idle", each, 2_000) for each in (False, True))
+    fans = [one("fan-out", True, 1_000, 800) for _ in range(runs)]
+    sent, used, share, _ = (statistics.median(column) for column in zip(*fans, strict=True))
+    made = median("joins", True, 5_000)
+    return [
+        ("Memory of an idle connection, plain / TLS", f"{plain:.0f} / {tls:.0f} KiB"),
+        ("Joins in a flood (two logs, attached, first record), TLS", f"{made:,.0f} a core-second"),
+        (
+            "Live frames of 200 bytes to 1,000 who follow, TLS",
+            f"{sent:,.0f} a second, {share:.1%} came, {used:.2f} cores",
+        ),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--idle", type=int, default=2_000)

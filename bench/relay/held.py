@@ -213,6 +213,20 @@ def measure(
             crowd.close()
 
 
+def figures() -> list[tuple[str, str]]:
+    """Of one run each."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as place:
+        found = measure(Path(place), 50_000, 4, 4, False)
+        value = f"{found['connections']:,.0f}, {found['KiB each']:.0f} KiB each"
+        rows.append(("Connections held at once, TLS, 4 processes", value))
+    with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as place:
+        found = measure(Path(place), 10_000, 2, 2, True)
+        value = f"{found['restarted in, s']:.0f} s, {found['longest away, s']:.1f} s"
+        rows.append(("A restart under 10,000 of them: until all are back, longest away", value))
+    return rows
+
+
 def prove(seed: int, count: int, directory: Path) -> dict[str, float]:
     """A restart under `count` connections: everybody comes back, and nothing kept is gone."""
     return measure(directory, count, 2, 2, True)

@@ -16,6 +16,7 @@ import base64
 import contextlib
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -313,6 +314,39 @@ PEERS = {
 }
 
 
+def measured(
+    directory: Path | None, pairs: int, seconds: float, runs: int
+) -> dict[str, list[throughput.Result]]:
+    """All by turns, so many times."""
+    results: dict[str, list[throughput.Result]] = {}
+    for _ in range(runs):
+        run = throughput.once(directory, False, pairs, 1, seconds)
+        results.setdefault("Holdfast", []).append(run)
+        for name, (server, peer, _) in PEERS.items():
+            with (
+                tempfile.TemporaryDirectory(dir=directory) as place,
+                server(Path(place), pairs) as (process, port),
+                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+            ):
+                run = runner.run(load(peer, process, port, pairs, seconds))
+            results.setdefault(name, []).append(run)
+    return results
+
+
+def figures(runs: int = 5) -> list[tuple[str, str]]:
+    """Of those that are installed: none if one is missing."""
+    places = "/usr/sbin:/usr/bin"
+    if not all(shutil.which(name, path=places) for name in ("mosquitto", "prosody")):
+        return []
+    rows = []
+    for name, results in measured(None, throughput.PAIRS, 4.0, runs).items():
+        per_core = statistics.median(result.per_core for result in results)
+        means = PEERS[name][2] if name in PEERS else "synced to the disk"
+        what = f"Deliveries, one in flight, without TLS: {name} ({means})"
+        rows.append((what, f"{per_core:,.0f} a core-second"))
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0)
@@ -320,18 +354,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--dir", type=Path, default=None, help="on the disk that matters")
     asked = parser.parse_args()
-    results: dict[str, list[throughput.Result]] = {}
-    for _ in range(asked.runs):
-        run = throughput.once(asked.dir, False, asked.pairs, 1, asked.seconds)
-        results.setdefault("Holdfast", []).append(run)
-        for name, (server, peer, _) in PEERS.items():
-            with (
-                tempfile.TemporaryDirectory(dir=asked.dir) as place,
-                server(Path(place), asked.pairs) as (process, port),
-                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-            ):
-                run = runner.run(load(peer, process, port, asked.pairs, asked.seconds))
-            results.setdefault(name, []).append(run)
+    results = measured(asked.dir, asked.pairs, asked.seconds, asked.runs)
     print(f"{'':38}{'a second':>10}{'a core-second':>14}{'p50 ms':>9}{'p99 ms':>9}  taken means")
     for name, runs in results.items():
         throughput.show(name, runs, PEERS[name][2] if name in PEERS else "synced to the disk")

@@ -171,6 +171,27 @@ def show(name: str, results: list[Result], means: str = "") -> None:
     print(f"{name:38}{rate:10,.0f}{per_core:14,.0f}{p50:9.2f}{p99:9.2f}  {means}", flush=True)
 
 
+def figures(runs: int = 5, seconds: float = 4.0) -> list[tuple[str, str]]:
+    """Medians of so many runs."""
+    rows = []
+    for tls in (True, False):
+        rates, half = [], 0.0
+        for window in (1, 32):
+            results = [once(None, tls, PAIRS, window, seconds) for _ in range(runs)]
+            rates.append(statistics.median(result.per_core for result in results))
+            if window == 1:
+                half = statistics.median(r.delivered / r.seconds for r in results) / 2
+        kind = "with TLS" if tls else "without TLS"
+        name = f"Durable deliveries of 1,024 bytes, {PAIRS} pairs, one / 32 in flight, {kind}"
+        value = " / ".join(f"{rate:,.0f}" for rate in rates)
+        rows.append((name, f"{value} a core-second"))
+        results = [once(None, tls, PAIRS, 0, seconds, half) for _ in range(runs)]
+        late = [statistics.quantiles(result.delays, n=100)[98] * 1e3 for result in results]
+        value = f"{statistics.median(late):.1f} ms"
+        rows.append((f"The same at half load ({half:,.0f} a second), {kind}, p99", value))
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0)

@@ -207,6 +207,25 @@ async def test_live_frames_go_as_datagrams_and_by_the_stream_too_when_those_are_
     world.store.close()
 
 
+async def test_a_frame_has_its_time_to_come_whole_and_datagrams_are_none(tmp_path: Path) -> None:
+    world = World(tmp_path, RelayLimits())
+    slow, calls, idle = (Peer(world.relay) for _ in "123")
+    calls.far.link = GOOD
+    for peer in (slow, calls, idle):
+        peer.say(wire.Hello(1))
+    await asyncio.sleep(0)
+    for _ in range(70):
+        world.now += 5_000
+        slow.far.received += 1_000
+        calls.far.received += 50_000
+        world.relay.hub.tick()
+        await asyncio.sleep(0)
+    await slow.until(lambda: slow.closed)
+    assert isinstance(slow.last, wire.Bye) and slow.last.code == "rate"
+    assert not calls.closed and not idle.closed
+    world.store.close()
+
+
 @pytest.mark.parametrize("first", ["session", "lender"])
 async def test_a_connection_lends_its_datagrams_to_the_session_of_another(
     tmp_path: Path, first: str

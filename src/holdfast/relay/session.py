@@ -167,6 +167,8 @@ class Connection:
 
     def look(self, now: int) -> None:
         """Now and then: how much of a frame is here, and for how long."""
+        if self._channel.link is not None:
+            return  # most of what comes are datagrams; QUIC bounds the rest by itself
         limits, came = self._hub.limits, self._channel.received
         new = came - self._seen_bytes
         if self._frames:

@@ -89,6 +89,7 @@ async def test_messages_go_without_a_relay(tmp_path: Path) -> None:
         await near(anna, boris)
         await internet.aclose()
         await until(anna.status, lambda status: status.verdict != "clear")
+        assert (await anna.status()).line == "double"
         for number in range(120):
             await anna.send("Boris", f"word {number}")
         await came(boris, lambda m: m.text == "word 119")

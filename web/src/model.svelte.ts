@@ -51,6 +51,8 @@ class Model {
   word = $state<{ text: string; undo?: () => void } | null>(null);
   now = $state(Date.now());
   private early = $state(localStorage.getItem("language") ?? "auto");
+  /** Told of every message that is new or changed. */
+  heard: (message: Message) => void = () => undefined;
   private cursor: number | null = null;
   private wordTimer: ReturnType<typeof setTimeout> | undefined;
   private everOpen = false;
@@ -141,6 +143,8 @@ class Model {
   /** What works now, in one sentence; `clear` is the one for when everything does. */
   works(clear: "lineClear" | "statusClear"): string {
     if (this.stage === "away") return this.t("away");
+    const near = this.status?.near.length ?? 0;
+    if (near && this.status?.verdict !== "clear") return this.n("statusNear", near);
     switch (this.status?.verdict) {
       case "clear": return this.network(this.status.network) || this.t(clear);
       case "connecting": return this.t("statusConnecting");
@@ -290,7 +294,10 @@ class Model {
         delete this.talks[event.id];
         if ("contact" in this.screen && this.screen.contact === event.id) this.go({ at: "list" });
         break;
-      case "message": this.put(event.message); break;
+      case "message":
+        this.put(event.message);
+        this.heard(event.message);
+        break;
       case "message-gone": {
         this.gone = event.id;
         const talk = this.talks[event.contact];

@@ -181,7 +181,7 @@ class Relays:
             version=__version__,
             phase="ready",
             name=str(desk.get(work, "name")),
-            line=SHAPES.get(network, "whole") if verdict == "clear" else "broken",
+            line=self._line(network, verdict == "clear"),
             verdict=verdict,
             network=network,
             simulator=self.simulator,
@@ -191,6 +191,11 @@ class Relays:
             waiting=waiting,
             echo=desk.echo and row(work.db, "SELECT 1 FROM contact WHERE echo = 1") is None,
         )
+
+    def _line(self, network: str, clear: bool) -> Line:
+        if clear:
+            return SHAPES.get(network, "whole")
+        return "double" if self.near else "broken"
 
     def _used(self, work: Work) -> list[Relay]:
         listed = homes.listed(work)

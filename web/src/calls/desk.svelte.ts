@@ -2,6 +2,7 @@
 
 import type { Call } from "../api";
 import { model } from "../model.svelte";
+import { notices } from "../notices.svelte";
 import { trouble, type Kind, type Trouble } from "./devices";
 import { Engine } from "./engine";
 import { over, ring } from "./tone";
@@ -260,10 +261,8 @@ class Desk {
       this.quiet = kind ? ring(kind) : null;
       this.rung = kind;
       const name = call && model.contact(call.contact)?.name;
-      if (here && name && document.hidden && globalThis.Notification?.permission === "granted") {
-        const shown = new Notification(model.t("isCalling", { name }), { tag: call.id });
-        shown.onclick = () => window.focus();
-        this.quiet = both(this.quiet, () => shown.close());
+      if (here && name) {
+        this.quiet = both(this.quiet, notices.show(model.t("isCalling", { name }), call.id));
       }
     }
   }

@@ -139,7 +139,14 @@ export class Engine {
     const there = !id || (await devices("speaker")).some((one) => one.id === id);
     if (!there) this.ears.unplugged("speaker");
     await through(this.context as Sinking);
-    if (!this.stream) await this.listen(false);
+    if (!this.stream || (await this.elsewhere())) await this.listen(false);
+  }
+
+  /** The chosen microphone is there, again perhaps, and another one is in use. */
+  private async elsewhere(): Promise<boolean> {
+    const id = chosen("microphone");
+    const used = this.stream?.getAudioTracks()[0]?.getSettings().deviceId;
+    return !!id && !!used && used !== id && (await devices("microphone")).some((one) => one.id === id);
   }
 
   private post(message: ToWorker): void {

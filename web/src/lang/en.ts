@@ -254,6 +254,16 @@ export const en = {
   relayAddress: "Address of a relay",
   add: "Add",
   remove: "Remove",
+  notices: "Notifications",
+  noticesOffer:
+    "Show a notification when somebody writes or calls while you look elsewhere? It says who, not what.",
+  noticesYes: "Show them",
+  noticesNo: "No",
+  noticesSwitch: "Show when somebody writes or calls",
+  noticesHint: "Only while this page is open and you look elsewhere. It says who, not what.",
+  noticesDenied:
+    "The browser does not let Holdfast show notifications. You can allow it in the browser’s settings for this page.",
+  noticeMessage: "New message from {name}",
   near: "Without internet",
   nearSwitch: "Talk with contacts on the same Wi-Fi",
   nearHint:
@@ -265,6 +275,8 @@ export const en = {
   networksForgotten: "Forgotten",
   status: "What works now",
   statusClear: "Messages get through.",
+  statusNear:
+    { one: "No server is reached. {n} contact is on this Wi-Fi: write and call as always.", other: "No server is reached. {n} contacts are on this Wi-Fi: write and call them as always." },
   statusOffline: "No internet. Write on: it goes out when it returns.",
   statusRelayAway: "The server does not answer. Write on: it goes out when it is back.",
   statusConnecting: "Connecting …",

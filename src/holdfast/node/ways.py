@@ -79,6 +79,7 @@ class Ways:
         """What goes on when a connection stands."""
         self._spare: dict[str, Watched] = {}
         self._standing: weakref.WeakKeyDictionary[Watched, Home] = weakref.WeakKeyDictionary()
+        self._one = asyncio.Lock()
         self._doubted: weakref.WeakSet[Watched] = weakref.WeakSet()
         self._attempts: _Trying = {}
         """All that is under way."""
@@ -133,8 +134,10 @@ class Ways:
             if second is not None and not await second.answers(ANSWER):
                 second.close(websocket.STALLED)
                 second = None
-            if second is None:
-                second = await self._race(home, self.ladder.paths)
+            async with self._one:  # handshakes would fill a thin line
+                if second is None and (await watched.answers(ANSWER) or watched.over):
+                    return
+                second = second or await self._race(home, self.ladder.paths)
             if watched.silent:
                 self._replace(watched, second, websocket.STALLED)
             else:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.core.call import machine
+from holdfast.core.call.commands import Doubt
 from holdfast.core.call.frames import HEAD, size
 from holdfast.core.call.machine import Machine
 from holdfast.core.call.rungs import ALL, LOSSY, RUNGS
@@ -319,6 +320,15 @@ def test_a_call_is_set_up_where_no_live_way_holds() -> None:
     assert world.callee.heard[0][0] < 8_000
 
 
+def test_a_ring_of_which_nothing_is_heard_doubts_the_connections() -> None:
+    one, other = Machine(outgoing=True, now=0), Machine(outgoing=False, now=0)
+    asked = [at for at in range(0, 6_000, 500) if one.tick(at) == [Doubt()]]
+    assert asked == [2_000, 4_000]
+    assert not any(other.tick(at) for at in range(0, 6_000, 500))
+    one.heard("ringing", 6_000)
+    assert not any(one.tick(at) for at in range(6_000, 20_000, 500))
+
+
 def test_one_side_alone_has_no_live_way() -> None:
     world = talking(delay=20)
     world.run(2_000)
@@ -375,6 +385,26 @@ def test_on_every_network_speech_and_silence_look_alike(quality) -> None:
         world.run(30_000)
         sent.append(world.caller.sent + world.caller.bursts)
     assert sent[0] == sent[1]
+
+
+@pytest.mark.parametrize("copies", [False, True])
+@pytest.mark.parametrize("index", range(len(RUNGS)))
+def test_on_every_rung_speech_and_silence_have_one_size_and_one_rhythm(index, copies) -> None:
+    sent = []
+    for muted in (False, True):
+        world = talking(seed=5, delay=20, ways=("datagrams",))
+        world.caller.mute(muted)
+        one = world.caller.machine
+        one._choice._copies = copies
+        one._choice.begin_at(index, world.now)
+        world.caller.do(one._code(world.now))
+        world.run(1_000)
+        since = len(world.caller.sent)
+        world.run(3_500)
+        sent.append(world.caller.sent[since:])
+    assert sent[0] == sent[1]
+    assert {bytes for _, bytes in sent[0]} == {size(one.rung)}
+    assert {b - a for (a, _), (b, _) in itertools.pairwise(sent[0])} == {one.rung.ms}
 
 
 def test_every_decision_has_a_reason() -> None:

@@ -106,7 +106,7 @@ class Machine:
         self._gathering = Gathering()
         self._reported = 0
         self._double_until = 0
-        self._doubted = 0
+        self._doubted = now
         self._shown: tuple[object, ...] = ()
 
     @property
@@ -488,7 +488,8 @@ class Machine:
                 if self.outgoing:
                     return self._end("unanswered", now, Say("end"))
                 return self._end("missed", now)
-            return []
+            # If it does not even ring, the ring may wait in a connection that only seems to stand.
+            return self._doubts(now) if self.state == "calling" else []
         if self.state == "connecting" and now - self._accepted >= CONNECT_MS:
             return self._end("failed", now, Say("end"))
         quiet = now - self._heard_at
@@ -573,11 +574,11 @@ class Machine:
     def _doubt(self, now: int) -> list[Command]:
         """Where nothing arrives by any way, connections may stand in name alone."""
         nothing = self._sender.silence(now)
-        if (
-            nothing < self._patience(DOUBT_MS) + self._slow
-            or now - self._doubted < DOUBT_EVERY_MS
-            or not self._routes.up
-        ):
+        sure = self._routes.up and nothing >= self._patience(DOUBT_MS) + self._slow
+        return self._doubts(now) if sure else []
+
+    def _doubts(self, now: int) -> list[Command]:
+        if now - self._doubted < DOUBT_EVERY_MS:
             return []
         self._doubted = now
         return [Doubt()]

@@ -152,6 +152,13 @@ PROOFS = {
         "simulated minutes",
         "a call whose network changes every ten seconds comes back from everything",
     ),
+    "call-soak": Proof(
+        "tests/lab/test_call_soak.py",
+        20,
+        20,
+        "minutes",
+        "a real call whose network changes every ten seconds is at its end as at its beginning",
+    ),
     "call-shape": Proof(
         "tests/attacks/test_vbr_speech.py",
         480,

@@ -114,7 +114,7 @@ async def test_live_frames_outlive_udp(tmp_path: Path) -> None:
         await say(20)
         assert len(net.sent) >= before + 10  # a busy machine may have thought it silent
         net.loses = lambda data, sent: True
-        by = "both"
+        by = "stream"
         await say(50)
         # Until the relay sees that nothing answers, some are lost; then it uses both ways as well.
         await until(lambda: {b"%d" % n for n in range(50, sent)} <= set(other.live))

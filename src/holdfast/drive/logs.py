@@ -417,10 +417,10 @@ class _Line:
         channel = self._channel
         if channel is None:
             return
-        datagrams = channel.link is not None
+        link = channel.link
         if item.by != "stream":
             channel.send_live(item.frame)
-        if item.by == "stream" or (item.by == "both" and datagrams):
+        if item.by == "stream" or (item.by == "safe" and link is not None and not link.answers):
             channel.send(item.frame)
 
     def _tell(self, event: LogEvent) -> None:

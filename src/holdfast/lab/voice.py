@@ -18,6 +18,8 @@ from holdfast.sound.opus import RATE, SAMPLE
 
 SECONDS: Final = 3.0
 """Of what is heard at the end that must be understood."""
+SECOND: Final = RATE * SAMPLE
+"""Bytes."""
 ENOUGH: Final = 0.6
 """STOI from which speech is heard; noise, and other speech, are at 0.4."""
 QUIET: Final = 100

@@ -125,7 +125,7 @@ class Watched:
                 self._speed.sent(len(frame))
 
     def send_live(self, frame: bytes) -> None:
-        """Send one frame now or never; by the stream too while datagrams are not answered."""
+        """Send one frame now or never."""
         link = self.lender.link if self.lender is not None else None
         if self.channel is None:
             return
@@ -133,8 +133,6 @@ class Watched:
             self.channel.send_live(frame)
             return
         self.lender.send_live(frame)
-        if not link.answers:
-            self.channel.send(frame)
 
     def close(self, reason: str = "") -> None:
         """End it."""

@@ -253,6 +253,19 @@ def test_a_thin_line_is_spoken_on_thinner(kind: str, rate: int, delay: int) -> N
     assert world.callee.machine.rung is RUNGS[0]
 
 
+@pytest.mark.parametrize("rate", [24_000, 12_000, 8_000])
+def test_a_line_that_becomes_thin_is_not_taken_for_a_dead_one(rate: int) -> None:
+    world = talking(seed=2, delay=30, jitter=5, ways=("datagrams", "stream"))
+    world.run(6_000)
+    world.rate = rate
+    world.run(6_000)
+    for side in (world.caller, world.callee):
+        assert not side.bursts
+        assert side.machine.rung is not RUNGS[0]
+    world.run(14_000)
+    assert world.callee.heard[-1][0] > world.now - 1_500
+
+
 def test_where_live_ways_are_blocked_it_is_spoken_in_bursts() -> None:
     world = talking(delay=30, jitter=5)
     world.run(5_000)

@@ -244,11 +244,11 @@ def test_live_frames_go_now_or_never() -> None:
     script = attached()
     script.client.append(LOG, rid(1), b"live", 0)
     (item,) = script.client.take()
-    assert isinstance(item, Pass) and item.by == "datagram"
+    assert isinstance(item, Pass) and item.by == "safe"
     frame = wire.decode_client(item.frame)
     assert isinstance(frame, wire.Live) and ENVELOPE.open(frame.body) == (rid(1), b"live")
-    assert script.client.pass_on(LOG, b"sealed already", by="both")
-    assert script.client.take() == [Pass(wire.encode(wire.Live(1, b"sealed already")), "both")]
+    assert script.client.pass_on(LOG, b"sealed already", by="safe")
+    assert script.client.take() == [Pass(wire.encode(wire.Live(1, b"sealed already")), "safe")]
     script.client.append(LOG, rid(2), b"live", 0, room=False)
     script.client.disconnected()
     script.client.append(LOG, rid(3), b"live", 0)

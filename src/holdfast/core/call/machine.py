@@ -58,6 +58,10 @@ REPORT_MS: Final = 500
 """Between two reports on live ways while it is spoken in bursts."""
 BURSTS_MS: Final = 1_500
 """After so long without a live way it is spoken in bursts."""
+CROWD_MS: Final = 600
+"""So much more patience there is with a way on which a queue stands."""
+CROWDED_MS: Final = 2_500
+"""So much later, while frames of the other side still come: the line is thin, not dead."""
 EXHAUSTED_MS: Final = 10_000
 """After so long with a queue on the lowest rung."""
 DOUBT_MS: Final = 500
@@ -256,9 +260,11 @@ class Machine:
             return []
         out: list[Command] = []
         silent = self._silent(now)
-        if silent and now - self._probed >= PROBE_MS:
+        crowded = self._receipts.crowded(now)
+        if silent and now - self._probed >= (CROWD_MS if crowded else PROBE_MS):
             self._probed = now
-            out.append(self._send(None, self._routes.turn(now) or route, now))
+            turn = None if crowded else self._routes.turn(now)
+            out.append(self._send(None, turn or route, now))
         while len(out) < 3:
             spoken = self._sender.next(self._their_ms, now, silent)
             if spoken is None:
@@ -532,19 +538,22 @@ class Machine:
             return out
         nothing = self._sender.silence(now)
         most = BURSTS_MS if self._sender.heard_of else NOBODY_MS
+        if now - self._their_frame < DOUBT_MS:
+            most += CROWDED_MS
         if nothing >= self._patience(most) + self._slow:
             return out + self._burst(now, Why("all-silent", (nothing,)))
         if not self._sender.heard_of:
             return out
         silence = self._routes.silence(now)
-        if silence > self._patience(SILENT):
+        crowd = CROWD_MS if self._receipts.crowded(now) else 0
+        if silence > self._patience(SILENT) + crowd:
             if not self._silent_since:
                 self._silent_since = now - silence
             if self._routes.leave(now):
                 self._silent_since = 0
                 self._moved(route, Why("silent", (silence,)), now)
                 return out
-        doubling = silence > self._patience(SUSPECT)
+        doubling = silence > self._patience(SUSPECT) + crowd
         if doubling and not self._doubling and self._routes.beside(now) is not None:
             self._double_until = now + 1_000
             self._doubling = True

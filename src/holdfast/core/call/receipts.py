@@ -11,6 +11,9 @@ LATE: Final = 3
 COUNTED: Final = 100
 SILENT: Final = 400
 """Milliseconds without any frame that are an outage: what was lost in it says nothing of after."""
+RECOVERED: Final = 2_000
+"""Milliseconds after an outage in which its queue may stand."""
+CROWD: Final = 100
 WINDOW: Final = 15_000
 """Milliseconds over which the quickest frame is remembered, once or twice."""
 _CLOCK: Final = 0x1_0000
@@ -30,6 +33,7 @@ class Receipts:
         self._least = [0, 0]
         """The quickest way of this window and of the one before, in milliseconds beyond `_base`."""
         self._turned = 0
+        self._resumed = -RECOVERED
         self.queue = 0
 
     def frame(self, counter: int, clock: int, now: int) -> bool:
@@ -40,7 +44,7 @@ class Receipts:
             return False
         ahead = 1 if self.seen is None else counter - self.seen
         if now - self.seen_at > SILENT:
-            self._known = 0
+            self._known, self._resumed = 0, now
         self._known = min(COUNTED + LATE, self._known + ahead)
         self._came = (self._came << min(ahead, 256) | 1) & ((1 << (COUNTED + LATE + 1)) - 1)
         self.seen, self.seen_at = counter, now
@@ -55,6 +59,11 @@ class Receipts:
             self._least, self._turned = [over, self._least[0]], now
         self._least[0] = min(self._least[0], over)
         self.queue = over - min(self._least)
+
+    def crowded(self, now: int) -> bool:
+        """Whether a queue stands that did not come of an outage, and something still comes."""
+        steady = now - self._resumed >= RECOVERED and now - self.seen_at < SILENT
+        return steady and self.queue > CROWD
 
     @property
     def lost(self) -> int:

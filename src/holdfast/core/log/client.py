@@ -129,8 +129,9 @@ class Tokens:
 
 
 Event = Created | Dropped | Appended | Received | Live | CaughtUp | Strange | Refused
-By = Literal["datagram", "stream", "both"]
-"""How a live frame leaves: a datagram if there are any, else by the stream."""
+By = Literal["datagram", "stream", "safe"]
+"""How a live frame leaves: as a datagram if there are any, else by the stream; `safe`: by that too
+while datagrams are not answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class Pass:
     """A live frame to send."""
 
     frame: bytes
-    by: By = "datagram"
+    by: By = "safe"
 
 
 Output = bytes | Pass | Event | Asked | Tokens | Close

@@ -18,11 +18,12 @@ from holdfast.lab.hosts import CannotPlay, Host
 from holdfast.lab.peers import BOX, MINE
 from holdfast.lab.peers.base import Running, launch
 from holdfast.lab.play import GLANCE, Call, Failed, Ground, Progress, Stage
+from holdfast.lab.scenario import Staging
 from holdfast.lab.scenarios import Parameters, Scenario, World
 from holdfast.lab.town import SITES, Town
 from holdfast.node.client import Client
 from holdfast.node.rpc import ApiError
-from holdfast.node.schema import FileKind, Message
+from holdfast.node.schema import CallStory, FileKind, Message
 from holdfast.testing.processes import NodeProgram, Processes
 
 RELAYS: Final = {"relay-one.test": "203.0.113.10", "relay-two.test": "192.0.2.10"}
@@ -30,7 +31,7 @@ ALLOWED: Final = ("relay-two.test",)
 """It stands on ground that is on every list."""
 HEADER: Final = 44
 """Bytes of a WAV file before its sound."""
-SPEECH: Final = 90.0
+SPEECH: Final = 120.0
 """Seconds for which there is something to say in a call."""
 PAGE: Final = 256 * 1024
 """Bytes of the page of a site that is looked at as a control."""
@@ -57,6 +58,10 @@ class Boxed:
         self._abroad.rules = made.elsewhere
         if late and scenario.on_handshakes:
             self._box.cut()
+
+    def play(self, staging: Staging) -> None:
+        """All of this, now."""
+        self._box.begin(staging)
 
     def calm(self) -> None:
         """See `Ground`."""
@@ -100,6 +105,11 @@ class Holdfast(Stage):
         self.peer = peer
         self._speech = anna.program.directory.with_name("speech.wav")
         self._anna, self._boris = anna, boris
+
+    @property
+    def people(self) -> tuple[Person, Person]:
+        """Both."""
+        return self._anna, self._boris
 
     async def meet(self) -> None:
         """Become contacts."""
@@ -201,6 +211,20 @@ class Holdfast(Stage):
                 return False
         return True
 
+    async def story(self) -> CallStory:
+        """How the last call went for Boris."""
+        sender = await self._boris.contact()
+        while True:
+            page = await self._boris.client.node.messages(sender)
+            for one in reversed(page.messages):
+                if one.kind == "call":
+                    return await self._boris.client.node.call_story(one.id)
+            await asyncio.sleep(GLANCE)
+
+    async def since(self) -> int:
+        """When talking began in the call that is going on, by Boris's clock."""
+        return max((one.since for one in await self._boris.client.node.calls()), default=0)
+
     async def found(self) -> tuple[str, list[str]]:
         """See `Stage`."""
         found = await self._anna.client.node.diagnose()
@@ -230,7 +254,11 @@ class Phone:
 
     def since(self, size: int) -> bytes:
         """What was heard since the file had that size."""
-        return self._heard.read_bytes()[max(size, HEADER) :] if self._heard.exists() else b""
+        if not self._heard.exists():
+            return b""
+        with self._heard.open("rb") as file:
+            file.seek(max(size, HEADER))
+            return file.read()
 
     async def end(self) -> None:
         """Hang up."""
@@ -257,8 +285,9 @@ class HoldfastCall(Call):
 
 
 @contextlib.asynccontextmanager
-async def boxed(directory: Path) -> AsyncIterator[Holdfast]:
-    """All on loopback, Anna behind the box, the network open. Needs no rights."""
+async def boxed(directory: Path, speech: float = SPEECH) -> AsyncIterator[Holdfast]:
+    """All on loopback, Anna behind the box, the network open; `speech` is the seconds for which
+    there is something to say in a call. Needs no rights."""
     with Processes(directory) as run:
         async with Box({}) as box, Box({}) as abroad:
             addresses = []
@@ -277,14 +306,15 @@ async def boxed(directory: Path) -> AsyncIterator[Holdfast]:
                 run.node, "Anna", *addresses, proxy=box.url, controls=_looks()
             )
             boris = await asyncio.to_thread(run.node, "Boris", *addresses, proxy=abroad.url)
-            async with _met(Boxed(box, abroad), Person(anna), Person(boris), BOX) as made:
+            async with _met(Boxed(box, abroad), Person(anna), Person(boris), BOX, speech) as made:
                 yield made
 
 
 @contextlib.asynccontextmanager
-async def on_hosts(directory: Path) -> AsyncIterator[Holdfast]:
+async def on_hosts(directory: Path, relays: int = 2) -> AsyncIterator[Holdfast]:
     """Each program on a host of its own, Anna's at home, the network open. Raises `CannotPlay`."""
-    with Town(RELAYS, allowed=ALLOWED) as town, Processes(directory) as run:
+    names = dict(list(RELAYS.items())[:relays])
+    with Town(names, allowed=ALLOWED[: relays - 1]) as town, Processes(directory) as run:
 
         async def serve(host: Host) -> str:
             name, listen, enter = (
@@ -297,7 +327,7 @@ async def on_hosts(directory: Path) -> AsyncIterator[Holdfast]:
             )
             return made.address
 
-        addresses = [await serve(town.lab[name]) for name in RELAYS]
+        addresses = [await serve(town.lab[name]) for name in names]
         for place in SITES.values():
             _page(directory / place.name.split(".")[0])
             await serve(town.lab[place.name])
@@ -314,11 +344,13 @@ async def on_hosts(directory: Path) -> AsyncIterator[Holdfast]:
 
 
 @contextlib.asynccontextmanager
-async def _met(ground: Ground, anna: Person, boris: Person, peer: str) -> AsyncIterator[Holdfast]:
+async def _met(
+    ground: Ground, anna: Person, boris: Person, peer: str, speech: float = SPEECH
+) -> AsyncIterator[Holdfast]:
     made = Holdfast(ground, anna, boris, peer)
     try:
         await asyncio.to_thread(
-            voice.record, anna.program.directory.with_name("speech.wav"), SPEECH
+            voice.record, anna.program.directory.with_name("speech.wav"), speech
         )
         await anna.open()
         await boris.open()

@@ -78,7 +78,7 @@ async function listen(stream) {
   const ear = new AudioWorkletNode(ears, "ear");
   ear.port.onmessage = ({ data }) => {
     heard.push(data);
-    if (heard.length > 3000) heard.shift();
+    if (heard.length > 45000) heard.shift();
   };
   ears.createMediaStreamSource(stream).connect(ear).connect(ears.destination);
 }

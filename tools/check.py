@@ -135,6 +135,7 @@ def main() -> int:
             setup.browser()
             setup.speech()
             setup.authority()
+            setup.model_checker()
             setup.peers()
             setup.web_server()
             setup.lab()

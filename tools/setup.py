@@ -261,6 +261,15 @@ def authority() -> None:
         debian(["pebble"], "Testing how a relay gets its certificate")
 
 
+def model_checker() -> None:
+    """What checks the model of the specification: Spin, and the compiler of what it makes."""
+    tools = {"spin": "spin", "gcc": "gcc", "cpp": "cpp"}
+    if missing := [package for tool, package in tools.items() if shutil.which(tool) is None]:
+        if "gcc" in missing:
+            missing.append("libc6-dev")
+        debian(missing, "Checking the model of the protocol")
+
+
 def peers() -> None:
     """What Holdfast is compared with in the lab."""
     wanted = {"baresip": "baresip-core", "prosody": "prosody", "turnserver": "coturn"}

@@ -8,8 +8,10 @@ one connects to and nothing that is said. Source: RFC 1928, RFC 9110 section 9.3
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -28,6 +30,10 @@ AT_ONCE: Final = 3
 """Handshakes with one machine that begin within `WITHIN` seconds; with more, some networks drop
 them all for minutes (decisions/2026-11-24-ladder.md)."""
 WITHIN: Final = 4.0
+SEGMENT: Final = 1_200
+"""Bytes of TCP in a packet, where larger ones vanish."""
+LOOKS: Final = (0.7, 0.8)
+"""Seconds between looks whether they do."""
 _SOCKS_NOT_FOUND: Final = 4
 _SOCKS_REFUSED: Final = 5
 
@@ -80,16 +86,20 @@ async def secured(
     whose key it runs on is the caller's to find out. `address` is the machine's, if the name is
     not to be looked up; `held` as in `TlsLayer`. Raises `Unreachable`."""
     await _turn(home)
-    opening = _Opening()
-    layer = tls.TlsLayer(
-        context(classic), opening, server_name=home.host, failed=opening.failed, held=held
-    )
-    if proxy is None:
-        raw = await _direct(home, layer, address or home.host)
-    else:
-        raw = await through(home, layer, proxy)
     attempt = attempt or Attempt()
+    made = functools.partial(tls.TlsLayer, context(classic), server_name=home.host, held=held)
+    opening = _Opening()
+    layer = made(opening, failed=opening.failed)
+    if proxy is not None:
+        raw = await through(home, layer, proxy)
+    else:
+        raw = await _direct(home, layer, address or home.host)
     attempt.hangs = "mute"
+    if proxy is None and await _vanishes(opening, raw):
+        where = raw.get_extra_info("socket").family, raw.get_extra_info("peername")
+        raw.abort()
+        opening = _Opening()
+        raw = await _in_small_pieces(home, made(opening, failed=opening.failed), *where)
     found = await _shaken(opening, raw)
     attempt.hangs = "timeout"
     return found
@@ -112,6 +122,51 @@ async def _shaken(opening: _Opening, raw: asyncio.Transport) -> tls.TlsTransport
     except BaseException:
         raw.abort()
         raise
+
+
+async def _vanishes(opening: _Opening, raw: asyncio.Transport) -> bool:
+    """Whether a packet that is full is lost, again and again, while a smaller one behind it
+    arrives: some are too large for a line on the way, and no router says so (RFC 2923)."""
+    behind = 0
+    try:
+        for seconds in LOOKS:
+            if opening.ready in (await asyncio.wait([opening.ready], timeout=seconds))[0]:
+                return False
+            behind = behind + 1 if _out_of_order(raw) else 0
+    except BaseException:
+        raw.abort()
+        raise
+    return behind == len(LOOKS)
+
+
+def _out_of_order(raw: asyncio.Transport) -> bool:
+    """Whether the other side has said that it got something, and not what comes before it."""
+    if not hasattr(socket, "TCP_INFO"):
+        return False
+    with contextlib.suppress(OSError, struct.error):
+        info = raw.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+        (sacked,) = struct.unpack_from("=I", info, 28)  # struct tcp_info of Linux
+        return bool(sacked)
+    return False
+
+
+async def _in_small_pieces(
+    home: Home, layer: tls.TlsLayer, family: int, where: tuple[object, ...]
+) -> asyncio.Transport:
+    """A connection of which no packet is large, either way."""
+    loop = asyncio.get_running_loop()
+    sock = socket.socket(family)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
+        await loop.sock_connect(sock, where)
+        raw, _ = await loop.create_connection(lambda: layer, sock=sock)
+    except BaseException as error:
+        sock.close()
+        if isinstance(error, OSError):
+            raise Unreachable("connect", f"{home.label} cannot be reached") from None
+        raise
+    return raw
 
 
 _begun: dict[tuple[str, int], deque[float]] = {}

@@ -1,4 +1,5 @@
-"""What becomes of the path over UDP in the packet lab: with real programs on real sockets."""
+"""What becomes of the path over UDP, and of large packets, in the packet lab: with real programs on
+real sockets."""
 
 from __future__ import annotations
 
@@ -117,6 +118,18 @@ def test_where_no_tcp_passes_it_is_by_quic(there: tuple[Lab, str]) -> None:
         assert first["by"] == "quic" and first["seconds"] < 10
         found = said(node)
         assert found["with datagrams"] == found["sent"]
+
+
+def test_what_is_too_large_is_sent_in_smaller_pieces_and_nobody_is_accused(
+    there: tuple[Lab, str],
+) -> None:
+    lab, address = there
+    lab.begin(scenarios.find("mtu-black-hole").stage(WORLD, size=1_280))
+    with reaching(lab, address, 9) as node:
+        first = said(node)
+        assert first["by"] == "websocket" and first["seconds"] < 10, first
+        found = said(node)
+    assert found["by"] == ["websocket"] and found["verdict"] == "clear", found
 
 
 def prove(seed: int, count: int, directory: Path) -> dict[str, object]:

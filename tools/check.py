@@ -138,6 +138,7 @@ def main() -> int:
             setup.model_checker()
             setup.peers()
             setup.web_server()
+            setup.oonidata()
             setup.lab()
             tests: list[str | Path] = [
                 setup.PYTHON,

@@ -294,6 +294,21 @@ def web_server() -> Path:
     return program
 
 
+def oonidata() -> None:
+    """What reads OONI's format elsewhere, in a place of its own: it needs old packages."""
+    wanted = ROOT / "tests" / "watch" / "oonidata.txt"
+    place = ROOT / ".tools" / "oonidata"
+    stamp, inputs = place / ".stamp", digest([wanted], sys.version.split()[0])
+    if fresh(stamp, inputs):
+        return
+    say("Installing oonidata, to read the observatory's measurements ...")
+    what, env = "Installing oonidata", {"UV_PYTHON_DOWNLOADS": "never"}
+    run(what, [uv(), "venv", "--quiet", "--clear", "--python", sys.executable, place], 120, env)
+    python = place / "bin" / "python"
+    run(what, [uv(), "pip", "sync", "--quiet", "--python", python, wanted], 600, env)
+    stamp.write_text(inputs)
+
+
 def set_up(groups: Sequence[str] = ()) -> None:
     """Everything that running needs. Raises `CannotSetUp`."""
     if sys.version_info < (3, 11):  # noqa: UP036  this runs before anything checks it

@@ -86,11 +86,17 @@ class Held:
             if links.is_records(message):
                 self.kept = 1
             elif message[1] == 70 and b"later" in message:
-                asyncio.get_running_loop().call_later(LATER, link.send, frames)
+                asyncio.get_running_loop().call_later(LATER, again)
             elif message[1] == 70:
                 raise AssertionError(wire.decode_relay(message))
             if message[1] == (67 if first else 69):
                 done.set()
+
+        def again() -> None:
+            if first:
+                link.close()  # appends are counted: from the start
+            else:
+                link.send(frames)
 
         self._link = link = await links.link(home, key_hash, True, got, local)
         attach = wire.Attach(1, self.name, append=TOKEN, read=TOKEN, since=0)

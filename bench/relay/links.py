@@ -78,6 +78,8 @@ class Link(asyncio.Protocol):
                 break
             if data[at] == 0x82:
                 self._message(data[body : body + size])
+            elif data[at] == 0x89:  # who answers no ping is taken for dead
+                self.send([b"\x8a" + masked(data[body : body + size])[1:]])
             at = body + size
         self._rest = data[at:]
 

@@ -178,7 +178,7 @@ async def test_without_their_parent_processes_end(tmp_path: Path) -> None:
 
 async def test_a_number_of_processes_that_changes_keeps_all_logs(tmp_path: Path) -> None:
     logs = [Caps.make(secrets.token_bytes(128)) for _ in range(12)]
-    for turn, count in enumerate((1, 3, 2, 1)):
+    for turn, count in enumerate((1, 3, 1)):
         with relay(tmp_path / "relay", count) as (program, home):
             node = Node()
             for log in logs:

@@ -257,17 +257,17 @@ def test_a_sample(tmp_path: Path) -> None:
 def test_a_store_that_answers_before_it_writes_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    late: list[tuple[int, list[bytes]]] = []
+    late: dict[int, list[bytes]] = {}
     write, close = OsFiles.write, OsFiles.close
 
     def lazy(self: OsFiles, descriptor: int, parts: Sequence[bytes]) -> None:
-        late.append((descriptor, list(parts)))
-        if len(late) > 1:
-            write(self, *late.pop(0))
+        before, late[descriptor] = late.get(descriptor), list(parts)
+        if before is not None:
+            write(self, descriptor, before)
 
     def at_last(self: OsFiles, descriptor: int) -> None:
-        while late:
-            write(self, *late.pop(0))
+        if descriptor in late:
+            write(self, descriptor, late.pop(descriptor))
         close(self, descriptor)
 
     monkeypatch.setattr(OsFiles, "close", at_last)

@@ -214,6 +214,10 @@ async def test_a_frame_has_its_time_to_come_whole_and_datagrams_are_none(tmp_pat
     for peer in (slow, calls, idle):
         peer.say(wire.Hello(1))
     await asyncio.sleep(0)
+    slow.far.received += 100_000
+    world.relay.hub.tick()
+    await asyncio.sleep(0)
+    assert not slow.closed  # it has only begun
     for _ in range(70):
         world.now += 5_000
         slow.far.received += 1_000

@@ -86,7 +86,7 @@ class Connection:
         """Since the last look, and of all that came as of it."""
         self.partial = 0
         """Bytes that came since the last whole frame, as of the last look; about."""
-        self._partial_since = 0
+        self._partial_since = hub.clock()
         self._said = 0
         """Bytes of frames since it was last seen whether they are taken."""
         self.closed = False

@@ -29,6 +29,11 @@ from holdfast.core.call.direct import Checks
 from holdfast.core.call.machine import Machine
 from holdfast.core.call.rungs import RUNGS
 from holdfast.core.chat import content, names
+from holdfast.core.group import cards, senders
+from holdfast.core.group import entries as group_entries
+from holdfast.core.group.entries import BadEntry
+from holdfast.core.group.epochs import Epoch
+from holdfast.core.group.roster import Roster
 from holdfast.core.log import client, server
 from holdfast.core.log.limits import Limits
 from holdfast.core.seal import chunks, inner, invitation, olm, padding, renewal, rest
@@ -46,6 +51,7 @@ from holdfast.lab.names import answer
 from holdfast.node import backup, rpc
 from holdfast.paths import hello
 from holdfast.paths.exchange import Ask, BadExchange, Incoming, Tell
+from holdfast.testing import groups
 from holdfast.testing.entropy import seeded
 from holdfast.testing.pairs import NOW, Met, home, meet
 
@@ -195,6 +201,36 @@ def _receiver() -> bytes:
 def device_list(data: bytes) -> None:
     with contextlib.suppress(BadKey):
         assert DeviceList.decode(data).encode() == data
+
+
+@functools.cache
+def _group() -> tuple[Roster, Epoch, bytes]:
+    roster, _, epoch = groups.talking()
+    return roster, epoch, groups.begin(epoch, 1)[1]
+
+
+def group_entry(data: bytes) -> None:
+    with contextlib.suppress(BadEntry):
+        entry = group_entries.decode(data)
+        assert group_entries.decode(entry.data) == entry
+        with contextlib.suppress(BadEntry):
+            Roster(_group()[0].entries[0]).add(entry)
+
+
+def group_record(data: bytes) -> None:
+    """A record, and what is inside one, of every kind."""
+    roster, epoch, _ = _group()
+    with contextlib.suppress(Unopenable):
+        epoch.open(data)
+    for reader in (
+        senders.read,
+        lambda plain: senders.announced(epoch, plain, roster.view()),
+        lambda plain: cards.read(plain, roster.id),
+        lambda plain: cards.read_ask(plain, roster.id),
+        lambda plain: cards.unwrap(plain, roster.id, groups.root(1), [bytes(31) + b"1"]),
+    ):
+        with contextlib.suppress(Unopenable):
+            reader(data)
 
 
 def inner_message(data: bytes) -> None:
@@ -511,6 +547,22 @@ def _targets() -> dict[str, Target]:
             (met.invitation.link.text().encode(), met.invitation.link.text("a.example").encode()),
         ),
         "device-list": Target(device_list, (met.anna.devices.encode(),)),
+        "group-entry": Target(group_entry, tuple(entry.data for entry in _group()[0].entries)),
+        "group-record": Target(
+            group_record,
+            (
+                _group()[2],
+                _group()[1].seal("sender", _group()[2], seeded("record")),
+                cards.make(
+                    bytes(32),
+                    groups.person(1).party,
+                    "p",
+                    1,
+                    groups.person(1).account,
+                    seeded("card"),
+                )[0],
+            ),
+        ),
         "inner": Target(inner_message, (word,)),
         "olm": Target(olm_message, (_message()[-200:], met.record[-400:])),
         "bundle": Target(bundle, (met.invitation.record,)),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from chatters import served
 
 from holdfast.node import groups
 from holdfast.node.rpc import ApiError
@@ -218,3 +221,82 @@ async def test_links_lead_into_a_group_at_once_or_by_an_admins_word(world) -> No
             await says(people[2], ids[2], f"welcome {name}", (comer, there.id))
         with pytest.raises(ApiError):
             await people[2].node.create_group_link(ids[2])
+
+
+async def test_polls_pins_and_naming_somebody(world) -> None:
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        asked = await people[1].node.create_poll(ids[1], "When?", ["Friday", "Saturday"])
+        got = await people[2].message_when(ids[2], lambda m: m.text == "When?")
+        assert got.poll is not None and not got.poll.many
+        await people[2].node.vote(got.id, [1])
+        third = await people[0].message_when(ids[0], lambda m: bool(m.poll and m.poll.voters == 1))
+        await people[0].node.vote(third.id, [1])
+        seen = await people[1].message_when(ids[1], lambda m: bool(m.poll and m.poll.voters == 2))
+        assert seen.poll is not None
+        assert [(o.votes, sorted(o.names)) for o in seen.poll.options] == [
+            (0, []),
+            (2, ["Anna", "Vera"]),
+        ]
+        await people[2].node.vote(got.id, [0])
+        await people[1].message_when(
+            ids[1], lambda m: bool(m.poll and [o.votes for o in m.poll.options] == [1, 1])
+        )
+        for choices in ([0, 1], [2]):
+            with pytest.raises(ApiError):
+                await people[1].node.vote(asked.id, choices)
+
+        await people[0].node.pin(third.id)
+        await people[2].message_when(ids[2], lambda m: m.pinned)
+        assert [m.text for m in await people[2].node.pinned(ids[2])] == ["When?"]
+        with pytest.raises(ApiError):
+            await people[2].node.pin(got.id, False)
+        await people[1].node.send(ids[1], "@Vera, do you hear?")
+        named = await people[2].message_when(ids[2], lambda m: m.text.startswith("@Vera"))
+        other = await people[0].message_when(ids[0], lambda m: m.text.startswith("@Vera"))
+        assert named.mention and not other.mention
+
+
+async def test_slow_mode_and_what_newcomers_are_told(world) -> None:
+    async with world:
+        people = await trio(world, "Gleb")
+        ids = await found(people[:3])
+        pairs = list(zip(people, ids, strict=False))
+        await says(people[1], ids[1], "one", pairs[0], pairs[2])
+        await says(people[2], ids[2], "two", pairs[0], pairs[1])
+        await people[0].node.set_group(ids[0], slow=600, history=1)
+
+        async def slowed() -> bool:
+            return (await people[1].node.group(ids[1])).slow == 600
+
+        await people[1].wait(slowed)
+        with pytest.raises(ApiError) as refused:
+            await people[1].node.send(ids[1], "at once")
+        assert refused.value.code == "rate"
+        await says(people[0], ids[0], "admins may", pairs[1], pairs[2])
+        await says(people[0], ids[0], "at any time", pairs[1], pairs[2])
+        await people[0].node.add_members(ids[0], ["Gleb"])
+        gleb = (await people[3].contact_when(lambda c: c.kind == "group")).id
+        told = await people[3].message_when(gleb, lambda m: m.note == "told")
+        assert told.text == "at any time" and told.author is not None
+        assert await people[3].texts(gleb) == ["at any time"]
+
+
+async def test_a_file_reaches_everybody(world, tmp_path) -> None:
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        data = bytes(range(256)) * 400
+        async with served(people[1].node, people[1].path) as client:
+            upload = await client.upload(io.BytesIO(data), len(data))
+            await client.node.send_file(ids[1], upload, "notes.bin")
+        for person, id in ((people[0], ids[0]), (people[2], ids[2])):
+            got = await person.message_when(
+                id, lambda m: m.file is not None and m.file.state == "whole"
+            )
+            assert got.author is not None and got.author.name == "Boris"
+            target = io.BytesIO()
+            async with served(person.node, person.path) as client:
+                await client.download(got.id, target)
+            assert target.getvalue() == data

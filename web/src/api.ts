@@ -211,6 +211,20 @@ export interface Attachment {
   wave: number[];
 }
 
+export interface PollOption {
+  text: string;
+  votes: number;
+  mine: boolean;
+  /** Who chose it, in a group; not me. */
+  names: string[];
+}
+
+export interface Poll {
+  options: PollOption[];
+  many: boolean;
+  voters: number;
+}
+
 export interface CallEntry {
   outcome: "talked" | "missed" | "unanswered" | "declined" | "busy" | "lost" | "failed";
   duration: number;
@@ -228,8 +242,8 @@ export interface Message {
   author: Author | null;
   /** A note is what the node has to say: see `note`. */
   kind: "text" | "file" | "call" | "note";
-  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was added. group-member, -admin, -owner: that is their role now. group-link: the invitation leads into the group `text`. */
-  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "restored" | "from-call" | "group-made" | "group-joined" | "group-added" | "group-removed" | "group-banned" | "group-unbanned" | "group-left" | "group-member" | "group-admin" | "group-owner" | "group-link";
+  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was added. group-member, -admin, -owner: that is their role now. group-link: the invitation leads into the group `text`. told: a text from before I came, as whoever added me told it. */
+  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "restored" | "from-call" | "group-made" | "group-joined" | "group-added" | "group-removed" | "group-banned" | "group-unbanned" | "group-left" | "group-member" | "group-admin" | "group-owner" | "group-link" | "told";
   text: string;
   /** When it was written, by its author's clock, never later than when it came. */
   at: number;
@@ -249,6 +263,10 @@ export interface Message {
   expires: number;
   /** Written by somebody who did not know yet that a member of the group had been removed. */
   stale: boolean;
+  poll: Poll | null;
+  pinned: boolean;
+  /** It names me. */
+  mention: boolean;
 }
 
 export interface Contact {
@@ -262,6 +280,8 @@ export interface Contact {
   state: "joining" | "active" | "frozen" | "used" | "blocked" | "restored" | "left" | "removed";
   /** How many are in the group. */
   members: number;
+  /** Whether I may do what admins do; true with a person. */
+  leads: boolean;
   /** The group through which they became a contact, by a link or from within. */
   via: string;
   verified: boolean;
@@ -544,6 +564,14 @@ export interface Calls {
   delete: { params: { id: string; for_both?: boolean }; result: Message | null };
   /** Set or (null) remove my reaction. */
   react: { params: { id: string; emoji: string | null }; result: Message };
+  /** Ask something with 2 to 12 answers to choose from. */
+  create_poll: { params: { contact: string; question: string; options: string[]; many?: boolean; key?: string | null }; result: Message };
+  /** Choose answers of a poll by number, in the place of those before. */
+  vote: { params: { id: string; choices: number[] }; result: Message };
+  /** Keep a message in sight for everybody, or no longer. In a group, admins may. */
+  pin: { params: { id: string; on?: boolean }; result: Message };
+  /** What is pinned, the last first. */
+  pinned: { params: { contact: string }; result: Message[] };
   /** Everything up to this message has been seen. */
   mark_read: { params: { contact: string; upto: string }; result: Contact };
   /** Tell them, if the setting allows. */

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Awaitable, Callable
 
 from holdfast.cli.calls import with_node
+from holdfast.cli.messages import line
 from holdfast.cli.say import show
 from holdfast.node.client import Client
 from holdfast.node.schema import Contact, Group
@@ -128,5 +129,37 @@ def leave(asked: argparse.Namespace) -> int | None:
     async def work(client: Client) -> None:
         one = await client.node.leave_group(asked.contact)
         show(one, asked.json, _line(one))
+
+    return with_node(asked, work)
+
+
+def poll(asked: argparse.Namespace) -> int | None:
+    """Ask."""
+
+    async def work(client: Client) -> None:
+        one = await client.node.create_poll(
+            asked.contact, asked.question, asked.options, asked.many
+        )
+        show(one, asked.json, line(one))
+
+    return with_node(asked, work)
+
+
+def vote(asked: argparse.Namespace) -> int | None:
+    """Choose."""
+
+    async def work(client: Client) -> None:
+        one = await client.node.vote(asked.id, [number - 1 for number in asked.choices])
+        show(one, asked.json, line(one))
+
+    return with_node(asked, work)
+
+
+def pin(asked: argparse.Namespace) -> int | None:
+    """Keep in sight, or no longer."""
+
+    async def work(client: Client) -> None:
+        one = await client.node.pin(asked.id, not asked.undo)
+        show(one, asked.json, line(one))
 
     return with_node(asked, work)

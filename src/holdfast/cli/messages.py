@@ -34,6 +34,11 @@ def line(one: Message, names: dict[str, str] | None = None) -> str:
     who = "me" if one.mine else (names or {}).get(one.contact, "them")
     who = one.author.name if one.author else who
     text = "(deleted)" if one.deleted else _carried(one) or indent(one.text) or one.note
+    if one.poll is not None and not one.deleted:
+        text += "".join(
+            f"\n    {n}. {option.text}: {option.votes}{' (mine)' if option.mine else ''}"
+            for n, option in enumerate(one.poll.options, 1)
+        )
     seen = "".join(f" {r.emoji}" for r in one.reactions)
     return f"{one.id}  {when}  {who}: {text}{seen}" + (f"  [{one.state}]" if one.mine else "")
 

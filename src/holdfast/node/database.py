@@ -310,6 +310,10 @@ SCHEMA: Final = (
         PRIMARY KEY (message, mine, author)
     ) WITHOUT ROWID;
     """,
+    """
+    -- Whether I may do in a group what admins do.
+    ALTER TABLE contact ADD COLUMN leads INTEGER NOT NULL DEFAULT 1;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from holdfast.node import group_links, groups
+from holdfast.node import group_links, groups, polls
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
-from holdfast.node.schema import Contact, Group, Invitation, Role
+from holdfast.node.schema import Contact, Group, Invitation, Message, Role
 
 T = TypeVar("T")
 
@@ -83,6 +83,32 @@ class GroupCalls:
         return await self._of(
             contact, lambda desk, work, cid: group_links.answer(desk, work, cid, person, admit)
         )
+
+    async def create_poll(
+        self,
+        contact: str,
+        question: str,
+        options: list[str],
+        many: bool = False,
+        key: str | None = None,
+    ) -> Message:
+        """Ask."""
+        return await self._of(
+            contact,
+            lambda desk, work, cid: polls.create(desk, work, cid, question, options, many, key),
+        )
+
+    async def vote(self, id: str, choices: list[int]) -> Message:
+        """Choose."""
+        return await self._do(lambda desk, work: polls.vote(desk, work, id, choices))
+
+    async def pin(self, id: str, on: bool = True) -> Message:
+        """Keep in sight, or no longer."""
+        return await self._do(lambda desk, work: polls.pin(desk, work, id, on))
+
+    async def pinned(self, contact: str) -> list[Message]:
+        """What is pinned."""
+        return await self._of(contact, lambda desk, work, cid: polls.all_pinned(work, cid))
 
     async def renew_group(self, contact: str) -> Group:
         """A fresh key."""

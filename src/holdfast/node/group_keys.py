@@ -29,6 +29,8 @@ ASK_AGAIN: Final = 10_000
 ASKED: Final = 3
 """Contacts that are asked at once."""
 MAX_STRAY: Final = 8_000
+MAX_STRAY_BYTES: Final = 16 * 1024 * 1024
+"""Of entries that cannot be taken yet."""
 CARDS: Final = 120
 """Cards in one content."""
 PIECE: Final = 40_000
@@ -157,8 +159,8 @@ def wait(work: Work, gid: bytes, new: list[Entry]) -> None:
 
 
 def _stray(work: Work, gid: bytes, entry: Entry) -> None:
-    (waiting,) = row(work.db, "SELECT count(*) FROM group_stray")
-    if waiting < MAX_STRAY:
+    many, size = row(work.db, "SELECT count(*), coalesce(sum(length(body)), 0) FROM group_stray")
+    if many < MAX_STRAY and size < MAX_STRAY_BYTES:
         work.db.execute(
             "INSERT OR IGNORE INTO group_stray VALUES (?, ?, ?, ?)",
             (gid, entry.hash, entry.data, work.now),
@@ -246,7 +248,10 @@ def _hold(
     entry = group.roster.renewal(known)
     if entry is None or not group.roster.view(tips).holds(group.me.root):
         return False
-    if group.epochs.hold(tips, secret) is None:
+    present = group.epochs.at(known)
+    if present is not None and present.secret != secret:
+        return False  # what I can derive myself nobody tells me otherwise
+    if present is None and group.epochs.hold(tips, secret) is None:
         return False
     mine = group.epochs.held.get(entry.hash)
     if mine is None or log_secret(mine.secret) == log:
@@ -549,8 +554,16 @@ def show(desk: Desk, work: Work, group: Group) -> None:
     out = "left" if before == "left" else "removed"
     state = "group" if view.holds(group.me.root) else out
     work.db.execute(
-        "UPDATE contact SET state = ?, own_name = ?, timer = ?, members = ? WHERE id = ?",
-        (state, title, view.number("timer"), len(view.roots()), cid),
+        "UPDATE contact SET state = ?, own_name = ?, timer = ?, members = ?, leads = ?"
+        " WHERE id = ?",
+        (
+            state,
+            title,
+            view.number("timer"),
+            len(view.roots()),
+            view.role(group.me.root) in ("admin", "owner"),
+            cid,
+        ),
     )
     if state != "group":
         group_state.leave_all(desk, work, cid)

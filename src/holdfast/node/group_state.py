@@ -185,6 +185,24 @@ def act(desk: Desk, work: Work, group: Group, *ops: AnyOp, secret: bytes | None 
     return entry
 
 
+def is_too_soon(desk: Desk, work: Work, cid: str, author: bytes, at: int) -> bool:
+    """Whether a member (empty: me) says more than the group's slow mode lets them; it does not
+    hold for admins. Two seconds are let pass, since clocks are read twice."""
+    group = opened(desk, work, cid)
+    slow = group.view.number("slow")
+    if not slow or group.view.role(author or group.me.root) != "member":
+        return False
+    (last,) = row(
+        work.db,
+        "SELECT coalesce(max(at), 0) FROM message WHERE contact = ? AND mine = ? AND author = ?"
+        " AND kind <> 'note' AND note <> 'told'",
+        cid,
+        int(not author),
+        author,
+    )
+    return bool(last and abs(at - last) < slow * 1000 - (2_000 if author else 0))
+
+
 # Logs.
 
 

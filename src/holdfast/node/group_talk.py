@@ -11,7 +11,7 @@ from holdfast.core.group.epochs import Epoch, place
 from holdfast.core.group.senders import Inbound, Outbound, announced, read
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.padding import TooLong
-from holdfast.node import group_cards, group_early, group_keys, group_state, taking
+from holdfast.node import group_cards, group_early, group_keys, group_state, polls, taking
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.group_state import LEFT, Group
@@ -19,8 +19,10 @@ from holdfast.node.keeper import Work
 from holdfast.node.rpc import ApiError
 from holdfast.node.taking import Outage
 
-Said = content.GroupEntries | content.GroupKey | content.GroupAsk
+Said = content.GroupEntries | content.GroupKey | content.GroupAsk | content.GroupHistory
 MAX_WAITING: Final = 4_096
+MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
+"""Of records of a group that came before what opens them."""
 WAITS: Final = 30 * 86_400_000
 TELL_AGAIN: Final = 60_000
 """Milliseconds between two times that somebody who is behind is told."""
@@ -34,6 +36,9 @@ def say(desk: Desk, work: Work, cid: str, said: content.Known) -> int:
     waits for one. Raises `ApiError`."""
     data = content.encode(said)
     group = group_state.opened(desk, work, cid)
+    if isinstance(said, taking.SLOWED) and group_state.is_too_soon(desk, work, cid, b"", work.now):
+        slow = group.view.number("slow")
+        raise ApiError("rate", f"members write here once in {slow} seconds; wait a little")
     if not group.view.holds(group.me.root):
         raise ApiError("not-allowed", "you are not in this group any more")
     if group.roster.is_stuck(group.roster.all):
@@ -105,8 +110,12 @@ def received(
         return
     group = group_state.opened(desk, work, cid)
     if not _open(desk, work, group, blob, outage):
-        (waiting,) = row(work.db, "SELECT count(*) FROM group_waiting WHERE contact = ?", cid)
-        if waiting < MAX_WAITING:
+        many, size = row(
+            work.db,
+            "SELECT count(*), coalesce(sum(length(blob)), 0) FROM group_waiting WHERE contact = ?",
+            cid,
+        )
+        if many < MAX_WAITING and size < MAX_WAITING_BYTES:
             work.db.execute(
                 "INSERT OR IGNORE INTO group_waiting VALUES (?, ?, ?, ?)",
                 (cid, rid, blob, work.now),
@@ -327,6 +336,11 @@ def from_contact(
                 group_early.follow(desk, work, cid, said)
         case content.GroupAsk():
             group_keys.asked(desk, work, cid, said)
+            return
+        case content.GroupHistory():
+            here = group_keys.by_name(desk, work, said.group)
+            if here is not None:
+                polls.told(desk, work, here, group_keys.root_of(work, cid), said)
             return
     if group is not None:
         after(desk, work, group)

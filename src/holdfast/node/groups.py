@@ -11,7 +11,7 @@ from holdfast.core.group import entries
 from holdfast.core.group.entries import Add, AnyOp, Appoint, Cut, Leave, Remove, Set, Unban
 from holdfast.core.group.epochs import commitment
 from holdfast.core.group.roster import MAX_MEMBERS, first_body
-from holdfast.node import group_keys, group_state, group_talk, inviting, views
+from holdfast.node import group_keys, group_state, group_talk, inviting, polls, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.group_state import Group
@@ -93,9 +93,18 @@ def _add(desk: Desk, work: Work, group: Group, people: dict[str, str]) -> None:
     else:
         for root in added:
             group_keys.give(desk, work, group, root, *group.roster.entries)
+            _tell(desk, work, group, root)
     for entry in made:
         if epoch is not None:
             group.keys.given[entry.hash] = epoch.head
+
+
+def _tell(desk: Desk, work: Work, group: Group, root: bytes) -> None:
+    """Tell a newcomer what was said last, if the group wants that."""
+    cid = group_keys.contact_of(work, root)
+    said = polls.history(work, group)
+    if cid is not None and said is not None:
+        desk.say(work, cid, said)
 
 
 def add(desk: Desk, work: Work, cid: str, members: list[str]) -> Shown:

@@ -231,7 +231,12 @@ def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) 
             work.after.append(effects.Heard(cid, said))
         case content.Verify():
             comparing.step(desk, work, cid, said.step)
-        case content.GroupEntries() | content.GroupKey() | content.GroupAsk():
+        case (
+            content.GroupEntries()
+            | content.GroupKey()
+            | content.GroupAsk()
+            | content.GroupHistory()
+        ):
             group_talk.from_contact(desk, work, cid, said)
 
 

@@ -276,6 +276,22 @@ class Attachment(Struct, frozen=True, kw_only=True):
     """Loudness along a voice note, 0 to 31, at most 64 values."""
 
 
+class PollOption(Struct, frozen=True, kw_only=True):
+    text: str
+    votes: int
+    mine: bool
+    names: list[str] = []
+    """Who chose it, in a group; not me."""
+
+
+class Poll(Struct, frozen=True, kw_only=True):
+    """What a message asks. Who chose what is seen by all."""
+
+    options: list[PollOption]
+    many: bool
+    voters: int
+
+
 class CallEntry(Struct, frozen=True, kw_only=True):
     """A call as the conversation remembers it."""
 
@@ -320,13 +336,15 @@ class Message(Struct, frozen=True, kw_only=True):
         "group-admin",
         "group-owner",
         "group-link",
+        "told",
     ] = ""
     """gap: the internet was off from `at` to `until`, `count` messages came after it.
     lost: `count` messages could not be recovered. timer: `count` seconds. renamed:
     `text` is the new name. from-call: a voice note of what came too late for a call.
     group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was
     added. group-member, -admin, -owner: that is their role now. group-link: the
-    invitation leads into the group `text`."""
+    invitation leads into the group `text`. told: a text from before I came, as
+    whoever added me told it."""
     text: str = ""
     at: Millis
     """When it was written, by its author's clock, never later than when it came."""
@@ -347,6 +365,10 @@ class Message(Struct, frozen=True, kw_only=True):
     """When it disappears here, 0 for never."""
     stale: bool = False
     """Written by somebody who did not know yet that a member of the group had been removed."""
+    poll: Poll | None = None
+    pinned: bool = False
+    mention: bool = False
+    """It names me."""
 
 
 class Contact(Struct, frozen=True, kw_only=True):
@@ -366,6 +388,8 @@ class Contact(Struct, frozen=True, kw_only=True):
     left, removed: I am not in this group any more."""
     members: int = 0
     """How many are in the group."""
+    leads: bool = True
+    """Whether I may do what admins do; true with a person."""
     via: Id = ""
     """The group through which they became a contact, by a link or from within."""
     verified: bool
@@ -782,6 +806,25 @@ class NodeApi(Protocol):
 
     async def react(self, id: Id, emoji: Emoji | None) -> Message:
         """Set or (null) remove my reaction."""
+
+    async def create_poll(
+        self,
+        contact: str,
+        question: Words,
+        options: list[str],
+        many: bool = False,
+        key: Id | None = None,
+    ) -> Message:
+        """Ask something with 2 to 12 answers to choose from."""
+
+    async def vote(self, id: Id, choices: list[int]) -> Message:
+        """Choose answers of a poll by number, in the place of those before."""
+
+    async def pin(self, id: Id, on: bool = True) -> Message:
+        """Keep a message in sight for everybody, or no longer. In a group, admins may."""
+
+    async def pinned(self, contact: str) -> list[Message]:
+        """What is pinned, the last first."""
 
     async def mark_read(self, contact: str, upto: Id) -> Contact:
         """Everything up to this message has been seen."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from holdfast.core.chat import content, names
 from holdfast.core.seal.pairwise import MAX_CONTENT
-from holdfast.node import files, rehousing
+from holdfast.node import files, group_state, polls, rehousing
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -20,6 +20,8 @@ __all__ = ["MAX_CONTENT", "Outage", "change", "find", "take"]
 
 Outage = tuple[int, int]
 """When the internet was off: from and until, in milliseconds."""
+SLOWED: Final = (content.Text, content.File, content.Poll)
+"""What a group may want its members to say less often."""
 KINDS: Final = ("text", "file")
 
 
@@ -37,6 +39,10 @@ def take(
     try:
         said = content.decode(data)
     except content.Malformed:
+        return
+    if isinstance(said, SLOWED) and group_state.is_too_soon(
+        desk, work, cid, author, min(said.at, work.now)
+    ):
         return
     if not change(desk, work, cid, author, said, outage, stale) and isinstance(
         said, content.Profile
@@ -61,7 +67,25 @@ def change(
     """Carry out a content about messages; whether it was one."""
     match said:
         case content.Text():
-            _text(desk, work, cid, author, said, outage, stale)
+            id = _text(desk, work, cid, author, said, outage, stale)
+            if id is not None:
+                _shown(desk, work, cid, id)
+        case content.Poll():
+            asked = content.Text(said.mid, said.at, said.question, None, said.timer)
+            id = _text(desk, work, cid, author, asked, outage, stale)
+            if id is not None:
+                polls.keep(work, id, said.options, said.many)
+                _shown(desk, work, cid, id)
+        case content.Vote():
+            rowid = find(work, cid, said.ref.mid, *side(desk, work, said.ref))
+            at = min(said.at, work.now)
+            if rowid is not None and polls.count(work, rowid, False, author, said.choices, at):
+                desk.touch_message(work, rowid)
+        case content.Pin():
+            rowid = find(work, cid, said.ref.mid, *side(desk, work, said.ref))
+            if rowid is not None and (not author or polls.leads(desk, work, cid, author)):
+                polls.pinned(work, rowid, said.on, min(said.at, work.now))
+                desk.touch_message(work, rowid)
         case content.Edit():
             rowid = find(work, cid, said.mid, False, author, "text")
             if rowid is not None:
@@ -106,17 +130,17 @@ def _text(
     said: content.Text,
     outage: Outage | None,
     stale: bool,
-) -> None:
+) -> int | None:
     text = names.clean_text(said.text)
     if not text or is_known(work, cid, author, said.mid):
-        return
+        return None
     if outage is not None:
         _gap(desk, work, cid, outage)
     mine, whose = side(desk, work, said.reply) if said.reply else (None, b"")
     work.db.execute(
         "INSERT INTO message (contact, cursor, mine, author, mid, kind, text, at, received,"
-        " reply_mid, reply_mine, reply_author, state, timer, stale)"
-        " VALUES (?, 0, 0, ?, ?, 'text', ?, ?, ?, ?, ?, ?, 'received', ?, ?)",
+        " reply_mid, reply_mine, reply_author, state, timer, stale, mention)"
+        " VALUES (?, 0, 0, ?, ?, 'text', ?, ?, ?, ?, ?, ?, 'received', ?, ?, ?)",
         (
             cid,
             author,
@@ -129,9 +153,10 @@ def _text(
             whose,
             said.timer,
             stale,
+            desk.identity(work).party.root in said.mentions,
         ),
     )
-    _shown(desk, work, cid, work.db.last_insert_rowid())
+    return int(work.db.last_insert_rowid())
 
 
 def _file(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.core.chat import content, names
-from holdfast.node import effects, files, messages, views
+from holdfast.node import effects, files, messages, polls, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -30,7 +30,11 @@ def send(
     reply = messages.reply_ref(desk, work, cid, reply_to)
     text = _text(text)
     mid = desk.entropy(16)
-    seq = desk.say(work, cid, content.Text(mid, work.now, text, reply, timer))
+    seq = desk.say(
+        work,
+        cid,
+        content.Text(mid, work.now, text, reply, timer, polls.named(desk, work, cid, text)),
+    )
     id = messages.insert_mine(work, cid, mid, "text", text, reply, timer, seq, key)
     desk.touch_message(work, id)
     desk.touch_contact(work, cid)

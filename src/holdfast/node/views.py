@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any, Final, cast
 
 import apsw
@@ -17,7 +18,8 @@ from holdfast.node.rpc import ApiError
 
 _MESSAGE: Final = (
     "SELECT id, contact, cursor, mine, kind, note, text, at, received, until, count, edited,"
-    " deleted, reply_mid, reply_mine, state, read_at, expires, author, reply_author, stale"
+    " deleted, reply_mid, reply_mine, state, read_at, expires, author, reply_author, stale,"
+    " pinned, mention"
     " FROM message "
 )
 QUOTED: Final = 200
@@ -91,7 +93,9 @@ def _message(db: apsw.Connection, found: tuple[Any, ...]) -> schema.Message:
         edited,
         deleted,
     ) = found[:13]
-    reply_mid, reply_mine, state, read_at, expires, root, reply_root, stale = found[13:]
+    reply_mid, reply_mine, state, read_at, expires, root, reply_root, stale, pinned, mention = (
+        found[13:]
+    )
     reactions = rows(
         db,
         "SELECT emoji, mine, at, author FROM reaction WHERE message = ? ORDER BY at, mine, author",
@@ -126,6 +130,35 @@ def _message(db: apsw.Connection, found: tuple[Any, ...]) -> schema.Message:
         read_at=read_at,
         expires=expires,
         stale=bool(stale),
+        poll=None if deleted or kind != "text" else poll(db, contact, id),
+        pinned=bool(pinned),
+        mention=bool(mention),
+    )
+
+
+def poll(db: apsw.Connection, contact: str, id: int) -> schema.Poll | None:
+    """What a message asks, if it does."""
+    found = row(db, "SELECT options, many FROM poll WHERE message = ?", id)
+    if found is None:
+        return None
+    votes = rows(
+        db, "SELECT mine, author, choices FROM vote WHERE message = ? ORDER BY at, author", id
+    )
+    chosen = [(bool(mine), author, json.loads(choices)) for mine, author, choices in votes]
+    return schema.Poll(
+        options=[
+            schema.PollOption(
+                text=text,
+                votes=sum(number in choices for _, _, choices in chosen),
+                mine=any(mine and number in choices for mine, _, choices in chosen),
+                names=[
+                    name_of(db, contact, a) for _, a, choices in chosen if a and number in choices
+                ],
+            )
+            for number, text in enumerate(json.loads(found[0]))
+        ],
+        many=bool(found[1]),
+        voters=sum(bool(choices) for _, _, choices in chosen),
     )
 
 
@@ -181,7 +214,7 @@ _CONTACT: Final = (
     " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.seen = 0 AND m.mine = 0),"
     " (SELECT max(id) FROM message m WHERE m.contact = contact.id),"
     " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.state = 'waiting'),"
-    " kind, members, via FROM contact "
+    " kind, members, via, leads FROM contact "
 )
 
 
@@ -218,6 +251,7 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
             kind,
             members,
             via,
+            leads,
         ) = item
         shown = name or own_name
         # Whoever was there first keeps the name; the later one is marked.
@@ -232,6 +266,7 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
                 kind=kind,
                 members=members,
                 via=via,
+                leads=bool(leads),
                 name=shown,
                 own_name=own_name,
                 state="active" if state == "group" else state,

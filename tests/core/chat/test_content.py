@@ -8,11 +8,29 @@ from holdfast.core.chat import content
 mid = st.binary(min_size=16, max_size=16)
 millis = st.integers(0, 2**53 - 1)
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)
-ref = st.builds(content.Ref, mid, st.booleans())
+key = st.binary(min_size=32, max_size=32)
+ref = st.builds(content.Ref, mid, st.booleans(), st.just(b"") | key)
 timer = st.integers(0, 31_536_000)
 homes = st.lists(words, min_size=1, max_size=content.MAX_HOMES).map(tuple)
 contents = st.one_of(
     st.builds(content.Text, mid, millis, words, st.none() | ref, timer),
+    st.builds(content.Text, mid, millis, words, mentions=st.tuples(key)),
+    st.builds(content.Poll, mid, millis, words, st.just(("yes", "no")), st.booleans(), timer),
+    st.builds(content.Vote, ref, st.lists(st.integers(0, 11), max_size=12).map(tuple), millis),
+    st.builds(content.Pin, ref, st.booleans(), millis),
+    st.builds(
+        content.GroupEntries,
+        key,
+        st.tuples(st.binary(max_size=90)),
+        st.tuples(st.binary(max_size=9)),
+    ),
+    st.builds(
+        content.GroupKey, key, st.tuples(key), key, st.binary(min_size=96, max_size=96), key, homes
+    ),
+    st.builds(content.GroupAsk, key, st.tuples(key, key)),
+    st.builds(
+        content.GroupHistory, key, st.tuples(st.builds(content.Told, key, mid, millis, words))
+    ),
     st.builds(content.Edit, mid, millis, words),
     st.builds(content.Delete, mid),
     st.builds(content.React, ref, words.map(lambda text: text[:32]), millis),
@@ -44,8 +62,8 @@ def test_garbage_is_malformed_or_unknown(data: bytes) -> None:
 
 
 def test_a_kind_of_a_newer_version_changes_nothing() -> None:
-    data = msgspec.msgpack.encode(["poll", b"x" * 16, ["yes", "no"]])
-    assert content.decode(data) == content.Unknown("poll")
+    data = msgspec.msgpack.encode(["quiz", b"x" * 16, ["yes", "no"]])
+    assert content.decode(data) == content.Unknown("quiz")
 
 
 def test_further_fields_of_a_newer_version_are_ignored() -> None:

@@ -41,6 +41,13 @@ Homes = Annotated[
 """Addresses of relays."""
 
 
+MAX_OPTIONS: Final = 12
+MAX_MENTIONS: Final = 32
+MAX_HISTORY: Final = 48_000
+"""Bytes of what a newcomer to a group is told."""
+Root = Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
 class Content(Struct, frozen=True, array_like=True):
     """Base of all contents. Further fields of a newer version are ignored."""
 
@@ -62,6 +69,38 @@ class Text(Content, frozen=True, tag="text"):
     text: Words
     reply: Ref | None = None
     timer: Timer = 0
+    mentions: Annotated[tuple[Root, ...], Meta(max_length=MAX_MENTIONS)] = ()
+    """Whom it names, in a group."""
+
+
+class Poll(Content, frozen=True, tag="poll"):
+    """A message that asks something: everybody chooses one answer, or (`many`) several."""
+
+    mid: Mid
+    at: Millis
+    question: Words
+    options: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...],
+        Meta(min_length=2, max_length=MAX_OPTIONS),
+    ]
+    many: bool = False
+    timer: Timer = 0
+
+
+class Vote(Content, frozen=True, tag="vote"):
+    """The sender's answers to a poll, by number, in the place of those before."""
+
+    ref: Ref
+    choices: Annotated[tuple[Annotated[int, Meta(ge=0, lt=12)], ...], Meta(max_length=MAX_OPTIONS)]
+    at: Millis
+
+
+class Pin(Content, frozen=True, tag="pin"):
+    """A message stays in sight for everybody, or no longer."""
+
+    ref: Ref
+    on: bool
+    at: Millis
 
 
 class Edit(Content, frozen=True, tag="edit"):
@@ -234,8 +273,27 @@ class GroupAsk(Content, frozen=True, tag="group-ask"):
     tips: Annotated[tuple[Group, ...], Meta(max_length=64)]
 
 
+class Told(Struct, frozen=True, array_like=True):
+    """A text of a group that somebody else passes on."""
+
+    author: Root
+    mid: Mid
+    at: Millis
+    text: Words
+
+
+class GroupHistory(Content, frozen=True, tag="group-history"):
+    """What was said in a group before the receiver came, as the sender tells it."""
+
+    group: Group
+    said: Annotated[tuple[Told, ...], Meta(max_length=200)]
+
+
 Known = (
     Text
+    | Poll
+    | Vote
+    | Pin
     | Edit
     | Delete
     | React
@@ -253,6 +311,7 @@ Known = (
     | GroupEntries
     | GroupKey
     | GroupAsk
+    | GroupHistory
     | Places
 )
 

@@ -23,7 +23,8 @@ MAX_ENTRY: Final = 48_000
 MAX_PARENTS: Final = 64
 MAX_ADDS: Final = 120
 """People whom one entry may add."""
-MAX_NAME: Final = 64
+MAX_LISTS: Final = 64
+"""Versions of one person's device list: nobody fills the roster with theirs."""
 SETTINGS: Final = ("title", "timer", "slow", "history", "adding")
 """title: text. timer: seconds that messages last. slow: seconds between two messages of a
 member. history: how many messages a newcomer is given. adding: admins or members."""
@@ -221,3 +222,5 @@ def _check(body: Body, lists: tuple[DeviceList, ...]) -> None:
             raise BadEntry("no such setting")
         if isinstance(op, Devices) and not any(one.root == body.root for one in lists):
             raise BadEntry("somebody else's device list")
+    if any(one.version > MAX_LISTS for one in lists):
+        raise BadEntry("a device list of more versions than a roster keeps")

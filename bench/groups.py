@@ -34,11 +34,16 @@ HOMES = ("relay.example.org:443/" + "x" * 22 + "." + "y" * 43,)
 draw = secrets.token_bytes
 
 
+ROWS: list[tuple[str, str]] = []
+
+
 def cost(records: list[bytes]) -> int:
     return sum(len(record) + FRAME for record in records)
 
 
 def line(what: str, seconds: float, up: int, down: int, note: str = "") -> None:
+    value = f"{seconds:.2f} s, {up:,} bytes up ({up / LINE:,.1f} s), {down:,} down each"
+    ROWS.append((f"Group of 3,700: {what}", value))
     print(
         f"| {what} | {seconds:.2f} s | {up:,} | {down:,} | {up / LINE:,.1f} s"
         f" | {down / LINE:,.1f} s | {note} |"
@@ -214,11 +219,21 @@ def rates(epoch: Epoch, roster: Roster, people: list[Identity]) -> None:
             other._session.decrypt(message)
         opened += time.process_time() - began
     n = rounds * 100
+    ROWS.append(
+        ("Group messages sealed and opened", f"{n / (sealing + opening):,.0f} a core-second")
+    )
     print(f"\n| messages a second on one core | |\n|---|---|\n| sealed | {n / sealing:,.0f} |")
     print(f"| opened, key moved on after each | {n / opening:,.0f} |")
     print(f"| sealed and opened | {n / (sealing + opening):,.0f} |")
     print(f"| of it Megolm alone: sealed / opened | {n / bare:,.0f} / {n / opened:,.0f} |")
     print(f"| of it the epoch's AES-GCM, both ways | {n / outer:,.0f} |")
+
+
+def figures() -> list[tuple[str, str]]:
+    """For `make bench`."""
+    ROWS.clear()
+    main(3_700)
+    return ROWS
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ FILES = (
     "relay.held",
     "relay.peers",
     "messages",
+    "groups",
     "file_copy",
     "paths",
     "startup",

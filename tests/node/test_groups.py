@@ -300,3 +300,21 @@ async def test_a_file_reaches_everybody(world, tmp_path) -> None:
             async with served(person.node, person.path) as client:
                 await client.download(got.id, target)
             assert target.getvalue() == data
+
+
+async def test_members_write_to_each_other_through_the_group(world) -> None:
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        pairs = list(zip(people, ids, strict=True))
+        await says(people[2], ids[2], "I am Vera", *pairs[:2])
+        await people[1].node.write_to_member(ids[1], "Vera")
+        vera = await people[1].contact_when(lambda c: c.name == "Vera" and c.state == "active")
+        assert not vera.via and not vera.verified
+        await people[1].node.send(vera.id, "between us")
+        boris = await people[2].contact_when(lambda c: c.name == "Boris" and c.kind == "person")
+        assert boris.via == ids[2]
+        await people[2].message_when(boris.id, lambda m: m.text == "between us")
+        assert "between us" not in await people[0].texts(ids[0])
+        with pytest.raises(ApiError):
+            await people[1].node.write_to_member(ids[1], "Anna")

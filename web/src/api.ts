@@ -548,6 +548,8 @@ export interface Calls {
   create_group_link: { params: { contact: string; approve?: boolean; hours?: number }; result: Invitation };
   /** Admit somebody who came by such a link, or do not. */
   answer_request: { params: { contact: string; person: string; admit: boolean }; result: Group };
+  /** Invite a member who is no contact of mine, through the group. Once their node has answered, they are a contact. */
+  write_to_member: { params: { contact: string; member: string }; result: null };
   /** Begin with a fresh key, which only those have who are in the group now. */
   renew_group: { params: { contact: string }; result: Group };
   /** Leave; what was written stays here. An owner appoints another one first. */

@@ -118,6 +118,16 @@ def refuse(asked: argparse.Namespace) -> int | None:
     )
 
 
+def write(asked: argparse.Namespace) -> int | None:
+    """Invite a member through the group."""
+
+    async def work(client: Client) -> None:
+        await client.node.write_to_member(asked.contact, asked.member)
+        show({"invited": asked.member}, asked.json, f"{asked.member} is invited.")
+
+    return with_node(asked, work)
+
+
 def renew(asked: argparse.Namespace) -> int | None:
     """A fresh key."""
     return _shown(asked, lambda client: client.node.renew_group(asked.contact))

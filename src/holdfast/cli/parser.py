@@ -403,6 +403,8 @@ def _groups(commands: Any) -> None:
     for name, help in (("admit", "admit somebody who came by a link"), ("refuse", "do not")):
         answer = _one(_call(parts, name, f"groups:{name}", help))
         answer.add_argument("person")
+    write = _one(_call(parts, "write", "groups:write", "become a contact of a member"))
+    write.add_argument("member")
     _one(_call(parts, "renew", "groups:renew", "begin with a fresh key"))
     _one(_call(parts, "leave", "groups:leave", "leave a group"))
 

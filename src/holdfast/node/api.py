@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
@@ -85,6 +86,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+INTRODUCED: Final = (0.0, 2.0, 30.0, 300.0)
+"""Seconds before each attempt to accept an invitation that came from within a group."""
 FETCH_SECONDS: Final = 30.0
 """How long an invitation's relays may take to give what the link promises."""
 
@@ -157,6 +160,7 @@ class Node(GroupCalls):
         """Keeps the database; simulations have one without a thread."""
         self._heard: dict[object, Callable[[Event], None]] = {}
         self._opening = asyncio.Lock()
+        self._accepting: set[asyncio.Task[None]] = set()
         self._renewing: dict[str, asyncio.Task[None]] = {}
 
     async def start(self, name: str | None = None) -> None:
@@ -171,6 +175,8 @@ class Node(GroupCalls):
 
     async def stop(self) -> None:
         """Everything committed, the database closed, the directory free."""
+        for task in self._accepting:
+            task.cancel()
         for task in list(self._renewing.values()):
             task.cancel()
         if self._reporter is not None:
@@ -234,6 +240,7 @@ class Node(GroupCalls):
             await keeper.stop()
             return
         self._desk, self._engine, self._keeper = desk, engine, keeper
+        engine.introduced = self._introduced
         self._depot = Depot(folder, self._entropy, keeper.run)
         await engine.start(keeper)
         self._reporter = Reporter(
@@ -608,6 +615,34 @@ class Node(GroupCalls):
         except ApiError as error:
             if error.code not in ("no-relay", "storage"):  # then it is tried again
                 await self._do(lambda desk, work: renewing.forget(work, contact))
+
+    def _introduced(self, who: effects.Introduced) -> None:
+        """A member of a group invites me: accept, as soon as a relay has the invitation."""
+
+        async def accept() -> None:
+            for wait in INTRODUCED:
+                await asyncio.sleep(wait)
+                try:
+                    contact = await self._accept(who.link, echo=False)
+                except ApiError as error:
+                    if error.code not in ("no-relay", "used"):
+                        return
+                    continue
+                await self._do(partial(come, cid=contact.id))
+                return
+
+        def come(desk: Desk, work: Work, cid: str) -> None:
+            (root,) = row(work.db, "SELECT root FROM contact WHERE id = ?", cid)
+            if root != who.root:
+                # The link leads to somebody else than the member who sent it.
+                inviting.delete_contact(desk, work, cid)
+                return
+            work.db.execute("UPDATE contact SET via = ? WHERE id = ?", (who.group, cid))
+            desk.touch_contact(work, cid)
+
+        task = asyncio.create_task(accept())
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
 
     async def _fetch(self, link: Link) -> bytes:
         """The bundle that the link promises, from whichever home has it."""

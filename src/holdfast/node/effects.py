@@ -145,6 +145,15 @@ class Renewals:
     """More contacts are to be told of this device, a little later."""
 
 
+@dataclass(frozen=True)
+class Introduced:
+    """A member of a group invites this node's person."""
+
+    group: str
+    root: bytes
+    link: str = field(repr=False)
+
+
 Effect = (
     Create
     | Append
@@ -163,4 +172,5 @@ Effect = (
     | Heard
     | Renewed
     | Renewals
+    | Introduced
 )

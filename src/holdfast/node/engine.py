@@ -111,6 +111,8 @@ class Engine:
         """Told that connections may stand in name alone."""
         self.renew: Callable[[str], None] = lambda contact: None
         """Told of contacts that go on with another device."""
+        self.introduced: Callable[[effects.Introduced], None] = lambda who: None
+        """Accepts an invitation that came from within a group."""
         self.networks: Networks | None = None
         """What is remembered of networks, if anything is."""
         self._lanes: weakref.WeakSet[Logs] = weakref.WeakSet()
@@ -236,6 +238,8 @@ class Engine:
                 self.transfers.move(file)
             case effects.Halt(file, gone):
                 self.transfers.halt(file, gone)
+            case effects.Introduced():
+                self.introduced(effect)
             case effects.Heard(contact, said):
                 self.calls.heard(contact, said)
             case effects.Renewed(contact):

@@ -110,6 +110,10 @@ class GroupCalls:
         """What is pinned."""
         return await self._of(contact, lambda desk, work, cid: polls.all_pinned(work, cid))
 
+    async def write_to_member(self, contact: str, member: str) -> None:
+        """Become contacts through the group."""
+        await self._of(contact, lambda desk, work, cid: groups.introduce(desk, work, cid, member))
+
     async def renew_group(self, contact: str) -> Group:
         """A fresh key."""
         return await self._of(contact, groups.renew)

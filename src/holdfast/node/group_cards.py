@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from holdfast.core.chat import names
+from typing import Final
+
+from holdfast.core.chat import content, names
 from holdfast.core.group import cards as core
 from holdfast.core.group.cards import Ask, Card
 from holdfast.core.group.epochs import Epoch
 from holdfast.core.seal.hpke import Unopenable
-from holdfast.node.database import rows
+from holdfast.node import effects, group_state, inviting, views
+from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.group_state import Group
 from holdfast.node.keeper import Work
+from holdfast.node.rpc import ApiError
+
+HOURS: Final = 72
+"""An invitation from within a group lasts."""
 
 
 def mine(desk: Desk, work: Work, group: Group) -> bytes:
@@ -87,3 +94,29 @@ def asked(group: Group, plain: bytes) -> Ask | None:
         return core.read_ask(plain, group.roster.id)
     except Unopenable:
         return None
+
+
+def introduced(desk: Desk, work: Work, cid: str, author: bytes, said: content.Introduce) -> None:
+    """A member invites somebody: if it is me and they are no contact, I accept."""
+    group = group_state.opened(desk, work, cid)
+    known = "SELECT 1 FROM contact WHERE root = ? AND kind = 'person'"
+    if said.to != group.me.root or row(work.db, known, author):
+        return
+    try:
+        link = core.open_letter(said.sealed, group.roster.id, said.to, group.keys.delivery)
+        work.after.append(effects.Introduced(cid, author, link.decode()))
+    except (Unopenable, UnicodeDecodeError):
+        return
+
+
+def introduce(desk: Desk, work: Work, cid: str, root: bytes) -> None:
+    """Invite a member who is no contact, through the group. Raises `ApiError`."""
+    group = group_state.opened(desk, work, cid)
+    card = cards(work, group).get(root)
+    if card is None:
+        raise ApiError("not-found", "nothing was heard of them yet; try again once they were here")
+    known = "SELECT 1 FROM contact WHERE root = ? AND kind = 'person'"
+    if root == group.me.root or row(work.db, known, root):
+        raise ApiError("not-allowed", "you can write to each other already")
+    made = inviting.create(desk, work, False, HOURS, views.name_of(work.db, cid, root))
+    desk.say(work, cid, content.Introduce(root, core.letter(card, made.link.encode())))

@@ -11,7 +11,7 @@ from holdfast.core.group import entries
 from holdfast.core.group.entries import Add, AnyOp, Appoint, Cut, Leave, Remove, Set, Unban
 from holdfast.core.group.epochs import commitment
 from holdfast.core.group.roster import MAX_MEMBERS, first_body
-from holdfast.node import group_keys, group_state, group_talk, inviting, polls, views
+from holdfast.node import group_cards, group_keys, group_state, group_talk, inviting, polls, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.group_state import Group
@@ -135,6 +135,12 @@ def remove(desk: Desk, work: Work, cid: str, member: str, ban: bool) -> Shown:
     group_keys.note(desk, work, group, entry)
     group_talk.after(desk, work, group)
     return show(desk, work, cid)
+
+
+def introduce(desk: Desk, work: Work, cid: str, member: str) -> None:
+    """Invite a member who is no contact."""
+    group = _mine(desk, work, cid)
+    group_cards.introduce(desk, work, cid, _member(work, group, member))
 
 
 def unban(desk: Desk, work: Work, cid: str, member: str) -> Shown:

@@ -776,6 +776,10 @@ class NodeApi(Protocol):
     async def answer_request(self, contact: str, person: str, admit: bool) -> Group:
         """Admit somebody who came by such a link, or do not."""
 
+    async def write_to_member(self, contact: str, member: str) -> None:
+        """Invite a member who is no contact of mine, through the group. Once their node has
+        answered, they are a contact."""
+
     async def renew_group(self, contact: str) -> Group:
         """Begin with a fresh key, which only those have who are in the group now."""
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from holdfast.core.chat import content, names
 from holdfast.core.seal.pairwise import MAX_CONTENT
-from holdfast.node import files, group_state, polls, rehousing
+from holdfast.node import files, group_cards, group_state, polls, rehousing
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -43,6 +43,9 @@ def take(
     if isinstance(said, SLOWED) and group_state.is_too_soon(
         desk, work, cid, author, min(said.at, work.now)
     ):
+        return
+    if isinstance(said, content.Introduce):
+        group_cards.introduced(desk, work, cid, author, said)
         return
     if not change(desk, work, cid, author, said, outage, stale) and isinstance(
         said, content.Profile

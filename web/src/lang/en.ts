@@ -178,6 +178,8 @@ export const en = {
   groupAdding: "Who adds people",
   groupAddingAdmins: "Admins",
   groupAddingMembers: "Everybody",
+  groupWrite: "Write",
+  groupWriteSoon: "{name} is asked through the group. You can write as soon as their Holdfast answers.",
   groupMakeAdmin: "Make admin",
   groupMakeMember: "Make member",
   groupMakeOwner: "Make owner",

@@ -188,6 +188,8 @@ export const ru: Words = {
   groupAdding: "Кто добавляет людей",
   groupAddingAdmins: "Админы",
   groupAddingMembers: "Все",
+  groupWrite: "Написать",
+  groupWriteSoon: "Запрос отправлен через группу: {name}. Писать можно, как только ответит Holdfast собеседника.",
   groupMakeAdmin: "Сделать админом",
   groupMakeMember: "Сделать участником",
   groupMakeOwner: "Передать группу",

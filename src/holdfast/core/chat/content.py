@@ -273,6 +273,14 @@ class GroupAsk(Content, frozen=True, tag="group-ask"):
     tips: Annotated[tuple[Group, ...], Meta(max_length=64)]
 
 
+class Introduce(Content, frozen=True, tag="introduce"):
+    """An invitation from one member of a group to another; `sealed` is the link as text, for
+    the one whose root is `to` alone."""
+
+    to: Root
+    sealed: Annotated[bytes, Meta(max_length=2_048)]
+
+
 class Told(Struct, frozen=True, array_like=True):
     """A text of a group that somebody else passes on."""
 
@@ -312,6 +320,7 @@ Known = (
     | GroupKey
     | GroupAsk
     | GroupHistory
+    | Introduce
     | Places
 )
 

@@ -140,6 +140,29 @@ def wrap(
     return found
 
 
+def letter(card: Card, plain: bytes) -> bytes:
+    """Something that one member alone reads."""
+    public = X25519PublicKey.from_public_bytes(card.delivery)
+    return _suite().encrypt(plain, public, _letter(card.group, card.root, card.delivery))
+
+
+def open_letter(sealed: bytes, group: bytes, root: bytes, delivery: Sequence[bytes]) -> bytes:
+    """Inverse of `letter`, with any of my private keys. Raises `Unopenable`."""
+    for secret in delivery:
+        private = X25519PrivateKey.from_private_bytes(secret)
+        public = private.public_key().public_bytes_raw()
+        try:
+            keys.require_curve25519(sealed[:32])
+            return _suite().decrypt(sealed, private, _letter(group, root, public))
+        except (InvalidTag, ValueError):
+            continue
+    raise Unopenable
+
+
+def _letter(group: bytes, root: bytes, delivery: bytes) -> bytes:
+    return keys.digest("group-letter/1", group, root, delivery)
+
+
 def unwrap(
     data: bytes, group: bytes, root: bytes, delivery: Sequence[bytes]
 ) -> tuple[Wraps, bytes] | None:

@@ -31,7 +31,7 @@ HIGH_WATER: Final = 256 * 1024
 LOW_WATER: Final = 64 * 1024
 LINGER_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 10.0
-"""For what is queued to be taken, once a connection is closed."""
+"""For some of what is queued to be taken, once a connection is closed."""
 ACME: Final = b"acme-tls/1"
 _RECORD: Final = 16 * 1024
 """Plain bytes in one TLS record."""
@@ -406,15 +406,23 @@ class TlsLayer(asyncio.Protocol):
         self._flush()
         if not linger or self._raw.is_closing():
             self._raw.close()
-            if self._raw.get_write_buffer_size():
-                # Who takes nothing any more would never see the end.
-                self._stop_waiting()
-                self._timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._raw.abort)
+            self._stop_waiting()
+            self._leave(self._raw.get_write_buffer_size() + 1)
             return
         with contextlib.suppress(OSError, RuntimeError):
             self._raw.write_eof()
         self._stop_waiting()
         self._timer = asyncio.get_running_loop().call_later(linger, self._raw.close)
+
+    def _leave(self, before: int) -> None:
+        """Wait while the rest of what is queued is taken; who takes nothing for a while, from
+        `before` bytes on, would never see the end."""
+        left = self._raw.get_write_buffer_size()
+        if left >= before:
+            self._raw.abort()
+        elif left:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(CLOSE_SECONDS, self._leave, left)
 
     def is_closing(self) -> bool:
         """Whether it is closed or about to."""

@@ -28,6 +28,8 @@ FILES = (
     "relay.peers",
     "messages",
     "groups",
+    "sealing",
+    "history",
     "file_copy",
     "paths",
     "startup",

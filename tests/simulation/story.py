@@ -315,8 +315,8 @@ class Story:
                 elif state in ("waiting", "sent"):
                     yield f"{one} does not know that {other} has {text[:30]!r}: {state}"
 
-    def wrong(self) -> Iterator[str]:
-        """Promises that hold at any time."""
+    def wrong(self, healed: bool) -> Iterator[str]:
+        """Promises that hold at any time; that a state was set back shows once two have spoken."""
         yield from self.town.troubles
         for one, other in PAIRS:
             sender, receiver = self.town.people[one], self.town.people[other]
@@ -340,7 +340,8 @@ class Story:
                 changed = sum(deleted or "edited" in text for _, text, deleted, *_ in wrote)
                 if sum(text not in kept for text in answered) > changed:
                     yield f"{one} lost what was answered as kept"
-            if not self._frozen(sender, receiver):
+            spoken = healed or not (sender.back or receiver.back)
+            if spoken and not self._frozen(sender, receiver):
                 lost = {m for m, _, _, state, _ in wrote if state in ("delivered", "read")} - set(
                     mids
                 )
@@ -389,9 +390,9 @@ async def _told(seed: str, acts: int, folder: Path, base: town.Base) -> list[str
     problems: list[str] = []
     try:
         await story.play(acts)
-        problems += story.wrong()
+        problems += story.wrong(healed=False)
         await story.heal()
-        problems += [*story.wrong(), *story.lacking(), *story.different()]
+        problems += [*story.wrong(healed=True), *story.lacking(), *story.different()]
         place.story += story.ended()
     finally:
         await place.stop()

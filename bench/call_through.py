@@ -6,7 +6,8 @@ is compared second by second with what Anna said: how well it is understood (STO
 it comes later than in the first seconds. Holdfast has one relay; beside it Chromium's WebRTC must
 use coturn, by UDP, TCP and TLS, whichever ICE finds best, with an ICE restart as soon as the
 connection is in doubt. What was measured is kept in var/call_through/PEER.json; of what is there
-the picture is drawn: docs/pictures/call-through.svg.
+the picture is drawn, docs/pictures/call-through.svg, and what Boris heard by Holdfast can be
+listened to: docs/sounds/call-through.ogg.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import sys
 import tempfile
 import time
+import wave
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -35,11 +37,13 @@ from holdfast.lab.rules import Freeze, Rule
 from holdfast.lab.scenario import Staging
 from holdfast.lab.town import Town
 from holdfast.sound.opus import RATE, SAMPLE
+from holdfast.sound.voice import make
 from holdfast.testing import listening
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "var" / "call_through"
 PICTURE = ROOT / "docs" / "pictures" / "call-through.svg"
+SOUND = ROOT / "docs" / "sounds" / "call-through.ogg"
 TRIP = 0.06
 """Seconds there and back."""
 LATEST = 25
@@ -115,6 +119,7 @@ async def play(peer: str, directory: Path) -> dict[str, Any]:
         heard = (await listens)[1]
         await call.end()
         found: dict[str, Any] = {"heard": [vars(one) for one in judged(heard)]}
+        keep(KEPT / f"{peer}.wav", heard)
         if isinstance(stage, holdfast.Holdfast):
             town.lab.calm()
             async with asyncio.timeout(PATIENCE):
@@ -123,6 +128,13 @@ async def play(peer: str, directory: Path) -> dict[str, Any]:
             found["rungs"] = [(one.at / 1000 - ahead, one.rung) for one in told.samples]
             found["moments"] = [(one.at / 1000 - ahead, one.what, one.why) for one in told.moments]
         return found
+
+
+def keep(path: Path, heard: bytes) -> None:
+    """What was heard, as a WAV file."""
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, SAMPLE, RATE, 0, "NONE", ""))
+        out.writeframes(heard[: SECONDS * RATE * SAMPLE])
 
 
 def judged(heard: bytes) -> list[Second]:
@@ -263,6 +275,9 @@ def main() -> None:
         print(peer, " ".join(f"{s['stoi']:.2f}/{s['late']}" for s in found["heard"]))
         for moment in found.get("moments", []):
             print("  ", *moment)
+    if (ours := KEPT / "holdfast.wav").exists():
+        SOUND.parent.mkdir(exist_ok=True)
+        SOUND.write_bytes(make(ours).data)
     kept = {peer: KEPT / f"{peer}.json" for peer in PEERS}
     PICTURE.write_text(
         picture({p: json.loads(file.read_text()) for p, file in kept.items() if file.exists()})

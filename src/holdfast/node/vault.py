@@ -9,9 +9,11 @@ spec/seal.md, "At rest".
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import resource
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
@@ -24,9 +26,19 @@ from holdfast.core.seal import rest
 
 DATABASE: Final = "holdfast.db"
 KEY: Final = "key"
+_SET_DUMPABLE: Final = 4
+"""PR_SET_DUMPABLE of linux/prctl.h."""
 SERVICE: Final = "holdfast"
 
 Kept = Literal["file", "keyring", "passphrase"]
+
+
+def _dump_no_core() -> None:
+    """The limit alone is not obeyed where the kernel hands dumps to a program (core(5)); not being
+    dumpable is (prctl(2)), and keeps other programs of this user from reading the memory."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 class VaultError(Exception):
@@ -47,7 +59,7 @@ class Vault:
         self._entropy = entropy
         self._keyring = keyring
         # No secret in a core dump, no file that others can read.
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _dump_no_core()
         os.umask(0o077)
         try:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)

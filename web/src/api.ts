@@ -157,6 +157,8 @@ export interface Reporting {
   measured: string[];
   /** That are here, got ahead. */
   tokens: number;
+  /** Fingerprint of the keys for tokens that serve today: everybody who reports there sees the same, or it tells people apart. */
+  keys: string;
   /** Reports that could not be sent yet. */
   waiting: number;
   /** Why the last attempt failed. */

@@ -63,5 +63,7 @@ def _told(found: Reporting) -> str:
     if found.measured:
         often += f"; measured by a look at their pages: {', '.join(found.measured)}"
     whom = f"{found.url} is told what does not work in {found.region} on {found.operator}, {often}."
+    if found.keys:
+        whom += f"\nIts keys today are {found.keys}; others who report there must see the same."
     more = f"{found.tokens} tokens ready, {found.waiting} reports wait. {found.trouble}"
     return f"{whom}\n{more.rstrip()}"

@@ -43,6 +43,31 @@ class Keys(Struct, frozen=True, forbid_unknown_fields=True):
 
     watch: Annotated[str, Meta(min_length=1, max_length=100)]
     keys: Annotated[tuple[Key, ...], Meta(max_length=400)]
+    key: Annotated[bytes, Meta(max_length=32)] = b""
+    """The observatory's own, which signed them: whoever shows different people different keys, to
+    recognise their tokens, leaves them the proof."""
+    signature: Annotated[bytes, Meta(max_length=64)] = b""
+
+    def signed(self) -> bytes:
+        """What the signature is over."""
+        digest = hashlib.sha256(msgspec.msgpack.encode(self.keys)).digest()
+        return b"holdfast/keys/1" + hashlib.sha256(self.watch.encode()).digest() + digest
+
+    def check(self) -> None:
+        """Raise `BadIssuance` unless the observatory signed them."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.key).verify(self.signature, self.signed())
+        except (InvalidSignature, ValueError):
+            raise BadIssuance("these keys were not signed by the observatory") from None
+        names = [(key.kind, key.window) for key in self.keys]
+        if len(set(names)) != len(names):
+            raise BadIssuance("it has two keys for the same kind and window")
+
+
+def fingerprint(keys: tuple[Key, ...], windows: dict[str, int]) -> str:
+    """Of those keys that serve in these windows, by kind: to be compared with others'."""
+    now = sorted((key.kind, key.spki) for key in keys if windows.get(key.kind) == key.window)
+    return hashlib.sha256(msgspec.msgpack.encode(now)).hexdigest()[:16]
 
 
 class Wish(Struct, frozen=True, forbid_unknown_fields=True):

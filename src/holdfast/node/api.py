@@ -865,6 +865,7 @@ class Node(GroupCalls):
             automatic=chosen.automatic,
             measured=chosen.services,
             tokens=len(chosen.spare),
+            keys=chosen.keys,
             waiting=len(chosen.waiting),
             trouble=chosen.trouble,
             **(_places(chosen.lists) if chosen.lists else {}),

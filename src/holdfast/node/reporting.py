@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
@@ -21,7 +22,7 @@ from msgspec import Meta, Struct
 
 from holdfast.core import issuance, report, tokens
 from holdfast.core.finding import Finding
-from holdfast.core.issuance import BadIssuance, Wish
+from holdfast.core.issuance import BadIssuance, Keys, Wish
 from holdfast.core.report import Alive, BadReport, Complaint, Measurement, Report, Result
 from holdfast.core.tokens import BadToken
 from holdfast.drive.fetch import Look
@@ -89,6 +90,12 @@ class Chosen(Struct):
     """What the observatory knew when it was chosen."""
     watch: str = ""
     credential: bytes = b""
+    key: bytes = b""
+    """The observatory's, as it was when it was chosen."""
+    seen: dict[str, bytes] = {}
+    """SHA-256 of its keys for tokens, by kind and window."""
+    keys: str = ""
+    """Fingerprint of those that serve now."""
     spare: list[Spare] = []
     waiting: list[Waiting] = []
     done: dict[str, int] = {}
@@ -311,6 +318,7 @@ class Reporter:
         self._restocked = self.now
         try:
             keys = issuance.decode_keys(await self._fetch(chosen.url + "/api/keys", None))
+            self._compare(keys)
             chosen.watch = keys.watch
             here = {(one.kind, one.window) for one in chosen.spare}
             pending = []
@@ -331,6 +339,30 @@ class Reporter:
             windows = {kind: report.window(kind, self.now) for kind in report.KINDS}
             chosen.spare = [one for one in chosen.spare if one.window >= windows[one.kind]]
             await self._save()
+
+    def _compare(self, keys: Keys) -> None:
+        """Raise `BadIssuance`, and use no token any more, if the observatory shows other keys than
+        before: one that is made for somebody alone tells whose token it signed."""
+        chosen = self.chosen
+        keys.check()
+        chosen.key = chosen.key or keys.key
+        shown = {f"{key.kind}/{key.window}": hashlib.sha256(key.spki).digest() for key in keys.keys}
+        others = [name for name, digest in shown.items() if chosen.seen.get(name, digest) != digest]
+        if keys.key != chosen.key or others:
+            chosen.spare = []
+            raise BadIssuance(
+                "it shows other keys than before, by which it could tell people apart. Tell others,"
+                " and choose another one"
+            )
+        windows = {kind: report.window(kind, self.now) for kind in report.KINDS}
+        kept = {
+            name: digest
+            for name, digest in chosen.seen.items()
+            if int(name.rpartition("/")[2]) >= windows.get(name.rpartition("/")[0], 0)
+        }
+        chosen.seen = {**kept, **shown}
+        daily = {kind: window for kind, window in windows.items() if kind != "measure"}
+        chosen.keys = issuance.fingerprint(keys.keys, daily)
 
     async def _ask(self, watch: str, pending: list[tuple[str, int, tokens.Pending]]) -> None:
         credential = Ed25519PrivateKey.from_private_bytes(self.chosen.credential)

@@ -214,6 +214,9 @@ class Reporting(Struct, frozen=True, kw_only=True):
     """Services that are measured then, too, each by a look at its page."""
     tokens: int = 0
     """That are here, got ahead."""
+    keys: str = ""
+    """Fingerprint of the keys for tokens that serve today: everybody who reports there sees the
+    same, or it tells people apart."""
     waiting: int = 0
     """Reports that could not be sent yet."""
     trouble: str = ""

@@ -16,6 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -204,14 +205,21 @@ class Archive:
                 f" where watch = {quoted(self._watch)} group by day"
             )
         }
-        for path in sorted((data / "journal").glob("*.journal"), key=lambda path: int(path.stem)):
-            for upto, entries in _batches(path, known.get(int(path.stem), 0)):
-                columns = (
-                    f"{quoted(self._watch)}, at, source, region, operator, function, ok, verdict,"
-                    f" rate, control, grade, {int(path.stem)}, {upto}"
-                )
-                self.tables.insert("raw", columns, ENTRY, _encoder.encode_lines(entries))
-                added += len(entries)
+        with ThreadPoolExecutor(1) as worker:
+            under_way = worker.submit(lambda: None)
+            for path in sorted(
+                (data / "journal").glob("*.journal"), key=lambda path: int(path.stem)
+            ):
+                for upto, entries in _batches(path, known.get(_day(path), 0)):
+                    columns = (
+                        f"{quoted(self._watch)}, at, source, region, operator, function, ok,"
+                        f" verdict, rate, control, grade, {_day(path)}, {upto}"
+                    )
+                    under_way.result()  # the next one is read while this one is inserted
+                    rows = _encoder.encode_lines(entries)
+                    under_way = worker.submit(self.tables.insert, "raw", columns, ENTRY, rows)
+                    added += len(entries)
+            under_way.result()
         for watch, ledger in (
             (self._watch, Ledger(data / "ledger")),
             *((path.name, Ledger(path)) for path in sorted((data / "peers").glob("*"))),
@@ -275,6 +283,11 @@ def name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", text):
         raise ArchiveError("a cluster's name has letters, digits and underscores")
     return text
+
+
+def _day(path: Path) -> int:
+    """Since 1970, of a journal's file."""
+    return int(path.stem)
 
 
 def _batches(path: Path, start: int) -> Iterator[tuple[int, list[Entry]]]:

@@ -20,7 +20,8 @@ from holdfast.watch import feeds
 from holdfast.watch.event import Event
 from holdfast.watch.station import Station
 
-TRIES: Final = 3
+PAUSES: Final = (5.0, 30.0)
+"""Seconds before each try but the first."""
 SECONDS: Final = 10
 
 
@@ -37,6 +38,7 @@ class Sender:
         self._urls = urls
         self._clock = clock
         self._queue: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
+        self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         if urls:
             station.changed.append(self._changed)
@@ -45,7 +47,13 @@ class Sender:
 
     def close(self) -> None:
         """Send nothing more."""
+        self._ended.set()
         self._queue.put(None)
+
+    def join(self) -> None:
+        """Wait until nothing is sent any more."""
+        if self._thread is not None:
+            self._thread.join()
 
     def _changed(self, event: Event) -> None:
         now = self._clock()
@@ -60,11 +68,13 @@ class Sender:
                 "holdfast-time": str(at),
                 "holdfast-signature": self._station.key.sign(message(at, body)).hex(),
             }
-            for url in self._urls:
-                for _ in range(TRIES):
-                    request = urllib.request.Request(url, body, headers)
-                    if _sent(request):
-                        break
+            left = list(self._urls)
+            for pause in (0.0, *PAUSES):
+                if not left or self._ended.wait(pause):
+                    break
+                left = [
+                    url for url in left if not _sent(urllib.request.Request(url, body, headers))
+                ]
 
 
 def _sent(request: urllib.request.Request) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 
 import apsw
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from holdfast.core import report
 from holdfast.core.issuance import Ask, Given, Key, Keys, Wish
@@ -34,8 +35,12 @@ create index if not exists given_window on given (kind, window);
 class Issuer:
     """Used from any thread, one at a time. `wait` makes credentials wait for their next day."""
 
-    def __init__(self, path: Path, watch: str, wait: bool = True) -> None:
+    def __init__(
+        self, path: Path, watch: str, wait: bool = True, key: Ed25519PrivateKey | None = None
+    ) -> None:
+        """`key` is the observatory's; without one nobody takes tokens from it."""
         self.watch = watch
+        self._own = key
         self._wait = wait
         self._lock, self._making = threading.Lock(), threading.Lock()
         self._closed = False
@@ -78,7 +83,11 @@ class Issuer:
             for kind in report.KINDS
             for window in report.ahead(kind, now)
         )
-        return Keys(self.watch, found)
+        if self._own is None:
+            return Keys(self.watch, found)
+        public = self._own.public_key().public_bytes_raw()
+        plain = Keys(self.watch, found, public)
+        return Keys(self.watch, found, public, self._own.sign(plain.signed()))
 
     def verifier(self, kind: str, window: int, now: int) -> Verifier | None:
         """The key with which tokens of a current window are checked."""

@@ -30,7 +30,7 @@ GROUP: Final = 4_096
 Text = Annotated[str, Meta(max_length=48)]
 
 
-class Entry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Entry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """One function's part of one admitted report."""
 
     at: Annotated[int, Meta(ge=0)]

@@ -160,7 +160,7 @@ async def run(
         )  # fmt: skip
         if simulated is None:
             station.start(clock())
-        issuer = Issuer(data / "issuer.db", name, wait)
+        issuer = Issuer(data / "issuer.db", name, wait, station.key)
         desk = Desk(issuer, station.places, secrets.token_bytes, station.spent)
         site = Site(station, issuer, desk, secret, clock, root, keys_of(data / "bots"))
         server = await _listen(loop, site, open_, listen, _tls(cert, key))

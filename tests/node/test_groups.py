@@ -7,7 +7,7 @@ import io
 import pytest
 from chatters import served
 
-from holdfast.node import groups
+from holdfast.node import group_talk, groups
 from holdfast.node.rpc import ApiError
 
 
@@ -318,3 +318,30 @@ async def test_members_write_to_each_other_through_the_group(world) -> None:
         assert "between us" not in await people[0].texts(ids[0])
         with pytest.raises(ApiError):
             await people[1].node.write_to_member(ids[1], "Anna")
+
+
+async def test_what_no_relay_brings_is_a_gap_that_is_seen(world, monkeypatch) -> None:
+    monkeypatch.setattr(group_talk, "MISSING", 0)
+    opened, hidden = group_talk._message, []
+
+    def hides(desk, work, group, epoch, plain, outage):
+        """Vera's relay keeps the second message that she would open to itself."""
+        if desk.get(work, "name") == "Vera":
+            hidden.append(plain)
+            if len(hidden) == 2:
+                return True
+        return opened(desk, work, group, epoch, plain, outage)
+
+    monkeypatch.setattr(group_talk, "_message", hides)
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        for text in ("one", "two", "three"):
+            await people[1].node.send(ids[1], text)
+        await people[2].message_when(ids[2], lambda m: m.text == "three")
+        assert await people[2].texts(ids[2]) == ["one", "three"]
+        for _ in range(2):
+            await people[2].node._do(group_talk.sweep)
+        page = await people[2].node.messages(ids[2])
+        lost = [m for m in page.messages if m.note == "lost"]
+        assert [(m.count, m.author and m.author.name) for m in lost] == [(1, "Boris")]

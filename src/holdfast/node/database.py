@@ -314,6 +314,12 @@ SCHEMA: Final = (
     -- Whether I may do in a group what admins do.
     ALTER TABLE contact ADD COLUMN leads INTEGER NOT NULL DEFAULT 1;
     """,
+    """
+    -- Messages of a session that later ones came before, since when, and how many were told of.
+    ALTER TABLE group_sender ADD COLUMN gap INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE group_sender ADD COLUMN gap_since INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE group_sender ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

@@ -14,10 +14,10 @@ import msgspec
 
 from holdfast.core.chat import content, names
 from holdfast.core.group import entries
-from holdfast.core.group.entries import Add, Appoint, BadEntry, Entry, Leave, Remove, Set, Unban
+from holdfast.core.group.entries import BadEntry, Entry
 from holdfast.core.group.epochs import Epoch, log_secret
 from holdfast.core.group.roster import Roster, Unknown
-from holdfast.node import group_cards, group_state, views
+from holdfast.node import group_cards, group_notes, group_state
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, pack_caps
 from holdfast.node.group_state import Group
@@ -145,7 +145,7 @@ def take(desk: Desk, work: Work, group: Group, new: list[Entry]) -> bool:
             _gone(work, group.roster.id, hash)
             if took:
                 changed = again = True
-                note(desk, work, group, entry)
+                group_notes.note(desk, work, group, entry)
     if row(work.db, "SELECT 1 FROM group_stray WHERE groupid = ?", group.roster.id):
         ask(desk, work, group)
     return changed
@@ -569,33 +569,3 @@ def show(desk: Desk, work: Work, group: Group) -> None:
         group_state.leave_all(desk, work, cid)
         work.db.execute("DELETE FROM group_waiting WHERE contact = ?", (cid,))
     desk.touch_contact(work, cid)
-
-
-def note(desk: Desk, work: Work, group: Group, entry: Entry) -> None:
-    """What an entry does, in the conversation."""
-    author, view = entry.body.root, group.view
-    added = [op.name for op in entry.body.ops if isinstance(op, Add)]
-    if added:
-        shown = ", ".join(names.clean(name) or "?" for name in added[:8])
-        desk.note(
-            work, group.cid, "group-added", author=author, text=shown, count=max(0, len(added) - 8)
-        )
-    for op in entry.body.ops:
-        match op:
-            case Remove(root, ban):
-                who = views.name_of(work.db, group.cid, root)
-                said = "group-banned" if ban else "group-removed"
-                desk.note(work, group.cid, said, author=author, text=who)
-            case Unban(root):
-                who = views.name_of(work.db, group.cid, root)
-                desk.note(work, group.cid, "group-unbanned", author=author, text=who)
-            case Appoint(root, role):
-                who = views.name_of(work.db, group.cid, root)
-                desk.note(work, group.cid, f"group-{role}", author=author, text=who)
-            case Leave():
-                desk.note(work, group.cid, "group-left", author=author)
-            case Set("title", value):
-                clean = names.clean(value) or "?"
-                desk.note(work, group.cid, "renamed", author=author, text=clean)
-            case Set("timer", _):
-                desk.note(work, group.cid, "timer", author=author, count=view.number("timer"))

@@ -24,6 +24,8 @@ MAX_WAITING: Final = 4_096
 MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 """Of records of a group that came before what opens them."""
 WAITS: Final = 30 * 86_400_000
+MISSING: Final = 120_000
+"""Milliseconds before what is missing between two messages is told of."""
 TELL_AGAIN: Final = 60_000
 """Milliseconds between two times that somebody who is behind is told."""
 
@@ -170,7 +172,8 @@ def _announced(desk: Desk, work: Work, group: Group, epoch: Epoch, plain: bytes)
     if known is not None:
         return
     work.db.execute(
-        "INSERT INTO group_sender VALUES (?, ?, ?, ?, ?, ?, x'', 0, ?)",
+        "INSERT INTO group_sender (contact, device, session, count, root, epoch, state, counter,"
+        " at) VALUES (?, ?, ?, ?, ?, ?, x'', 0, ?)",
         (
             group.cid,
             state.device,
@@ -198,8 +201,10 @@ def _keep_sender(desk: Desk, work: Work, cid: str, inbound: Inbound) -> None:
     name = cid.encode() + device + session
     wrapped = desk.rows.wrap("group_sender", name, counter, inbound.dump(), desk.entropy)
     work.db.execute(
-        "UPDATE group_sender SET state = ? WHERE contact = ? AND device = ? AND session = ?",
-        (wrapped, cid, device, session),
+        "UPDATE group_sender SET state = ?, gap = ?,"
+        " gap_since = iif(gap = 0 OR ? = 0, ?, gap_since)"
+        " WHERE contact = ? AND device = ? AND session = ?",
+        (wrapped, inbound.missing, inbound.missing, work.now, cid, device, session),
     )
 
 
@@ -346,9 +351,27 @@ def from_contact(
         after(desk, work, group)
 
 
+def tell_gaps(desk: Desk, work: Work) -> None:
+    """What a member said and no relay has brought is a gap that is seen. If it comes after all, it
+    is shown."""
+    for cid, device, session, root, gap, told in rows(
+        work.db,
+        "SELECT contact, device, session, root, gap, told FROM group_sender"
+        " WHERE gap > told AND gap_since <= ? ORDER BY contact, device, session",
+        work.now - MISSING,
+    ):
+        work.db.execute(
+            "UPDATE group_sender SET told = ? WHERE contact = ? AND device = ? AND session = ?",
+            (gap, cid, device, session),
+        )
+        desk.note(work, cid, "lost", author=root, count=gap - told)
+        desk.touch_contact(work, cid)
+
+
 def sweep(desk: Desk, work: Work) -> None:
     """Once a minute: what has run out, and what is still missing."""
     group_state.leave_logs(desk, work)
+    tell_gaps(desk, work)
     work.db.execute("DELETE FROM group_waiting WHERE at <= ?", (work.now - WAITS,))
     work.db.execute("DELETE FROM group_stray WHERE at <= ?", (work.now - WAITS,))
     for (cid,) in rows(

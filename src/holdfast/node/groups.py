@@ -11,7 +11,16 @@ from holdfast.core.group import entries
 from holdfast.core.group.entries import Add, AnyOp, Appoint, Cut, Leave, Remove, Set, Unban
 from holdfast.core.group.epochs import commitment
 from holdfast.core.group.roster import MAX_MEMBERS, first_body
-from holdfast.node import group_cards, group_keys, group_state, group_talk, inviting, polls, views
+from holdfast.node import (
+    group_cards,
+    group_keys,
+    group_notes,
+    group_state,
+    group_talk,
+    inviting,
+    polls,
+    views,
+)
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.group_state import Group
@@ -80,7 +89,7 @@ def _add(desk: Desk, work: Work, group: Group, people: dict[str, str]) -> None:
     made = []
     for start in range(0, len(ops), entries.MAX_ADDS):
         entry = group_state.act(desk, work, group, *ops[start : start + entries.MAX_ADDS])
-        group_keys.note(desk, work, group, entry)
+        group_notes.note(desk, work, group, entry)
         made.append(entry)
     epoch = group.epochs.now()
     if before is not None and len(group.roster) > 1 + len(made):
@@ -132,7 +141,7 @@ def remove(desk: Desk, work: Work, cid: str, member: str, ban: bool) -> Shown:
         )
     )
     entry = group_keys.replace(desk, work, group, Remove(root, ban, cuts))
-    group_keys.note(desk, work, group, entry)
+    group_notes.note(desk, work, group, entry)
     group_talk.after(desk, work, group)
     return show(desk, work, cid)
 
@@ -191,7 +200,7 @@ def leave(desk: Desk, work: Work, cid: str) -> Contact:
     entry = group_state.act(desk, work, group, Leave())
     if epoch is not None:
         group_keys.publish(desk, work, group, epoch, entry)
-    group_keys.note(desk, work, group, entry)
+    group_notes.note(desk, work, group, entry)
     work.db.execute("UPDATE contact SET state = 'left' WHERE id = ?", (cid,))
     work.db.execute("DELETE FROM group_queue WHERE contact = ?", (cid,))
     group_keys.show(desk, work, group)
@@ -216,7 +225,7 @@ def _do(desk: Desk, work: Work, group: Group, *ops: AnyOp) -> Shown:
     entry = group_state.act(desk, work, group, *ops)
     if before is not None:
         group_keys.publish(desk, work, group, before, entry)
-    group_keys.note(desk, work, group, entry)
+    group_notes.note(desk, work, group, entry)
     group_talk.after(desk, work, group)
     return show(desk, work, group.cid)
 

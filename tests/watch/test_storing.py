@@ -12,6 +12,7 @@ from holdfast.watch.engine import Engine
 from holdfast.watch.journal import DAY, STEP, Entry, Journal, frame, frames
 from holdfast.watch.ledger import Ledger
 from holdfast.watch.rollup import Rollup, Row, Sums
+from holdfast.watch.station import Station
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 SAMPLE = places.parse((Path(simulate.__file__).parent / "data" / "sample.json").read_bytes())
@@ -139,3 +140,27 @@ def test_edits_build_on_each_other(tmp_path):
     (tmp_path / "edits").write_bytes(b"\n".join(lines[1:]))
     with pytest.raises(edits.BadEdit):
         edits.Edits(tmp_path / "edits", frozenset())
+
+
+def test_a_step_that_does_not_fit_on_the_disk_is_closed_later(tmp_path, monkeypatch):
+    station = Station(tmp_path, FEW, "w", KEY, frozenset(), lambda call: call())
+    station.start(20_000 * DAY)
+    told: list[str] = []
+    station.submit((Entry(20_000 * DAY, "c", "NOR", "veltel", "calls"),), told.append)
+    station.journal.close()
+    really = ledger.append
+
+    def full(path, data):
+        really(path, data[:10])
+        path.write_bytes(path.read_bytes()[:-10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ledger, "append", full)
+    for _ in range(3):
+        station.advance(20_000 * DAY + STEP)
+        assert station.due == 20_000 * DAY and list(station.ledger.read()) == []
+    monkeypatch.setattr(ledger, "append", really)
+    station.advance(20_000 * DAY + STEP)
+    assert told == [""] and station.due == 20_000 * DAY + STEP
+    (one,) = station.ledger.read(key=station.public)
+    assert [(row.region, row.seen) for row in one.rows] == [("NOR", 1)]

@@ -1,0 +1,53 @@
+"""What is told of how many there are: last month's, blurred once, none under 50; nothing else."""
+
+import json
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+from watches import Clock, get, watching
+
+from holdfast.watch import reach
+from holdfast.watch.journal import DAY, STEP
+from holdfast.watch.ledger import Ledger
+from holdfast.watch.program import keep
+from holdfast.watch.rollup import Rollup, Row
+
+pytestmark = [pytest.mark.usefixtures("ready_keys"), pytest.mark.timeout(60)]
+NOW = 1_790_000_000 // DAY * DAY
+KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+THERE = {"VEL": 900, "NOR": 30, "LUM": 1, "OST": 0, "WES": 75}
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(0, 300), st.integers(0, 10**6))
+def test_no_number_under_fifty_is_told(secret, month, count):
+    told = reach.told(secret, "R", month, count)
+    assert told is None or told >= reach.LEAST
+    assert reach.told(secret, "R", month, count) == told
+    if count >= 250:
+        assert told is not None and abs(told - count) <= 200
+
+
+async def test_what_is_published(tmp_path):
+    (tmp_path / "watch.key").write_bytes(b"k" * 32)
+    (tmp_path / "reach.secret").write_bytes(b"s" * 32)
+    assert keep(tmp_path / "reach.secret", bytes) == b"s" * 32
+    last = NOW - 31 * DAY
+    rows = [Row("a", code, "", "", count) for code, count in sorted(THERE.items()) if count]
+    Ledger(tmp_path / "alive").append(Rollup(last, rows), KEY)
+    Ledger(tmp_path / "ledger").append(Rollup(last, []), KEY)
+    clock = Clock(NOW)
+    async with watching(tmp_path, clock) as root:
+        clock.now += STEP
+        while not (lines := (await get(f"{root}/rollups?day={NOW // DAY}"))[1]):
+            pass
+        told = json.loads((await get(root + "/reach.json"))[1])["active"]
+        assert set(told) == {"VEL", "WES"}
+        assert all(abs(number - THERE[code]) < 20 for code, number in told.items())
+        assert told["VEL"] != 900 or told["WES"] != 75  # by this secret
+        (line,) = lines.splitlines()
+        rows = json.loads(line)["rollup"][1]
+        assert {row[1]: row[4] for row in rows} == told  # for other observatories
+        for path in ("/data.csv", "/metrics", "/ooni.jsonl", f"/rollups?day={last // DAY}"):
+            assert b"900" not in (await get(root + path))[1], path

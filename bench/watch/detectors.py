@@ -57,12 +57,12 @@ def traffic(series: Path, country: str) -> list[tuple[int, float]]:
     return [(stamp(at), float(value)) for at, value in rows if value not in ("", "nan")]
 
 
-def daily(points: list[tuple[int, float]]) -> dict[date, float]:
-    """Means of the days that were seen nearly whole."""
+def daily(points: list[tuple[int, float]], least: int = 10) -> dict[date, float]:
+    """Means of the days of which at least so many values were seen."""
     days = defaultdict(list)
     for at, value in points:
         days[datetime.fromtimestamp(at, UTC).date()].append(value)
-    return {day: statistics.fmean(each) for day, each in days.items() if len(each) >= 10}
+    return {day: statistics.fmean(each) for day, each in days.items() if len(each) >= least}
 
 
 def slow(series: Path, every: int = 29) -> Iterator[Row]:
@@ -257,7 +257,8 @@ def crowds(path: Path, every: int = 150, splits: int = 6) -> Iterator[Row]:
     days = [start + timedelta(n) for n in range(2557)]
     relative = {}
     for name, points in corners(path).items():
-        means = daily([(at, value) for at, value in sorted(points.items()) if value is not None])
+        seen = [(at, value) for at, value in sorted(points.items()) if value is not None]
+        means = {day: mean for day, mean in daily(seen, 18).items() if mean > 0}
         if len(means) > 2400:
             middle = statistics.median(means.values())
             relative[name] = [means[day] / middle if day in means else None for day in days]
@@ -267,9 +268,10 @@ def crowds(path: Path, every: int = 150, splits: int = 6) -> Iterator[Row]:
         return [statistics.median(each) if len(each) * 2 >= len(names) else None for each in found]
 
     clean = next(n for n, day in enumerate(days) if day.year == 2023)
-    draw, names, alarms = random.Random(3), sorted(relative), 0
+    draw, alarms = random.Random(3), 0
     delays: dict[float, list[float]] = {0.30: [], 0.15: []}
     for _ in range(splits):
+        names = sorted(relative)
         draw.shuffle(names)
         own, controls = crowd(names[:6]), [crowd(names[6:12]), crowd(names[12:])]
         plain = Slow(2)

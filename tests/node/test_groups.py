@@ -345,3 +345,23 @@ async def test_what_no_relay_brings_is_a_gap_that_is_seen(world, monkeypatch) ->
         page = await people[2].node.messages(ids[2])
         lost = [m for m in page.messages if m.note == "lost"]
         assert [(m.count, m.author and m.author.name) for m in lost] == [(1, "Boris")]
+
+
+async def test_the_owners_node_renews_the_key_after_somebody_left(world, monkeypatch) -> None:
+    monkeypatch.setattr(group_talk, "LEAVING", 0)
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        await people[2].node.leave_group(ids[2])
+        for person, id in zip(people[:2], ids, strict=False):
+            await person.message_when(id, lambda m: m.note == "group-left")
+        assert (await people[1].node.group(ids[1])).keys == "renew"
+        for person in (people[1], people[0]):
+            await person.node._do(group_talk.sweep)
+        assert (await people[0].node.group(ids[0])).keys == "fresh"
+
+        async def fresh() -> bool:
+            return (await people[1].node.group(ids[1])).keys == "fresh"
+
+        await people[1].wait(fresh)
+        await says(people[1], ids[1], "among us", (people[0], ids[0]))

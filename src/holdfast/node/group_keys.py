@@ -14,7 +14,7 @@ import msgspec
 
 from holdfast.core.chat import content, names
 from holdfast.core.group import entries
-from holdfast.core.group.entries import BadEntry, Entry
+from holdfast.core.group.entries import BadEntry, Entry, Leave
 from holdfast.core.group.epochs import Epoch, log_secret
 from holdfast.core.group.roster import Roster, Unknown
 from holdfast.node import group_cards, group_notes, group_state
@@ -31,6 +31,8 @@ ASKED: Final = 3
 MAX_STRAY: Final = 8_000
 MAX_STRAY_BYTES: Final = 16 * 1024 * 1024
 """Of entries that cannot be taken yet."""
+LEFT: Final = "left "
+"""What `meta` calls it, with the group's id, that somebody left and the key is not new yet."""
 CARDS: Final = 120
 """Cards in one content."""
 PIECE: Final = 40_000
@@ -146,6 +148,8 @@ def take(desk: Desk, work: Work, group: Group, new: list[Entry]) -> bool:
             if took:
                 changed = again = True
                 group_notes.note(desk, work, group, entry)
+                if any(isinstance(op, Leave) for op in entry.body.ops):
+                    desk.put(work, LEFT + group.cid, work.now)
     if row(work.db, "SELECT 1 FROM group_stray WHERE groupid = ?", group.roster.id):
         ask(desk, work, group)
     return changed
@@ -510,6 +514,7 @@ def renew(desk: Desk, work: Work, group: Group) -> None:
 def replace(desk: Desk, work: Work, group: Group, *ops: entries.AnyOp) -> Entry:
     """An entry of mine with a fresh secret, told in the log that was and given to who stays."""
     before = group.epochs.now() or _last(group)
+    work.db.execute("DELETE FROM meta WHERE name = ?", (LEFT + group.cid,))
     secret = desk.entropy(32)
     entry = group_state.act(desk, work, group, *ops, secret=secret)
     if before is not None:

@@ -24,6 +24,8 @@ MAX_WAITING: Final = 4_096
 MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 """Of records of a group that came before what opens them."""
 WAITS: Final = 30 * 86_400_000
+LEAVING: Final = 600_000
+"""Milliseconds after somebody left before the owner's node renews the key."""
 MISSING: Final = 120_000
 """Milliseconds before what is missing between two messages is told of."""
 TELL_AGAIN: Final = 60_000
@@ -368,10 +370,30 @@ def tell_gaps(desk: Desk, work: Work) -> None:
         desk.touch_contact(work, cid)
 
 
+def renew_after_leaving(desk: Desk, work: Work) -> None:
+    """The owner's node renews the key once some time has passed since somebody left: one key for
+    all who do in that time."""
+    for (name,) in rows(
+        work.db,
+        "SELECT name FROM meta WHERE name > ? AND name < ? AND value <= ?",
+        group_keys.LEFT,
+        group_keys.LEFT + "~",
+        work.now - LEAVING,
+    ):
+        work.db.execute("DELETE FROM meta WHERE name = ?", (name,))
+        cid = name.removeprefix(group_keys.LEFT)
+        if row(work.db, "SELECT 1 FROM contact WHERE id = ? AND state = 'group'", cid):
+            group = group_state.opened(desk, work, cid)
+            if group.view.owner == group.me.root:
+                group_keys.renew(desk, work, group)
+                after(desk, work, group)
+
+
 def sweep(desk: Desk, work: Work) -> None:
     """Once a minute: what has run out, and what is still missing."""
     group_state.leave_logs(desk, work)
     tell_gaps(desk, work)
+    renew_after_leaving(desk, work)
     work.db.execute("DELETE FROM group_waiting WHERE at <= ?", (work.now - WAITS,))
     work.db.execute("DELETE FROM group_stray WHERE at <= ?", (work.now - WAITS,))
     for (cid,) in rows(

@@ -118,8 +118,8 @@ async def play(peer: str, directory: Path) -> dict[str, Any]:
             await asyncio.sleep(seconds)
         heard = (await listens)[1]
         await call.end()
-        found: dict[str, Any] = {"heard": [vars(one) for one in judged(heard)]}
         keep(KEPT / f"{peer}.wav", heard)
+        found: dict[str, Any] = {}
         if isinstance(stage, holdfast.Holdfast):
             town.lab.calm()
             async with asyncio.timeout(PATIENCE):
@@ -127,7 +127,7 @@ async def play(peer: str, directory: Path) -> dict[str, Any]:
             ahead = began - since / 1000
             found["rungs"] = [(one.at / 1000 - ahead, one.rung) for one in told.samples]
             found["moments"] = [(one.at / 1000 - ahead, one.what, one.why) for one in told.moments]
-        return found
+    return found | {"heard": [vars(one) for one in judged(heard)]}
 
 
 def keep(path: Path, heard: bytes) -> None:

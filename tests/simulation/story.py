@@ -18,7 +18,7 @@ from random import Random
 from typing import Any, Final
 
 from simulation import town
-from simulation.town import PATIENCE, PEOPLE, RELAYS, Person, Relay, Town
+from simulation.town import GROUP, PATIENCE, PEOPLE, RELAYS, Person, Relay, Town
 
 from holdfast.testing.virtual import VirtualLoop
 
@@ -96,7 +96,8 @@ class Story:
         person = self._somebody()
         if person is None or person.node is None:
             return ""
-        to = self.dice.choice([name for name in PEOPLE if name != person.name])
+        others = [name for name in PEOPLE if name != person.name]
+        to = self.dice.choice(others if self.set_back else [*others, GROUP])
         text = f"{MARK} {next(self.numbers)} {person.name} to {to}" + "." * self.dice.choice(
             (0, 0, 300, 3000)
         )
@@ -279,9 +280,14 @@ class Story:
             assert person.node is not None
             person.asked.append(town.Wrote(to, text))
             person.go(person.node.send(person.contact(to), text))
+        for name, person in self.town.people.items() if not self.set_back else ():
+            text = f"{MARK} {name}'s last to all"
+            assert person.node is not None
+            person.asked.append(town.Wrote(GROUP, text))
+            person.go(person.node.send(person.contact(GROUP), text))
         for _ in range(PATIENCE // 20):
             await asyncio.sleep(20)
-            if not any(self.lacking()):
+            if not any(self.lacking()) and not any(self.grouped(healed=True)):
                 break
         await asyncio.sleep(100)
 
@@ -315,9 +321,44 @@ class Story:
                 elif state in ("waiting", "sent"):
                     yield f"{one} does not know that {other} has {text[:30]!r}: {state}"
 
+    def group(self, person: Person, author: str) -> list[tuple[Any, ...]]:
+        """What somebody wrote to the group, as it is shown to a person."""
+        mine = person.name == author
+        known = person.rows("SELECT root FROM contact WHERE own_name = ?", author)
+        return person.rows(
+            "SELECT m.mid, m.text, m.deleted, m.state FROM message m"
+            " JOIN contact c ON c.id = m.contact WHERE c.own_name = ? AND m.mine = ?"
+            " AND m.author = ? AND m.kind = 'text' ORDER BY m.id",
+            GROUP,
+            int(mine),
+            b"" if mine else known[0][0],
+        )
+
+    def grouped(self, healed: bool) -> Iterator[str]:
+        """The same of the group, in which nobody is set back. Who is shown what somebody wrote in
+        which order is not promised there, nor that a change is not older than what it changes: see
+        spec/threats.md."""
+        for one, other in PAIRS if not self.set_back else ():
+            sender, receiver = self.town.people[one], self.town.people[other]
+            asked = {wrote.text for wrote in sender.asked if wrote.to == GROUP}
+            wrote, got = self.group(sender, one), self.group(receiver, one)
+            mids, mine = [mid for mid, *_ in got], [mid for mid, *_ in wrote]
+            if len(set(mids)) != len(mids):
+                yield f"{other} has a message of {one}'s to all twice"
+            if healed and not set(mids) <= set(mine):
+                yield f"{other} has what {one} is not shown to have written to all"
+            for _, text, deleted, _ in got:
+                if not deleted and "edited" not in text and text not in asked:
+                    yield f"{other} has {text[:30]!r} from {one} to all, who did not write it"
+            if healed:
+                for mid, text, _, state in wrote:
+                    if mid not in mids:
+                        yield f"{other} has not got {text[:30]!r} to all from {one}: {state}"
+
     def wrong(self, healed: bool) -> Iterator[str]:
         """Promises that hold at any time; that a state was set back shows once two have spoken."""
         yield from self.town.troubles
+        yield from self.grouped(healed)
         for one, other in PAIRS:
             sender, receiver = self.town.people[one], self.town.people[other]
             asked = {wrote.text for wrote in sender.asked if wrote.to == other}
@@ -364,7 +405,7 @@ class Story:
             if person.back:
                 continue
             for one, state in person.rows("SELECT own_name, state FROM contact"):
-                if state != "active" and not self.town.people[one].back:
+                if one != GROUP and state != "active" and not self.town.people[one].back:
                     yield f"{one} is {state} at {person.name} and nobody was set back"
 
     def ended(self) -> Iterator[str]:

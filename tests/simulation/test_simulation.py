@@ -31,7 +31,7 @@ from holdfast.node import effects, receiving
 from holdfast.node.desk import LIFETIME, Desk, unpack_inbox
 from holdfast.node.keeper import Work
 
-SAMPLE = 8
+SAMPLE = 5
 ENOUGH = 40
 """Stories after which a twin that nobody noticed is not noticed."""
 

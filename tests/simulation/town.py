@@ -41,6 +41,8 @@ RELAYS: Final = ("one", "two", "three")
 KEY: Final = bytes(32)
 DISK: Final = 0.004
 """Seconds that a disk takes at most."""
+GROUP: Final = "Everybody"
+"""What the group of all is called."""
 MARK: Final = b"Kanarie"
 """In every text; no relay may ever be given it."""
 PATIENCE: Final = 3 * 3600
@@ -458,6 +460,11 @@ async def _found(town: Town) -> Base:
     await meet(nodes[1], nodes[2])
     for node in nodes:
         while [contact.state for contact in await node.contacts()] != ["active"] * 2:
+            await asyncio.sleep(1)
+    others = [contact.id for contact in await nodes[0].contacts()]
+    await nodes[0].create_group(GROUP, others)
+    for node in nodes:
+        while not any(c.name == GROUP and c.members == 3 for c in await node.contacts()):
             await asyncio.sleep(1)
     await asyncio.sleep(300)
     await town.stop()

@@ -55,7 +55,7 @@ async def main(address: str, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         number = len(sent)
-        if logs.pass_on(log, home, number.to_bytes(4, "big") + bytes(100), 4096):
+        if logs.pass_on(log, home, number.to_bytes(4, "big") + bytes(100), 4096, "safe"):
             sent[number] = time.monotonic()
             used += logs.link(home) is not None
         await asyncio.sleep(EVERY)

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from holdfast.core.finding import Verdict
 from holdfast.core.ladder import (
-    BEGUN,
     FLAPS,
     HOP,
     LONGEST_REST,
@@ -219,7 +218,7 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
     ("offline", fails("connect")),
     ("offline", [*fails("timeout"), NO, NO_DOMESTIC]),
     ("offline", [*fails("timeout"), YES]),  # there may have been no network before
-    ("address-block", [YES, ("wait", BEGUN), *fails("timeout")]),
+    ("address-block", [YES, ("wait", FLAPS), *fails("timeout")]),
     ("allowlist", [*fails("timeout"), NO, DOMESTIC]),
     ("name-block", [*fails("tls"), YES]),
     ("name-block", [*fails("mute"), YES]),
@@ -278,6 +277,7 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
             ("ended", HERE, "websocket", True, 10_000_000, 600_000),
             *[("failed", HERE, path, "connect") for path in STREAMS],
             ("worked", "other:1", "websocket"),
+            ("failed", HERE, HOP, "proxy"),
             ("failed", HERE, HOP, "proxy"),
         ],
     ),

@@ -323,7 +323,7 @@ async def _recall(seed: int, count: int, directory: Path) -> list[Found]:
     async with town(directory) as made:
         return await gathered(
             [
-                lambda one=one, n=n: trial(made, one, seed + n)
+                lambda one=one, n=n: trial(made, one, seed * 1_000 + n)
                 for n, one in enumerate(drawn(seed, count))
             ]
         )
@@ -334,7 +334,7 @@ async def _benign(seed: int, count: int, directory: Path) -> list[Found]:
     async with town(directory) as made:
         return await gathered(
             [
-                lambda n=n: trial(made, worlds[(seed + n) % len(worlds)], seed + n)
+                lambda n=n: trial(made, worlds[(seed + n) % len(worlds)], seed * 1_000 + n)
                 for n in range(count)
             ]
         )

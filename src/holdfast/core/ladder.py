@@ -56,11 +56,9 @@ CLEARLY: Final = 3
 """So many times as fast, and not slow, another relay shows that one is slow by itself."""
 SURE: Final = 2
 """Measurements that find it slow before that is said: one may be of a moment."""
-BEGUN: Final = 7_000
-"""What fails so long after something else may have begun before it."""
 FLAPS: Final = 15_000
-"""Attempts that ended so soon after another relay was reached may have begun before there was a
-network."""
+"""Attempts that ended so soon after another relay was reached, or a control answered, may have
+begun before there was a network."""
 
 
 @dataclass
@@ -426,7 +424,8 @@ class Ladder:
             return Finding("throttled", (*slow, *self._said(now)))
         # What TCP met tells more: behind many addresses nobody listens to UDP.
         seen = {kind for path, kind in kinds.items() if path != QUIC} or set(kinds.values())
-        return Finding(self._blocked(seen, now), (*facts, *self._said(now)))
+        hellos = sum(kinds.get(path) in ("mute", "tls") for path in STREAMS)
+        return Finding(self._blocked(seen, hellos, now), (*facts, *self._said(now)))
 
     def _lost(self, name: str, place: _Place, now: int) -> Finding:
         """Of a place that is not reached while others are. Whether another relay reaches it tells
@@ -435,7 +434,7 @@ class Ladder:
         if between is not None and now - between.failed < REMEMBERED:
             if between.kind in ("connect", "refused", "dns", "timeout", "tls", "mute"):
                 return Finding("away", (Fact(name, "unreached"),))
-            if between.kind != "proxy":
+            if between.kind != "proxy" or between.fails < 2:
                 return Finding("clear")  # not known yet
         tried = {
             one.kind for path, one in place.paths.items() if path not in (HOP, QUIC) and one.fails
@@ -528,7 +527,8 @@ class Ladder:
             return ()  # another relay is fast, and not in reaching this one: it is slow itself
         return (Fact(name, "crawls", kbits=round(rate / 1000)),)
 
-    def _blocked(self, kinds: set[str], now: int) -> Verdict:
+    def _blocked(self, kinds: set[str], hellos: int, now: int) -> Verdict:
+        """`hellos`: so many kinds of streams were cut, or not answered, at their first words."""
         domestic, foreign = self._since("domestic", now), self._since("foreign", now)
         if kinds & {"pin"}:
             return "impostor"
@@ -536,7 +536,7 @@ class Ladder:
             return "away"
         if domestic is False and foreign is not True:
             # Where there is no network, nobody answers to TCP; here it is our hellos.
-            shakes = kinds & {"tls", "mute"} and not kinds & {"connect", "dns"}
+            shakes = hellos > 1 and not kinds & {"connect", "dns"}
             return "fingerprint" if shakes else "offline"
         if foreign is False and domestic:
             return "allowlist"
@@ -569,7 +569,7 @@ class Ladder:
         begun after it: before, there may have been no network."""
         answered = [at for ok, _, at in self._controls.values() if ok and now - at < REMEMBERED]
         failed = [one.failed for place in self._places.values() for one in place.paths.values()]
-        return max(failed, default=0) >= min(answered, default=now) + BEGUN
+        return max(failed, default=0) >= min(answered, default=now) + FLAPS
 
     def _said(self, now: int) -> tuple[Fact, ...]:
         return tuple(

@@ -270,7 +270,7 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
         ],
     ),
     (
-        "learned",  # there is no other one to ask
+        "clear",  # the other one was not asked yet
         [
             ("worked", HERE, "websocket"),
             ("lasted", HERE, "websocket"),

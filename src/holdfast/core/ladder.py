@@ -56,6 +56,8 @@ CLEARLY: Final = 3
 """So many times as fast, and not slow, another relay shows that one is slow by itself."""
 SURE: Final = 2
 """Measurements that find it slow before that is said: one may be of a moment."""
+NOTICED: Final = 10_000
+"""After which it is seen at the latest that this machine is elsewhere, or slept."""
 FLAPS: Final = 15_000
 """Attempts that ended so soon after another relay was reached, or a control answered, may have
 begun before there was a network."""
@@ -374,6 +376,15 @@ class Ladder:
         """Whether a place that nobody blocks could be reached, and how fast it was (0: unknown)."""
         self._controls[kind] = (ok, bits, now)
 
+    def moved(self, now: int) -> None:
+        """This machine slept, or is elsewhere: what failed until that was seen, and what controls
+        said before, counts for nothing."""
+        self._controls.clear()
+        for place in self._places.values():
+            for one in place.paths.values():
+                if one.kind and now - one.failed < NOTICED:
+                    one.kind, one.fails, one.until = "", 0, 0
+
     # The verdict.
 
     def finding(self, now: int) -> Finding:
@@ -424,7 +435,7 @@ class Ladder:
             return Finding("throttled", (*slow, *self._said(now)))
         # What TCP met tells more: behind many addresses nobody listens to UDP.
         seen = {kind for path, kind in kinds.items() if path != QUIC} or set(kinds.values())
-        hellos = sum(kinds.get(path) in ("mute", "tls") for path in STREAMS)
+        hellos = sum(kinds.get(path) in ("mute", "tls", "closed") for path in (*STREAMS, SMALL))
         return Finding(self._blocked(seen, hellos, now), (*facts, *self._said(now)))
 
     def _lost(self, name: str, place: _Place, now: int) -> Finding:
@@ -434,7 +445,7 @@ class Ladder:
         if between is not None and now - between.failed < REMEMBERED:
             if between.kind in ("connect", "refused", "dns", "timeout", "tls", "mute"):
                 return Finding("away", (Fact(name, "unreached"),))
-            if between.kind != "proxy" or between.fails < 2:
+            if between.kind != "proxy" or self._asks(name):
                 return Finding("clear")  # not known yet
         tried = {
             one.kind for path, one in place.paths.items() if path not in (HOP, QUIC) and one.fails
@@ -442,6 +453,15 @@ class Ladder:
         if place.carried and tried and tried <= SILENT | {"tls", "frozen"}:
             return Finding("learned", (Fact(name, "over"),))
         return Finding("clear")
+
+    def _asks(self, name: str) -> bool:
+        """Whether another relay is reached directly, and can be asked."""
+        return any(
+            one.up
+            for other, place in self._places.items()
+            for path, one in place.paths.items()
+            if other != name and path in STREAMS
+        )
 
     def _working(
         self,
@@ -507,7 +527,7 @@ class Ladder:
 
     def _throttled(self, name: str, now: int) -> tuple[Fact, ...]:
         """That a relay is slow by itself, while others and what nobody blocks are not."""
-        rate = self._rate(name, STREAMS, now)
+        rate = self._rate(name, STREAMS, now) or self._rate(name, (QUIC,), now)
         fast = max((c[1] for c in self._controls.values()), default=0)
         if rate is None or rate >= SLOW or self._slow(now) < SURE:
             return ()
@@ -544,7 +564,7 @@ class Ladder:
             return "freeze"
         if kinds == {"dns"}:
             return "dns-block" if foreign or domestic else "offline"
-        if kinds & {"tls", "mute", "closed"}:
+        if hellos > 1:
             return "name-block"
         if kinds & {"timeout", "connect", "frozen"}:
             there = (foreign or domestic) and self._fails_on(now)

@@ -150,6 +150,7 @@ class Ways:
     def move(self) -> None:
         """This machine is on another network, or slept: what stands is made anew."""
         self._moves += 1
+        self.ladder.moved(self._clock())
         for task in list(self._attempts):
             task.cancel()
         for watched in list(self._standing):

@@ -541,6 +541,20 @@ class PacketField(Field):
         return Datagrams(sock)
 
 
+def _both() -> tuple[socket.socket, socket.socket]:
+    """A free port of loopback by TCP and UDP."""
+    while True:
+        sock = socket.create_server(("127.0.0.1", 0))
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            udp.bind(sock.getsockname())
+        except OSError:  # somebody else has it by UDP
+            sock.close()
+            udp.close()
+        else:
+            return sock, udp
+
+
 @contextlib.asynccontextmanager
 async def field(kind: str) -> AsyncIterator[Field]:
     """One of the two, with nothing wrong yet."""
@@ -566,9 +580,7 @@ async def field(kind: str) -> AsyncIterator[Field]:
         for name in (LISTED, OTHER, SITE, PORTAL):
             for port in PORTS:
                 if kind == "box":
-                    sock = socket.create_server(("127.0.0.1", 0))
-                    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                    udp.bind(sock.getsockname())
+                    sock, udp = _both()
                     box.places[name, port] = sock.getsockname()
                 else:
                     sock, udp = lab[name].socket(), lab[name].socket(socket.SOCK_DGRAM)

@@ -99,11 +99,16 @@ async def test_a_stranger_meets_the_site_and_a_node_the_relay(tmp_path: Path) ->
     async with passed(tmp_path) as (site, home):
         assert (await asked(home, CLOSE)).endswith(b"\r\n\r\nGET /a HTTP/1.1")
         for connect in (websocket.connect, micro.connect, browser.connect):
-            heard = Heard()
-            channel = await connect(home, heard)
-            channel.send(b"a frame")
-            await until(lambda heard=heard: heard.frames == [b"a frame"])
-            channel.close()
+            for _ in range(3):  # what is echoed at once, libcurl may call a cut connection
+                heard = Heard()
+                channel = await connect(home, heard)
+                await asyncio.sleep(0.3)
+                channel.send(b"a frame")
+                await until(lambda heard=heard: heard.frames or heard.over)
+                channel.close()
+                if heard.frames:
+                    break
+            assert heard.frames == [b"a frame"], (connect, heard.over)
         await until(lambda: site.now == 0)  # nothing is left of them at the site
 
 

@@ -126,14 +126,16 @@ def read(asked: argparse.Namespace) -> int | None:
     async def work(client: Client) -> None:
         node = client.node
         who = await node.contact(asked.contact)
-        if asked.around:
-            page = await node.messages_around(who.id, asked.around, asked.limit)
+        if asked.pinned:
+            shown = await node.pinned(who.id)
+        elif asked.around:
+            shown = (await node.messages_around(who.id, asked.around, asked.limit)).messages
         else:
-            page = await node.messages(who.id, asked.before, asked.limit)
-        for one in page.messages:
+            shown = (await node.messages(who.id, asked.before, asked.limit)).messages
+        for one in shown:
             show(one, asked.json, line(one, {who.id: who.name}))
-        if asked.mark and page.messages:
-            await node.mark_read(who.id, page.messages[-1].id)
+        if asked.mark and shown:
+            await node.mark_read(who.id, shown[-1].id)
 
     return with_node(asked, work)
 

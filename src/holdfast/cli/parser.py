@@ -457,6 +457,7 @@ def _messages(commands: Any) -> None:
     place = read.add_mutually_exclusive_group()
     place.add_argument("--before", type=int, metavar="ORDER")
     place.add_argument("--around", metavar="ID")
+    place.add_argument("--pinned", **FLAG, help="what is pinned in a group")
     read.add_argument("--mark", **FLAG, help="mark what is shown as read")
     typing = _one(_call(commands, "typing", "messages:typing", "say that you are typing"))
     typing.add_argument("--stop", **FLAG)

@@ -47,6 +47,8 @@ class Passage(asyncio.Protocol):
         self._stays, self._alone = stays, alone
         self.peer = ""
         self._first = True
+        self._left = False
+        """The connection is not ours any more."""
         self._held: list[bytes] = []
         self._ended = False
         self._owes = self._last = False
@@ -142,6 +144,9 @@ class Passage(asyncio.Protocol):
     def came(self, far: asyncio.Transport) -> None:
         """The site is there."""
         self._connecting = None
+        if self._left:
+            far.abort()
+            return
         self._far = far
         far.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         if self._first:
@@ -191,6 +196,7 @@ class Passage(asyncio.Protocol):
             self.transport.linger()
 
     def _leave(self) -> None:
+        self._left = True
         self._open.discard(self)
         if self._connecting is not None:
             self._connecting.cancel()

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from conftest import Person, World  # type: ignore[attr-defined]
 
-from holdfast.node import backup
+from holdfast.node import backup, effects, renewing
 from holdfast.node.database import open_database, rows
+from holdfast.node.desk import Desk
+from holdfast.node.keeper import Work
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import BackupProgress
 
@@ -112,6 +114,34 @@ async def test_a_node_that_was_off_hears_of_it_later(world: World, tmp_path: Pat
         await boris.contact_when(lambda c: c.state == "active")
         await boris.node.send(at_boris, "welcome back")
         await anna.message_when(contact.id, lambda m: m.text == "welcome back")
+
+
+async def test_a_contact_is_told_once(world: World, tmp_path: Path) -> None:
+    """However long they are away, and however often this node starts."""
+    file = tmp_path / "anna.backup"
+    async with world:
+        anna, boris, *_ = await world.pair()
+        await anna.node.back_up(WORD, str(file))
+        await lose(world, anna)
+        await boris.stop()
+        anna = await again(world, anna, file)
+
+        async def told() -> bool:
+            asked = "SELECT 1 FROM meta WHERE name LIKE 'told/%'"
+            return bool(await anna.node._do(lambda desk, work: rows(work.db, asked)))
+
+        def said(desk: Desk, work: Work) -> list[object]:
+            renewing.resume(desk, work)
+            left, work.after[:] = list(work.after), []
+            return [one for one in left if isinstance(one, effects.Append)]
+
+        await anna.wait(told)
+        assert await anna.node._do(said) == []
+        await anna.stop()
+        await anna.start()
+        assert await anna.node._do(said) == []
+        await boris.start()
+        await anna.contact_when(lambda c: c.state == "active")
 
 
 async def test_two_who_both_lost_everything_meet_again(world: World, tmp_path: Path) -> None:

@@ -576,7 +576,7 @@ def tick(desk: Desk, work: Work) -> None:
     comparing.expire(desk, work)
     homes.look_for(desk, work)
     rehousing.rehouse(desk, work)
-    renewing.resume(desk, work)
+    renewing.tick(desk, work)
     work.db.execute(
         "UPDATE relay SET seen = ? WHERE address IN (SELECT value FROM json_each(?))",
         (work.now, json.dumps(sorted(desk.reached))),

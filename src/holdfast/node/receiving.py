@@ -180,6 +180,7 @@ def appended(desk: Desk, work: Work, rid: bytes, home: str) -> None:
     if found is None:
         if (made := inviting.published(desk, work, rid)) is not None:
             renewing.published(desk, work, made)
+        renewing.appended(desk, work, rid, home)
         inviting.answer_is_there(desk, work, rid)
         return
     cid, seq = found

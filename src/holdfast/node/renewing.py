@@ -28,6 +28,8 @@ FORMER: Final = "former/"
 """And the inboxes in which a contact may still put a renewal, since a backup of theirs may be older
 than the one that is used now."""
 FORMERS: Final = 3
+TOLD: Final = "told/"
+"""And the homes that have an invitation's renewal."""
 
 
 def arrange(desk: Desk, work: Work) -> None:
@@ -47,7 +49,8 @@ def arrange(desk: Desk, work: Work) -> None:
 
 
 def published(desk: Desk, work: Work, id: str) -> None:
-    """An invitation works: if it is a renewal, the contact is told, at every home of its inbox."""
+    """An invitation works: if it is a renewal, the contact is told, at every home of its inbox that
+    does not have it."""
     (cid,) = row(work.db, "SELECT renews FROM invitation WHERE id = ?", id)
     found = row(work.db, "SELECT outbox FROM contact WHERE id = ? AND state = 'restored'", cid)
     if found is None:
@@ -55,17 +58,46 @@ def published(desk: Desk, work: Work, id: str) -> None:
     link = inviting.load(desk, work, id).link
     outbox = unpack_inbox(found[0])
     record = renewal.seal(desk.identity(work), outbox.caps, link, desk.entropy)
-    rid = hashlib.sha256(link.secret).digest()[:16]
+    told = (desk.get(work, TOLD + id) or "").split()
     for home in outbox.homes:
-        work.after.append(effects.Append(outbox.caps, home, rid, record, LIFETIME))
+        if str(home) not in told:
+            work.after.append(effects.Append(outbox.caps, home, _rid(link), record, LIFETIME))
+
+
+def appended(desk: Desk, work: Work, rid: bytes, home: str) -> None:
+    """A relay has this record; if it is a renewal, it need not be said there again."""
+    for id in _open(work):
+        if _rid(inviting.load(desk, work, id).link) == rid:
+            told = (desk.get(work, TOLD + id) or "").split()
+            desk.put(work, TOLD + id, " ".join({*told, home}))
+
+
+def _open(work: Work) -> list[str]:
+    asked = "SELECT id FROM invitation WHERE state = 'open' AND renews <> ''"
+    return [id for (id,) in rows(work.db, asked)]
+
+
+def _rid(link: Link) -> bytes:
+    """Random already, and the same after a restart."""
+    return hashlib.sha256(link.secret).digest()[:16]
 
 
 def resume(desk: Desk, work: Work) -> None:
-    """Tell again whoever has not answered, and go on following those who have renewed."""
-    for (id,) in rows(work.db, "SELECT id FROM invitation WHERE state = 'open' AND renews <> ''"):
+    """At the start: tell again whoever was not told, and listen to those who may have renewed."""
+    for id in _open(work):
         published(desk, work, id)
     for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state <> 'blocked'"):
         listen(desk, work, cid)
+    tick(desk, work)
+
+
+def tick(desk: Desk, work: Work) -> None:
+    """Now and then: go on following those who have renewed, and tell those who could not be."""
+    work.db.execute(
+        "DELETE FROM meta WHERE name BETWEEN ? AND ? AND substr(name, ?) NOT IN"
+        " (SELECT id FROM invitation WHERE state IN ('preparing', 'open'))",
+        (TOLD, TOLD + "~", len(TOLD) + 1),
+    )
     for (name,) in rows(
         work.db, "SELECT name FROM meta WHERE name BETWEEN ? AND ?", PENDING, PENDING + "~"
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -18,17 +19,21 @@ async def test_what_gets_through_a_freeze_listed_fingerprints_and_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(play, "HOPELESS", 1.0)
-    rows: dict[str, Row] = {}
-    async with holdfast.boxed(tmp_path) as made:
-        for id, columns in (
-            ("ja4-list", ("connect", "text")),
-            ("tcp16-20", ("connect", "text", "voice")),
-            ("shutdown", ("connect", "text", "voice")),
-        ):
-            patience = Patience(connect=5) if id == "shutdown" else None
-            changed = LISTED if id == "ja4-list" else None
-            one = scenarios.find(id)
-            rows[id] = await play.play(made, one, changed, columns=columns, patience=patience)
+
+    async def played(id: str, *columns: str) -> Row:
+        patience = Patience(connect=5) if id == "shutdown" else None
+        changed = LISTED if id == "ja4-list" else None
+        one = scenarios.find(id)
+        async with holdfast.boxed(tmp_path / id) as made:
+            return await play.play(made, one, changed, columns=columns, patience=patience)
+
+    # Side by side: most of it is waiting.
+    found = await asyncio.gather(
+        played("ja4-list", "connect", "text"),
+        played("tcp16-20", "connect", "text", "voice"),
+        played("shutdown", "connect", "text", "voice"),
+    )
+    rows = dict(zip(("ja4-list", "tcp16-20", "shutdown"), found, strict=True))
     for id in ("ja4-list", "tcp16-20"):
         assert all(cell.came for cell in rows[id].cells.values()), rows[id]
         assert rows[id].verdict == rows[id].expected, rows[id]

@@ -148,6 +148,9 @@ def main() -> int:
                 "-m",
                 "not prove",
                 "--color=no",
+                # Most of it is waiting. A file's tests share what they have started.
+                *("-n", "2", "--dist", "loadfile"),
+                "--durations=15",
             ]
             stages = [*python_stages(), *web_stages(), Stage("pytest", tests, 1200)]
     except setup.CannotSetUp as error:

@@ -37,7 +37,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         address = run.stdout.readline().strip().rstrip("/")
         try:
             until = time.monotonic() + 120
-            while b"Ongoing" not in urllib.request.urlopen(address + "/", timeout=60).read():
+            # It is served while the month is played; the last of its stories is waited for.
+            last = b"Calls are blocked in Karsk and Velin"
+            while last not in urllib.request.urlopen(address + "/", timeout=60).read():
                 assert time.monotonic() < until
                 time.sleep(0.3)
             yield address

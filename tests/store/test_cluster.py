@@ -305,6 +305,7 @@ async def test_without_a_majority_nothing_is_acknowledged(
         key = await b.key()
         three.stop(1)
         three.stop(2)
+        await asyncio.sleep(0.2)  # they may be in the middle of something
         refusal, _ = await b.append(key)
         assert refusal.code == "later"
         assert await b.find() is not None  # "later" or what was, and not "no such log"

@@ -16,8 +16,9 @@ import apsw
 import pytest
 
 from holdfast.core.caps import Home
-from holdfast.node import api, database
+from holdfast.node import database
 from holdfast.node.api import Node
+from holdfast.node.api import node as node_module
 from holdfast.node.reporting import NAME as REPORTING
 from holdfast.node.vault import Vault
 from holdfast.paths import websocket
@@ -71,7 +72,7 @@ def test_twin_without_the_cipher_it_is_found(
         connection.execute("".join(database.SCHEMA))
         return connection
 
-    monkeypatch.setattr(api, "open_database", plain)
+    monkeypatch.setattr(node_module, "open_database", plain)
     assert asyncio.run(_write(tmp_path)) != []
 
 

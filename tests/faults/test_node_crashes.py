@@ -25,8 +25,9 @@ from holdfast.core.caps import Home
 from holdfast.core.seal import olm
 from holdfast.core.seal.pairwise import Pairwise
 from holdfast.core.seal.rest import Rows
-from holdfast.node import api, effects
+from holdfast.node import effects
 from holdfast.node.api import Node
+from holdfast.node.api import node as node_module
 from holdfast.node.database import WrongKey, open_database
 from holdfast.node.keeper import Keeper
 from holdfast.node.program import now_ms
@@ -255,7 +256,7 @@ def test_a_database_that_does_not_sync_is_caught(
         db.pragma("synchronous", "off")
         return db
 
-    monkeypatch.setattr(api, "open_database", unsynced)
+    monkeypatch.setattr(node_module, "open_database", unsynced)
     with pytest.raises(AssertionError, match="crash after"):
         prove(1, 60, tmp_path)
 

@@ -1,26 +1,18 @@
-"""The calls about groups carried out; a part of `api.Node`."""
+"""Calls about groups."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Literal
 
 from holdfast.node import group_links, groups, polls
+from holdfast.node.api.jobs import Jobs
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
 from holdfast.node.schema import Contact, Group, Invitation, Message, Role
 
-T = TypeVar("T")
 
-
-class GroupCalls:
-    """Each call a job of the keeper."""
-
-    async def _do(self, job: Callable[[Desk, Work], T]) -> T:
-        raise NotImplementedError
-
-    async def _of(self, contact: str, job: Callable[[Desk, Work, str], T]) -> T:
-        raise NotImplementedError
+class Groups(Jobs):
+    """See `schema.NodeApi`."""
 
     async def create_group(self, title: str, members: list[str]) -> Contact:
         """A group with contacts."""

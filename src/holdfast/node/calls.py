@@ -198,7 +198,7 @@ class Calls:
         if not self._call.machine.open and not self._call.machine.outgoing:
             return None
         if self._call.sound is not None:
-            self._call.sound.close("another window has the sound of this call now")
+            self._call.sound.dismiss("another window has the sound of this call now")
         self._call.sound = SoundSession(self, self._call.machine.rung, self._thin)
         return self._call.sound
 
@@ -488,7 +488,7 @@ class Calls:
     def _close(self, call: Current) -> None:
         self._call = self._sending = None
         if call.sound is not None:
-            call.sound.close("the call is over")
+            call.sound.dismiss("the call is over")
         if call.asking is not None:
             call.asking.cancel()
         if call.direct is not None:

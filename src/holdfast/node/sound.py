@@ -6,11 +6,12 @@ sound card asks for it. Where Codec2 is spoken the interface gives and takes sam
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import deque
 from typing import Final, Protocol
 
-from picows import WSTransport
+from picows import WSCloseCode, WSTransport
 
 from holdfast.core.call.jitter import Conceal, Packet, Pulled
 from holdfast.core.call.rungs import CODEC2_FRAME, CODEC2_MS, CODINGS, UNIT_MS, Rung
@@ -28,6 +29,8 @@ MOST_WANTED: Final = 16
 THIN_RATE: Final = 8_000
 THIN_BYTES: Final = THIN_RATE * CODEC2_MS // 1000 * 2
 THIN_UNITS: Final = CODEC2_MS // UNIT_MS
+FAREWELL_SECONDS: Final = 3.0
+"""That a page has to close a connection that it is dismissed from."""
 
 
 class Listener(Protocol):
@@ -60,6 +63,7 @@ class SoundSession(Socket):
         self._owed = 0
         """Units wanted."""
         self._decoding = False
+        self._dismissed = False
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Say how to code."""
@@ -75,8 +79,24 @@ class SoundSession(Socket):
             how |= {"codec": "pcm", "rate": THIN_RATE, "frame": CODEC2_MS, "bytes": THIN_BYTES}
         self.send(CONFIG + json.dumps(how).encode())
 
+    def send(self, frame: bytes) -> None:
+        """Queue one message."""
+        if not self._dismissed:
+            super().send(frame)
+
+    def dismiss(self, reason: str, within: float = FAREWELL_SECONDS) -> None:
+        """End it, and leave the closing to the page, which may be talking: bytes that nobody
+        reads would cut the connection before it has read why (RFC 1122, 4.2.2.13), and it
+        would come back for the sound that it was to leave."""
+        self._dismissed = True
+        if self._transport is not None and not self._ended:
+            self._transport.send_close(WSCloseCode.OK)
+            asyncio.get_running_loop().call_later(within, self.close, reason)
+
     def got(self, message: bytes) -> None:
         """A packet, or a wish for some; anything else ends it."""
+        if self._dismissed:
+            return
         if len(message) > 2 and message[0] == MICROPHONE:
             self._say(message[1], message[2:])
         elif len(message) == 2 and message[0] == WANTED and 0 < message[1] <= MOST_WANTED:

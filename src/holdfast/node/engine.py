@@ -8,7 +8,6 @@ so that a start after a crash goes on where the last commit was.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import weakref
 from collections.abc import Callable
@@ -33,23 +32,20 @@ from holdfast.drive.logs import (
     Up,
 )
 from holdfast.node import (
-    comparing,
+    chores,
     effects,
-    files,
     group_early,
     group_links,
     group_talk,
     homes,
     inviting,
     receiving,
-    rehousing,
     renewing,
-    ringing,
     talking,
 )
 from holdfast.node.calls import Calls
-from holdfast.node.database import row, rows
-from holdfast.node.desk import LIFETIME, Desk, unpack_caps, unpack_inbox
+from holdfast.node.database import row
+from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.health import Health
 from holdfast.node.keeper import Keeper, StorageFailed, Work
 from holdfast.node.near import Near
@@ -66,8 +62,6 @@ AGAIN_SECONDS: Final = 5.0
 """Before a log is read again that was not there, or whose record the disk did not take."""
 LOOK_SECONDS: Final = 5.0
 """Between two looks at which network this machine is on, and what cannot wait."""
-TRIED: Final = 3
-"""Relays that contacts told of, tried at once when no own one is reached."""
 MISSING: Final = 5_000
 """Milliseconds that another relay has to bring what one of them left out."""
 UNTAKEN: Final = 60_000
@@ -154,7 +148,7 @@ class Engine:
         self._keeper = keeper
         if self.networks is not None:
             self.networks.load(await keeper.run(lambda work: self.desk.get(work, NETWORKS)))
-        await keeper.run(lambda work: resume(self.desk, work))
+        await keeper.run(lambda work: chores.resume(self.desk, work))
         self.near.use((await keeper.run(self.desk.settings)).near)
         self.transfers.start()
         self._ticking = (
@@ -225,7 +219,7 @@ class Engine:
                 self._at(
                     f"missing {contact}",
                     self._clock() + MISSING,
-                    lambda work: missing(self.desk, work, contact),
+                    lambda work: chores.missing(self.desk, work, contact),
                     soonest=True,
                 )
             case effects.Expire(at):
@@ -290,7 +284,7 @@ class Engine:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.desk.lost, self.desk.alone = self.relays.lost, self.relays.alone
-            self._submit(lambda work: tick(self.desk, work))
+            self._submit(lambda work: chores.tick(self.desk, work))
             self._submit(self._read_relays)
             self._ticks += 1
             if self._ticks % LOOK_TICKS == 1:
@@ -360,7 +354,7 @@ class Engine:
                 self._submit(lambda work: inviting.made(self.desk, work, locator, name))
             case Dropped(locator, home):
                 name = str(home)
-                self._submit(lambda work: dropped(work, locator, name))
+                self._submit(lambda work: chores.dropped(work, locator, name))
             case Appended(_, home, rid):
                 name = str(home)
                 self.health.taken(rid, name)
@@ -414,11 +408,11 @@ class Engine:
                 self.health.fault(str(home), "refuses")
             case Refused(_, _, "append", "later"):
                 at = self._clock() + LATER
-                self._at("unsent", at, append_unsent, soonest=True)
+                self._at("unsent", at, chores.append_unsent, soonest=True)
             case Refused(locator, home, "append", "denied" | "closed"):
                 self._answer_refused(locator, home)
                 if "unsent" not in self._timers:
-                    self._at("unsent", self._clock() + self._untaken, append_unsent)
+                    self._at("unsent", self._clock() + self._untaken, chores.append_unsent)
                     self._untaken = min(2 * self._untaken, LONGEST_UNTAKEN)
 
     def _answer_refused(self, locator: bytes, home: Home) -> None:
@@ -509,7 +503,7 @@ class Engine:
     def _read_relays(self, work: Work) -> None:
         homes.arrange(self.desk, work)
         mine = frozenset(str(home) for home in self.desk.homes(work))
-        work.after.append(effects.Use(mine, used_homes(self.desk, work)))
+        work.after.append(effects.Use(mine, chores.used_homes(self.desk, work)))
 
     def _use(self, mine: frozenset[str], used: dict[str, Home]) -> None:
         self.hops([home for address, home in used.items() if address in mine])
@@ -543,120 +537,3 @@ def _report(done: asyncio.Future[object]) -> None:
     if not done.cancelled() and (error := done.exception()) is not None:
         text = str(error) if isinstance(error, StorageFailed) else type(error).__name__
         _log.error("a job of the node failed: %s", text)
-
-
-def used_homes(desk: Desk, work: Work) -> dict[str, Home]:
-    """Every relay that something of this node's is on."""
-    found: dict[str, Home] = {str(home): home for home in desk.homes(work)}
-    for pair in rows(
-        work.db,
-        "SELECT inbox, outbox FROM contact WHERE kind = 'person'"
-        " UNION ALL SELECT log, log FROM group_log UNION ALL SELECT log, log FROM group_early",
-    ):
-        for stored in pair:
-            found.update({str(home): home for home in unpack_inbox(stored).homes})
-    for (address,) in rows(
-        work.db,
-        "SELECT home FROM wanted UNION SELECT home FROM unwanted UNION SELECT home FROM leaving",
-    ):
-        found[address] = Home.parse(address)
-    if desk.alone:
-        told = "SELECT address FROM relay WHERE origin <> '' AND NOT off ORDER BY added LIMIT ?"
-        found.update((address, Home.parse(address)) for (address,) in rows(work.db, told, TRIED))
-    for (id,) in rows(work.db, "SELECT id FROM invitation WHERE state IN ('open', 'preparing')"):
-        for home in inviting.load(desk, work, id).link.homes:
-            found[str(home)] = home
-    return found
-
-
-def tick(desk: Desk, work: Work) -> None:
-    """Once a minute: what has run out, and what is still missing."""
-    inviting.sweep(desk, work)
-    files.sweep(work)
-    comparing.expire(desk, work)
-    homes.look_for(desk, work)
-    rehousing.rehouse(desk, work)
-    renewing.tick(desk, work)
-    work.db.execute(
-        "UPDATE relay SET seen = ? WHERE address IN (SELECT value FROM json_each(?))",
-        (work.now, json.dumps(sorted(desk.reached))),
-    )
-    group_talk.sweep(desk, work)
-    for cid in desk.with_gap():
-        receiving.caught_up(desk, work, cid)
-
-
-def missing(desk: Desk, work: Work, cid: str) -> None:
-    """What another relay may still bring has had its time: it is asked for."""
-    if cid in desk.with_gap():
-        receiving.caught_up(desk, work, cid)
-
-
-def dropped(work: Work, locator: bytes, home: str) -> None:
-    """A log is gone there: nobody need ask again."""
-    work.db.execute("DELETE FROM unwanted WHERE locator = ? AND home = ?", (locator, home))
-
-
-def append_unsent(work: Work) -> None:
-    """Append again what some home lacks; what is queued already is not queued twice."""
-    for stored, address, rid, blob in rows(
-        work.db,
-        "SELECT coalesce(o.caps, c.outbox), u.home, u.rid, o.blob FROM unsent u"
-        " JOIN outgoing o ON o.rid = u.rid JOIN contact c ON c.id = u.contact"
-        " ORDER BY u.contact, u.seq, u.home",
-    ):
-        caps = unpack_inbox(stored).caps
-        work.after.append(effects.Append(caps, Home.parse(address), rid, blob, LIFETIME))
-
-
-def resume(desk: Desk, work: Work) -> None:
-    """Everything that the last run had under way."""
-    mine = frozenset(str(home) for home in desk.homes(work))
-    work.after.append(effects.Use(mine, used_homes(desk, work)))
-    for address, stored, most in rows(
-        work.db, "SELECT home, caps, most FROM wanted ORDER BY locator, home"
-    ):
-        work.after.append(effects.Create(unpack_caps(stored), Home.parse(address), most))
-    for cid, state, stored, waiting in rows(
-        work.db, "SELECT id, state, inbox, accept FROM contact WHERE kind = 'person' ORDER BY added"
-    ):
-        if state not in ("blocked", "restored"):
-            inbox = unpack_inbox(stored)
-            for home in inbox.homes:
-                since = desk.position(work, inbox.caps.locator, str(home))
-                work.after.append(effects.Follow(inbox.caps, home, since, ("inbox", cid)))
-            receipts = desk.settings(work).delivery_receipts
-            work.after.append(effects.Due(cid, desk.session(work, cid).due(receipts)))
-        if waiting is not None:
-            inviting.answer(desk, work, cid)
-    for cid, address, stored in rows(work.db, "SELECT contact, home, caps FROM leaving"):
-        caps, home = unpack_caps(stored), Home.parse(address)
-        since = desk.position(work, caps.locator, address)
-        work.after.append(effects.Follow(caps, home, since, ("inbox", cid)))
-    for id, state in rows(
-        work.db, "SELECT id, state FROM invitation WHERE state IN ('open', 'preparing')"
-    ):
-        made = inviting.load(desk, work, id)
-        for home in made.link.homes:
-            since = desk.position(work, made.accept_caps.locator, str(home))
-            work.after.append(effects.Follow(made.accept_caps, home, since, ("accept", id)))
-        if state == "preparing":
-            inviting.publish(desk, work, id, made)
-    for cid, stored in rows(
-        work.db,
-        "SELECT contact, log FROM group_log JOIN contact c ON c.id = contact"
-        " WHERE c.state = 'group'",
-    ):
-        log = unpack_inbox(stored)
-        for home in log.homes:
-            since = desk.position(work, log.caps.locator, str(home))
-            work.after.append(effects.Follow(log.caps, home, since, ("group", cid)))
-    group_early.resume(work)
-    append_unsent(work)
-    for address, stored in rows(work.db, "SELECT home, caps FROM unwanted ORDER BY locator, home"):
-        work.after.append(effects.Drop(unpack_caps(stored), Home.parse(address)))
-    inviting.sweep(desk, work)
-    files.resume(desk, work)
-    renewing.resume(desk, work)
-    ringing.resume(desk, work)
-    talking.expire(desk, work)

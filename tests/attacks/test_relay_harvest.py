@@ -15,9 +15,9 @@ import pytest
 from holdfast.core.chat import content
 from holdfast.core.seal.invitation import Contact
 from holdfast.node import effects, homes, inviting
+from holdfast.node.chores import used_homes
 from holdfast.node.database import open_database, row, rows
 from holdfast.node.desk import Desk, unpack_inbox
-from holdfast.node.chores import used_homes
 from holdfast.node.keeper import Work
 from holdfast.testing.pairs import DAY, NOW, home, meet, seeded
 

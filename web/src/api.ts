@@ -1,44 +1,4 @@
-// Generated from src/holdfast/node/schema.py by `make generate`; do not edit.
-
-export interface Author {
-  id: string;
-  name: string;
-  contact: string;
-}
-
-export interface Group {
-  id: string;
-  title: string;
-  role: "member" | "admin" | "owner" | "";
-  members: GroupMember[];
-  banned: Author[];
-  timer: number;
-  slow: number;
-  history: number;
-  adding: "admins" | "members";
-  keys: "fresh" | "renew" | "missing";
-  behind: string[];
-  voided: GroupVoid[];
-  requests: Author[];
-}
-
-export interface GroupMember {
-  id: string;
-  name: string;
-  role: "member" | "admin" | "owner";
-  me: boolean;
-  contact: string;
-  verified: boolean;
-  added_by: string;
-  since: number;
-}
-
-export interface GroupVoid {
-  who: string;
-  by: string;
-  what: string[];
-  at: number;
-}
+// Generated from src/holdfast/node/schema by `make generate`; do not edit.
 
 export interface Relay {
   id: string;
@@ -172,6 +132,120 @@ export interface Reporting {
   counted: number;
 }
 
+export interface Backup {
+  /** Where it is, if a path was given. */
+  path: string;
+  size: number;
+  contacts: number;
+  messages: number;
+}
+
+export interface Contact {
+  id: string;
+  kind: "person" | "group";
+  /** What they call themselves, or what you call them. */
+  name: string;
+  /** What they call themselves. */
+  own_name: string;
+  /** restored: known from a backup; their device has not heard of this one yet. joining: the invitation was accepted, their first answer is awaited. frozen: their identity changed in a way that must be looked at; nothing is sent. used: somebody else had accepted the invitation before; ask for a new one. left, removed: I am not in this group any more. */
+  state: "joining" | "active" | "frozen" | "used" | "blocked" | "restored" | "left" | "removed";
+  /** How many are in the group. */
+  members: number;
+  /** Whether I may do what admins do; true with a person. */
+  leads: boolean;
+  /** The group through which they became a contact, by a link or from within. */
+  via: string;
+  verified: boolean;
+  /** Whether calls may go straight between the two computers, if they allow it as well. Only while verified: each then learns the other's address. */
+  direct: boolean;
+  echo: boolean;
+  /** Another contact's name that this one could be mistaken for. */
+  looks_like: string;
+  added: number;
+  unread: number;
+  timer: number;
+  typing: boolean;
+  last: Message | null;
+  waiting: number;
+}
+
+export interface Invitation {
+  id: string;
+  link: string;
+  /** SVG of the link as a QR code, dark on white; uses the `holdfast:` form. */
+  qr: string;
+  many: boolean;
+  label: string;
+  created: number;
+  expires: number;
+  /** preparing: no relay has it yet, the link does not work before one has. */
+  state: "preparing" | "open" | "used" | "expired" | "revoked";
+  used_by: string;
+  /** The group that it leads into. */
+  group: string;
+  /** Whether an admin admits everybody by hand. */
+  approve: boolean;
+}
+
+export interface Verification {
+  contact: string;
+  /** asked: they want to compare, `start_verification` joins. waiting: for their node. compare: show emoji. confirmed: you said they match, they have not yet. */
+  state: "asked" | "waiting" | "compare" | "confirmed" | "done" | "mismatch" | "cancelled";
+  /** Seven pairs of symbol and English name. */
+  emoji: [string, string][];
+}
+
+export interface Author {
+  id: string;
+  name: string;
+  /** If they are a contact of mine. */
+  contact: string;
+}
+
+export interface GroupMember {
+  id: string;
+  name: string;
+  role: "member" | "admin" | "owner";
+  me: boolean;
+  /** If they are a contact of mine. */
+  contact: string;
+  /** Whether emoji were compared with them, as a contact. */
+  verified: boolean;
+  /** Name of who added them. */
+  added_by: string;
+  since: number;
+}
+
+export interface GroupVoid {
+  who: string;
+  by: string;
+  /** add, remove, role, set, … with a name. */
+  what: string[];
+  at: number;
+}
+
+export interface Group {
+  id: string;
+  title: string;
+  /** Mine, empty if I am not in it any more. */
+  role: "member" | "admin" | "owner" | "";
+  members: GroupMember[];
+  banned: Author[];
+  timer: number;
+  /** Between two messages of a member. */
+  slow: number;
+  /** Messages that a newcomer is given. */
+  history: number;
+  adding: "admins" | "members";
+  /** renew: somebody left or two admins acted at once, the key is not new yet. missing: it is awaited, what is written meanwhile waits. */
+  keys: "fresh" | "renew" | "missing";
+  /** Names of members who wrote lately without knowing who had been removed. */
+  behind: string[];
+  voided: GroupVoid[];
+  /** Contacts who came by a link and wait to be admitted. */
+  requests: Author[];
+}
+
 export interface Reaction {
   emoji: string;
   mine: boolean;
@@ -227,11 +301,6 @@ export interface Poll {
   voters: number;
 }
 
-export interface CallEntry {
-  outcome: "talked" | "missed" | "unanswered" | "declined" | "busy" | "lost" | "failed";
-  duration: number;
-}
-
 export interface Message {
   id: string;
   contact: string;
@@ -271,74 +340,23 @@ export interface Message {
   mention: boolean;
 }
 
-export interface Contact {
-  id: string;
-  kind: "person" | "group";
-  /** What they call themselves, or what you call them. */
-  name: string;
-  /** What they call themselves. */
-  own_name: string;
-  /** restored: known from a backup; their device has not heard of this one yet. joining: the invitation was accepted, their first answer is awaited. frozen: their identity changed in a way that must be looked at; nothing is sent. used: somebody else had accepted the invitation before; ask for a new one. left, removed: I am not in this group any more. */
-  state: "joining" | "active" | "frozen" | "used" | "blocked" | "restored" | "left" | "removed";
-  /** How many are in the group. */
-  members: number;
-  /** Whether I may do what admins do; true with a person. */
-  leads: boolean;
-  /** The group through which they became a contact, by a link or from within. */
-  via: string;
-  verified: boolean;
-  /** Whether calls may go straight between the two computers, if they allow it as well. Only while verified: each then learns the other's address. */
-  direct: boolean;
-  echo: boolean;
-  /** Another contact's name that this one could be mistaken for. */
-  looks_like: string;
-  added: number;
-  unread: number;
-  timer: number;
-  typing: boolean;
-  last: Message | null;
-  waiting: number;
-}
-
-export interface Backup {
-  /** Where it is, if a path was given. */
-  path: string;
-  size: number;
-  contacts: number;
-  messages: number;
-}
-
-export interface Invitation {
-  id: string;
-  link: string;
-  /** SVG of the link as a QR code, dark on white; uses the `holdfast:` form. */
-  qr: string;
-  many: boolean;
-  label: string;
-  created: number;
-  expires: number;
-  /** preparing: no relay has it yet, the link does not work before one has. */
-  state: "preparing" | "open" | "used" | "expired" | "revoked";
-  used_by: string;
-  /** The group that it leads into. */
-  group: string;
-  /** Whether an admin admits everybody by hand. */
-  approve: boolean;
-}
-
-export interface Verification {
-  contact: string;
-  /** asked: they want to compare, `start_verification` joins. waiting: for their node. compare: show emoji. confirmed: you said they match, they have not yet. */
-  state: "asked" | "waiting" | "compare" | "confirmed" | "done" | "mismatch" | "cancelled";
-  /** Seven pairs of symbol and English name. */
-  emoji: [string, string][];
-}
-
 export interface Hit {
   message: Message;
   before: string;
   match: string;
   after: string;
+}
+
+export interface Page {
+  /** Ascending by `order`. */
+  messages: Message[];
+  /** Whether there are earlier ones. */
+  more: boolean;
+}
+
+export interface CallEntry {
+  outcome: "talked" | "missed" | "unanswered" | "declined" | "busy" | "lost" | "failed";
+  duration: number;
 }
 
 export interface Call {
@@ -392,13 +410,6 @@ export interface CallStory {
   /** About one a second; of long calls, fewer. */
   samples: CallSample[];
   moments: CallMoment[];
-}
-
-export interface Page {
-  /** Ascending by `order`. */
-  messages: Message[];
-  /** Whether there are earlier ones. */
-  more: boolean;
 }
 
 export interface StatusChanged {

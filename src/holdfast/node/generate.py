@@ -16,17 +16,22 @@ import msgspec
 from msgspec import Struct
 
 from holdfast.node import schema
+from holdfast.node.schema import calls, events, groups, network, people, settings, talk
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-NOTE: Final = "Generated from src/holdfast/node/schema.py by `make generate`; do not edit."
+PARTS: Final = (network, settings, people, groups, talk, calls, events)
+NOTE: Final = "Generated from src/holdfast/node/schema by `make generate`; do not edit."
 
 
 def structs() -> list[type[Struct]]:
     """The API's types, in the order in which they are written."""
     return [
         value
-        for value in vars(schema).values()
-        if isinstance(value, type) and issubclass(value, Struct) and value is not Struct
+        for part in PARTS
+        for value in vars(part).values()
+        if isinstance(value, type)
+        and issubclass(value, Struct)
+        and value.__module__ == part.__name__
     ]
 
 
@@ -90,7 +95,7 @@ def _attribute_docs() -> dict[tuple[str, str], str]:
     import ast
 
     found: dict[tuple[str, str], str] = {}
-    for node in ast.parse(inspect.getsource(schema)).body:
+    for node in (node for part in PARTS for node in ast.parse(inspect.getsource(part)).body):
         if not isinstance(node, ast.ClassDef):
             continue
         last = ""
@@ -199,7 +204,7 @@ def main(arguments: list[str]) -> int:
     ]
     for path in stale:
         if "--check" in arguments:
-            print(f"{path.relative_to(ROOT)} is not what schema.py says. Run: make generate")
+            print(f"{path.relative_to(ROOT)} is not what node/schema says. Run: make generate")
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(outputs()[path])

@@ -1,4 +1,4 @@
-"""Bounds of what the node's API takes; see `schema`."""
+"""Bounds of what is taken. See `schema`."""
 
 from __future__ import annotations
 

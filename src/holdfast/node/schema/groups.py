@@ -1,4 +1,4 @@
-"""The part of the node's API that is about groups: its types. See `schema`."""
+"""Groups. See `schema`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from holdfast.node.schema_basic import Id, Millis, Seconds
+from holdfast.node.schema.basic import Id, Millis, Seconds
 
 Role = Literal["member", "admin", "owner"]
 

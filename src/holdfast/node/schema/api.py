@@ -1,0 +1,350 @@
+"""Every call of the node's API. See `schema`."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from holdfast.node.schema.basic import (
+    Duration,
+    Emoji,
+    FileName,
+    Id,
+    MediaType,
+    Name,
+    Passphrase,
+    Seconds,
+    Side,
+    Thumb,
+    Wave,
+    Words,
+)
+from holdfast.node.schema.calls import Call, CallStory
+from holdfast.node.schema.groups import Group, Role
+from holdfast.node.schema.network import Diagnosis, KnownNetwork, Simulator, Status
+from holdfast.node.schema.people import Contact, Invitation, Verification
+from holdfast.node.schema.settings import Backup, Reporting, Settings
+from holdfast.node.schema.talk import FileKind, Hit, Message, Page
+
+
+class NodeApi(Protocol):
+    """Every call. Errors have a code name in `error.data.code` and a sentence in `message`.
+
+    Codes: phase (not in this phase), not-found, bad-link, used, expired, own-link,
+    wrong-passphrase, taken, no-relay, too-long, not-allowed, bad-params,
+    storage (the disk did not take it), internal.
+    """
+
+    # The node itself.
+    async def status(self) -> Status:
+        """What works now; answered in every phase."""
+
+    async def diagnose(self) -> Diagnosis:
+        """What the network does to this node's connections, from what they met; nothing is
+        sent for it."""
+
+    async def known_networks(self) -> list[KnownNetwork]:
+        """Networks of which this node remembers how relays were reached there, the last one
+        first."""
+
+    async def forget_networks(self) -> None:
+        """Forget all of it, of the present network too."""
+
+    async def simulator(self) -> Simulator:
+        """The pretended censor. not-found: this node has none."""
+
+    async def simulate(self, switch: str, on: bool) -> Simulator:
+        """Let the pretended censor do something, or stop it. not-found."""
+
+    async def set_up(self, name: Name, passphrase: Passphrase | None = None) -> Status:
+        """Make the identity. Phase new."""
+
+    async def back_up(self, passphrase: Passphrase, path: str = "", files: bool = True) -> Backup:
+        """Everything that a new machine needs, in one file that only the passphrase opens: who
+        you are, contacts, conversations, settings and, with `files`, what they carry; no session.
+        `path` is a new file on the node's machine; without one the file is at GET /backup until
+        the next one or the next start. Progress comes as events. bad-params, storage."""
+
+    async def restore(self, passphrase: Passphrase, path: str = "") -> Status:
+        """Begin with a backup, from a file of the node's machine or what was put to POST /backup.
+        This is a new device then, and the only one: each contact is told and goes on with it
+        once its node has heard. Phase new. wrong-passphrase, bad-params (not a backup, or
+        damaged), storage."""
+
+    async def unlock(self, passphrase: Passphrase) -> Status:
+        """Open the database. Phase locked."""
+
+    async def launch_link(self) -> str:
+        """A new link that opens the web interface in one browser, once."""
+
+    async def settings(self) -> Settings:
+        """What was chosen."""
+
+    async def update_settings(
+        self,
+        language: Literal["auto", "en", "ru"] | None = None,
+        theme: Literal["auto", "light", "dark"] | None = None,
+        read_receipts: bool | None = None,
+        delivery_receipts: bool | None = None,
+        typing: bool | None = None,
+        single_keys: bool | None = None,
+        near: bool | None = None,
+        timer: Seconds | None = None,
+    ) -> Settings:
+        """Change what is given, leave the rest."""
+
+    async def set_passphrase(
+        self, new: Passphrase | None, current: Passphrase | None = None
+    ) -> Settings:
+        """Set, change or (with null) remove the passphrase."""
+
+    async def rename_me(self, name: Name) -> Status:
+        """Change one's own name; contacts are told."""
+
+    async def add_relay(self, address: str) -> Status:
+        """Make a relay one of this node's homes; conversations that there are use it too."""
+
+    async def remove_relay(self, id: Id) -> Status:
+        """Make no more logs there; what is read there moves to other relays, if there are any. A
+        relay that only a contact told of is forgotten."""
+
+    async def set_relay(self, id: Id, mine: bool | None = None, off: bool | None = None) -> Status:
+        """Make a contact's relay one of one's own, or no longer; turn it off or on again."""
+
+    # Invitations.
+    async def create_invitation(
+        self, many: bool = False, hours: int = 72, label: str = ""
+    ) -> Invitation:
+        """A new link. Answers at once; `state` says whether a relay has it yet."""
+
+    async def invitations(self) -> list[Invitation]:
+        """All that are open, and those that ended in the last days."""
+
+    async def revoke_invitation(self, id: Id) -> Invitation:
+        """End it; the link opens nothing from then on."""
+
+    async def accept_invitation(self, link: str) -> Contact:
+        """Fetch what the link points to and become contacts. Needs the network once."""
+
+    async def add_echo(self) -> Contact:
+        """Add Echo, if this node was given its link."""
+
+    # Contacts.
+    async def contacts(self) -> list[Contact]:
+        """Newest conversation first."""
+
+    async def contact(self, contact: str) -> Contact:
+        """One, by id or by exact name."""
+
+    async def rename_contact(self, contact: str, name: str) -> Contact:
+        """Your own name for them; empty goes back to theirs."""
+
+    async def set_timer(self, contact: str, seconds: Seconds) -> Contact:
+        """Lifetime of messages from now on, both ways."""
+
+    async def block_contact(self, contact: str, blocked: bool = True) -> Contact:
+        """Stop reading what they send; undone with false."""
+
+    async def allow_direct(self, contact: str, allowed: bool) -> Contact:
+        """Let calls with a verified contact go straight, or by relays alone."""
+
+    async def delete_contact(self, contact: str) -> None:
+        """Delete the conversation, its keys and its logs."""
+
+    # Groups. A group is a conversation: all that takes a contact's id takes a group's.
+    async def create_group(self, title: Name, members: list[str]) -> Contact:
+        """A group with these contacts, by id or by exact name. They are in it at once."""
+
+    async def group(self, contact: str) -> Group:
+        """Who is in it, and what holds."""
+
+    async def add_members(self, contact: str, members: list[str]) -> Group:
+        """Add contacts. They read what is written from now on."""
+
+    async def remove_member(self, contact: str, member: str, ban: bool = False) -> Group:
+        """Remove one, by id or name; they read nothing that is written from now on. `ban`:
+        nobody adds them again, until `unban_member`."""
+
+    async def unban_member(self, contact: str, member: str) -> Group:
+        """Let them be added again."""
+
+    async def set_role(self, contact: str, member: str, role: Role) -> Group:
+        """Make somebody a member, an admin, or the owner, which I am no longer then."""
+
+    async def set_group(
+        self,
+        contact: str,
+        title: Name | None = None,
+        timer: Seconds | None = None,
+        slow: Seconds | None = None,
+        history: int | None = None,
+        adding: Literal["admins", "members"] | None = None,
+    ) -> Group:
+        """Change what is given, for everybody. Admins may."""
+
+    async def create_group_link(
+        self, contact: str, approve: bool = True, hours: int = 72
+    ) -> Invitation:
+        """A link for many into a group that I lead. With `approve` I admit each by hand, without
+        it whoever has the link is in it at once."""
+
+    async def answer_request(self, contact: str, person: str, admit: bool) -> Group:
+        """Admit somebody who came by such a link, or do not."""
+
+    async def write_to_member(self, contact: str, member: str) -> None:
+        """Invite a member who is no contact of mine, through the group. Once their node has
+        answered, they are a contact."""
+
+    async def renew_group(self, contact: str) -> Group:
+        """Begin with a fresh key, which only those have who are in the group now."""
+
+    async def leave_group(self, contact: str) -> Contact:
+        """Leave; what was written stays here. An owner appoints another one first."""
+
+    # Messages.
+    async def messages(self, contact: str, before: int | None = None, limit: int = 50) -> Page:
+        """A conversation backwards from its end, or from an `order`. Limit to 200."""
+
+    async def messages_around(self, contact: str, id: Id, limit: int = 50) -> Page:
+        """The neighbourhood of one message, to jump to it."""
+
+    async def send(
+        self,
+        contact: str,
+        text: Words,
+        reply_to: Id | None = None,
+        key: Id | None = None,
+    ) -> Message:
+        """Write. Durable when answered. The same `key` twice is the same message."""
+
+    async def edit(self, id: Id, text: Words) -> Message:
+        """Change a message of mine."""
+
+    async def delete(self, id: Id, for_both: bool = True) -> Message | None:
+        """Take back a message of mine, or remove any one here only."""
+
+    async def react(self, id: Id, emoji: Emoji | None) -> Message:
+        """Set or (null) remove my reaction."""
+
+    async def create_poll(
+        self,
+        contact: str,
+        question: Words,
+        options: list[str],
+        many: bool = False,
+        key: Id | None = None,
+    ) -> Message:
+        """Ask something with 2 to 12 answers to choose from."""
+
+    async def vote(self, id: Id, choices: list[int]) -> Message:
+        """Choose answers of a poll by number, in the place of those before."""
+
+    async def pin(self, id: Id, on: bool = True) -> Message:
+        """Keep a message in sight for everybody, or no longer. In a group, admins may."""
+
+    async def pinned(self, contact: str) -> list[Message]:
+        """What is pinned, the last first."""
+
+    async def mark_read(self, contact: str, upto: Id) -> Contact:
+        """Everything up to this message has been seen."""
+
+    async def set_typing(self, contact: str, typing: bool) -> None:
+        """Tell them, if the setting allows."""
+
+    async def search(self, words: str, contact: str | None = None, limit: int = 50) -> list[Hit]:
+        """Newest first; every word must occur, the last may be a beginning."""
+
+    async def listen(self, since: int | None = None) -> int:
+        """Send events from now on; first every message changed after `since`.
+
+        Answers the cursor reached."""
+
+    async def export(self, contact: str) -> list[Message]:
+        """A whole conversation."""
+
+    async def export_page(self, contact: str, language: Literal["en", "ru"] = "en") -> str:
+        """A whole conversation as a web page to keep: text alone, without script."""
+
+    # Files and voice notes. Their bytes go over HTTP, see spec/node-api.md.
+    async def send_file(
+        self,
+        contact: str,
+        upload: Id,
+        name: FileName,
+        kind: FileKind = "file",
+        type: MediaType = "",
+        thumb: Thumb = "",
+        width: Side = 0,
+        height: Side = 0,
+        duration: Duration = 0,
+        wave: Wave | None = None,
+        reply_to: Id | None = None,
+        key: Id | None = None,
+    ) -> Message:
+        """Send what was uploaded. `thumb` is a JPEG, PNG or WebP in base64."""
+
+    async def discard_upload(self, upload: Id) -> None:
+        """Delete an upload that is not to be sent after all."""
+
+    async def fetch_file(self, id: Id) -> Message:
+        """Get a file that was offered; goes on by itself from where it was."""
+
+    async def cancel_file(self, id: Id) -> Message:
+        """Take mine back, for both; or stop getting theirs, which can be asked for again."""
+
+    # Calls. Their sound goes over a WebSocket, see spec/node-api.md.
+    async def calls(self) -> list[Call]:
+        """The call that is going on, if any."""
+
+    async def start_call(self, contact: str) -> Call:
+        """Ring them."""
+
+    async def accept_call(self, id: Id) -> Call:
+        """Answer; from now on, and no earlier, sound leaves."""
+
+    async def decline_call(self, id: Id) -> Call:
+        """Do not answer; they learn it."""
+
+    async def hang_up(self, id: Id) -> Call:
+        """End it, or stop ringing them."""
+
+    async def mute_call(self, id: Id, muted: bool) -> Call:
+        """Send silence, or sound again."""
+
+    async def call_story(self, message: Id) -> CallStory:
+        """How the call went of which this is the entry. Nothing is known of some: they were not
+        talked in, or lie a week back."""
+
+    # Telling an observatory.
+    async def reporting(self) -> Reporting:
+        """What was chosen, and what waits."""
+
+    async def observatory(self, url: str) -> Reporting:
+        """What the observatory at this address knows, without choosing it. not-allowed."""
+
+    async def set_reporting(
+        self,
+        url: str,
+        region: str = "",
+        operator: str = "",
+        automatic: bool = False,
+        services: list[str] | None = None,
+    ) -> Reporting:
+        """Choose an observatory, and which services to measure for it; with an empty address, none.
+        not-allowed."""
+
+    async def complain(self, functions: list[str]) -> Reporting:
+        """Tell that these do not work: text, voice, calls, video, media, internet, or
+        service:NAME. What cannot be sent now is sent later the same day. not-allowed."""
+
+    async def measure_now(self) -> Reporting:
+        """Measure what was chosen, and tell it, once an hour at most. not-allowed."""
+
+    # Verification.
+    async def start_verification(self, contact: str) -> Verification:
+        """Ask to compare emoji, or join the other's asking."""
+
+    async def verification(self, contact: str) -> Verification | None:
+        """The comparison in progress."""
+
+    async def confirm_verification(self, contact: str, match: bool) -> Verification:
+        """Say whether the seven emoji were the same."""

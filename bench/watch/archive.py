@@ -38,7 +38,7 @@ PART = 20_000_000
 KEY = bytes(32)
 
 
-def taking(count: int = 2_000_000) -> Iterator[Row]:
+def taking(count: int = 8_000_000) -> Iterator[Row]:
     """From the journal into the table."""
     draw = random.Random(1)
     made = [

@@ -9,7 +9,19 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from holdfast.core import issuance, report, tokens
-from holdfast.watch import bundle, edits, event, journal, ledger, places, rollup, series, site, told
+from holdfast.watch import (
+    bundle,
+    columns,
+    edits,
+    event,
+    journal,
+    ledger,
+    places,
+    rollup,
+    series,
+    site,
+    told,
+)
 from holdfast.watch.finding import find, kinds
 from holdfast.watch.program import SAMPLE
 
@@ -54,6 +66,9 @@ def outside(data: bytes) -> None:
 def kept(data: bytes) -> None:
     for _, entries in journal.frames(data):
         rollup.rollups(entries)
+    for body in (data, data[8:]):
+        with contextlib.suppress(columns.BadFrame):
+            columns.table([body])
     with contextlib.suppress(rollup.BadRollup):
         one = rollup.decode(data)
         assert rollup.decode(rollup.encode(one)) == one

@@ -79,7 +79,7 @@ FOLLOW = """
 import sys
 from pathlib import Path
 from holdfast.watch import archive
-archive.BATCH = 500
+archive.BATCH, archive.BYTES = 500, 30_000
 data = Path(sys.argv[1])
 made = archive.Archive(archive.Here(data / "archive"), bytes.fromhex(sys.argv[2]))
 print("open", flush=True)
@@ -136,9 +136,9 @@ def server(tables, seen):
             try:
                 if "query" in query:
                     head, _, rest = query["query"].partition(" from input(")
-                    structure = rest.rsplit(") format", 1)[0]
+                    structure, form = rest.rsplit(") format ", 1)
                     table, columns = head.split("into holdfast.")[1].split(" select ", 1)
-                    tables.insert(table, columns, structure[1:-1], body)
+                    tables.insert(table, columns, structure[1:-1], body, form)
                     answer, status = b"", 200
                 else:
                     answer, status = tables.ask(body.decode(), query["default_format"]), 200

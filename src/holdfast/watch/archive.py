@@ -22,13 +22,15 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from holdfast.watch.journal import MAX_FRAME, Entry, frames
+from holdfast.watch.journal import MAX_FRAME, bodies
 from holdfast.watch.ledger import Ledger
 from holdfast.watch.rollup import Rollup
 
 DATABASE: Final = "holdfast"
 BATCH: Final = 200_000
-"""Rows of an insert: far fewer than what ClickHouse cuts in two."""
+"""Rollups' rows of an insert: far fewer than what ClickHouse cuts in two."""
+BYTES: Final = 24_000_000
+"""The same of the journal: some 380,000 entries; at 26 bytes, the shortest, not a million."""
 READ: Final = 4 * MAX_FRAME
 SECONDS: Final = 300
 MEMORY: Final = 1_000_000_000
@@ -58,10 +60,9 @@ KEYS: Final = {
 ENGINES: Final = {"raw": "MergeTree", "rollup": "ReplacingMergeTree"}
 ENTRY: Final = (
     "at UInt32, source String, region String, operator String, function String, ok Bool,"
-    " verdict String, rate UInt32, control UInt32, spent String, kind String, window UInt32,"
-    " grade UInt8"
+    " verdict String, rate UInt16, control UInt16, grade UInt8"
 )
-"""As an `Entry` is in JSON; what belongs to its token is left out of the table."""
+"""As `columns.table` has it: all of an `Entry` but what belongs to its token."""
 LINE: Final = (
     "at UInt32, source String, region String, operator String, function String, seen UInt64,"
     " failed UInt64, verdicts Map(String, UInt64), rate UInt64, control UInt64, rated UInt64,"
@@ -80,8 +81,8 @@ class Tables(Protocol):
     def ask(self, sql: str, form: str = "JSONEachRow") -> bytes:
         """Run a statement. Raises `ArchiveError`."""
 
-    def insert(self, table: str, columns: str, structure: str, rows: bytes) -> None:
-        """Add rows, JSONCompactEachRow of `structure`, as one block. Raises `ArchiveError`."""
+    def insert(self, table: str, columns: str, structure: str, rows: bytes, form: str) -> None:
+        """Add rows of a format and structure as one block. Raises `ArchiveError`."""
 
 
 class Here:
@@ -96,7 +97,7 @@ class Here:
                 "this needs chdb: pip install 'holdfast[watch]', or name a server with --into"
             ) from None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._incoming = folder / "incoming.jsonl"
+        self._incoming = folder / "incoming"
         try:
             self._session: Any = session.Session(str(folder / "tables"))
             self._session.query(
@@ -112,13 +113,13 @@ class Here:
         except Exception as error:  # noqa: BLE001  chdb raises many kinds
             raise ArchiveError(_sentence(error)) from None
 
-    def insert(self, table: str, columns: str, structure: str, rows: bytes) -> None:
+    def insert(self, table: str, columns: str, structure: str, rows: bytes, form: str) -> None:
         """See `Tables`."""
         try:
             self._incoming.write_bytes(rows)
         except OSError as error:
             raise ArchiveError(f"{self._incoming} cannot be written: {error.strerror}") from None
-        source = f"file({quoted(str(self._incoming))}, JSONCompactEachRow, {quoted(structure)})"
+        source = f"file({quoted(str(self._incoming))}, {form}, {quoted(structure)})"
         self.ask(f"insert into {DATABASE}.{table} select {columns} from {source}")
         self._incoming.unlink(missing_ok=True)
 
@@ -143,11 +144,11 @@ class There:
         """See `Tables`."""
         return self._post({"default_format": form}, sql.encode())
 
-    def insert(self, table: str, columns: str, structure: str, rows: bytes) -> None:
+    def insert(self, table: str, columns: str, structure: str, rows: bytes, form: str) -> None:
         """See `Tables`."""
         source = f"input({quoted(structure)})"
         sql = f"insert into {DATABASE}.{table} select {columns} from {source}"
-        self._post({"query": f"{sql} format JSONCompactEachRow"}, rows)
+        self._post({"query": f"{sql} format {form}"}, rows)
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -210,15 +211,16 @@ class Archive:
             for path in sorted(
                 (data / "journal").glob("*.journal"), key=lambda path: int(path.stem)
             ):
-                for upto, entries in _batches(path, known.get(_day(path), 0)):
+                for upto, count, rows in _batches(path, known.get(_day(path), 0)):
                     columns = (
                         f"{quoted(self._watch)}, at, source, region, operator, function, ok,"
                         f" verdict, rate, control, grade, {_day(path)}, {upto}"
                     )
                     under_way.result()  # the next one is read while this one is inserted
-                    rows = _encoder.encode_lines(entries)
-                    under_way = worker.submit(self.tables.insert, "raw", columns, ENTRY, rows)
-                    added += len(entries)
+                    under_way = worker.submit(
+                        self.tables.insert, "raw", columns, ENTRY, rows, "ArrowStream"
+                    )
+                    added += count
             under_way.result()
         for watch, ledger in (
             (self._watch, Ledger(data / "ledger")),
@@ -241,7 +243,9 @@ class Archive:
             nonlocal added, rows
             if rows:
                 data = _encoder.encode_lines(rows)
-                self.tables.insert("rollup", f"{quoted(watch)}, *", LINE, data)
+                self.tables.insert(
+                    "rollup", f"{quoted(watch)}, *", LINE, data, "JSONCompactEachRow"
+                )
                 added, rows = added + len(rows), []
 
         for one in ledger.read(since):
@@ -290,24 +294,37 @@ def _day(path: Path) -> int:
     return int(path.stem)
 
 
-def _batches(path: Path, start: int) -> Iterator[tuple[int, list[Entry]]]:
-    """Entries behind an offset of a day's journal, with the offset behind them."""
-    entries: list[Entry] = []
-    end = start
+def _batches(path: Path, start: int) -> Iterator[tuple[int, int, bytes]]:
+    """A day's journal behind an offset, some frames at a time: the offset behind them, how many
+    entries they have, and these as an Arrow stream. Raises `ArchiveError`."""
+    gathered: list[bytes] = []
+    size, base, data = 0, start, b""
     with path.open("rb") as file:
         file.seek(start)
-        data = b""
         while piece := file.read(READ):
             data += piece
             whole = 0
-            for whole, found in frames(data):
-                entries += found
-                if len(entries) >= BATCH:
-                    yield end + whole, entries
-                    entries = []
-            data, end = data[whole:], end + whole
-    if entries:
-        yield end, entries
+            for whole, body in bodies(data):
+                gathered.append(body)
+                size += len(body)
+                if size >= BYTES:
+                    yield base + whole, *_stream(path, gathered)
+                    gathered, size = [], 0
+            data, base = data[whole:], base + whole
+    if gathered:
+        yield base, *_stream(path, gathered)
+
+
+def _stream(path: Path, gathered: list[bytes]) -> tuple[int, bytes]:
+    try:
+        columns: Any = importlib.import_module("holdfast.watch.columns")
+    except ImportError:
+        raise ArchiveError("this needs pyarrow: pip install 'holdfast[watch]'") from None
+    try:
+        table = columns.table(gathered)
+    except columns.BadFrame as error:
+        raise ArchiveError(f"{path} is damaged: {error}") from None
+    return table.num_rows, columns.stream(table)
 
 
 def _lines(one: Rollup) -> Iterator[list[Any]]:

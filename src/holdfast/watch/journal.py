@@ -60,8 +60,9 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Entry])
 
 
-def frames(data: bytes) -> Iterator[tuple[int, list[Entry]]]:
-    """Whole frames of a file, each with the offset behind it; ends where it is damaged."""
+def bodies(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """What is in whole frames of a file, each with the offset behind it; ends where it is
+    damaged."""
     offset = 0
     while offset + 8 <= len(data):
         size = int.from_bytes(data[offset : offset + 4], "big")
@@ -69,11 +70,17 @@ def frames(data: bytes) -> Iterator[tuple[int, list[Entry]]]:
         body = data[offset + 8 : offset + 8 + size]
         if size > MAX_FRAME or len(body) < size or zlib.crc32(body) != crc:
             return
+        offset += 8 + size
+        yield offset, body
+
+
+def frames(data: bytes) -> Iterator[tuple[int, list[Entry]]]:
+    """Entries of whole frames, each with the offset behind it; ends where it is damaged."""
+    for offset, body in bodies(data):
         try:
             entries = _decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
-        offset += 8 + size
         yield offset, entries
 
 

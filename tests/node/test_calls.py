@@ -19,8 +19,9 @@ from holdfast.core.call.jitter import Packet
 from holdfast.core.call.rungs import BURST
 from holdfast.core.chat import content
 from holdfast.core.ladder import SMALL
-from holdfast.node import ringing
+from holdfast.node import calls, ringing
 from holdfast.node.api import Node
+from holdfast.node.database import row
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import Call, CallChanged, Message
 from holdfast.node.thin import DECODE, ENCODE, NOTE, Thin
@@ -195,11 +196,39 @@ async def test_a_node_that_ends_ends_its_call(tmp_path: Path) -> None:
             await boris.accept_call((await rings(boris)).id)
             await in_state(anna, "talking")
             await in_state(boris, "talking")
+        # It said so as it went: nobody waits for somebody who may come back.
+        there = (await entry(anna)).call
+        assert there is not None
+        assert there.outcome == "talked"
         async with person(tmp_path / "boris", "Boris", home) as boris:
-            for node in (anna, boris):
-                found = (await entry(node)).call
-                assert found is not None
-                assert found.outcome in ("talked", "lost", "missed")
+            here = (await entry(boris)).call
+            assert here is not None
+            assert here.outcome == "talked"
+            assert here.duration > 0
+
+
+async def test_a_node_that_was_killed_remembers_that_it_talked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "MARK", 1)
+    async with two(tmp_path) as (anna, boris):
+        await anna.start_call("Boris")
+        await boris.accept_call((await rings(boris)).id)
+        await in_state(anna, "talking")
+
+        async def talked() -> int:
+            found = await boris._do(lambda _, work: row(work.db, "SELECT talked FROM call"))
+            return int(found[0])
+
+        while await talked() < 100:
+            await asyncio.sleep(0.02)
+        await boris._do(ringing.resume)  # what the next start does
+        last = (await boris.contacts())[0].last
+        assert last is not None
+        found = last.call
+        assert found is not None
+        assert found.outcome == "talked"
+        assert found.duration >= 100
 
 
 async def test_sound_joins_only_what_was_accepted(tmp_path: Path) -> None:

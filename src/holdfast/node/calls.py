@@ -27,6 +27,7 @@ from holdfast.core.ladder import SMALL
 from holdfast.core.log.client import By
 from holdfast.core.seal.frame import FrameError, Opener, Sealer
 from holdfast.drive.logs import Down, Live, LogEvent, Logs, Refused, Up
+from holdfast.node import ringing
 from holdfast.node.desk import Desk
 from holdfast.node.direct import Direct
 from holdfast.node.keeper import Work
@@ -39,6 +40,9 @@ from holdfast.node.thin import Thin
 
 TICK: Final = FRAME_MS / 1000
 RING_TICK: Final = 0.5
+FAREWELL_SECONDS: Final = 2.0
+MARK: Final = 5_000
+"""Milliseconds between two notes of how long was talked, for a node that is killed meanwhile."""
 AGAIN: Final = 1.0
 """Seconds before a log that is not there yet is asked for again."""
 UNSENT: Final = 4096
@@ -75,6 +79,8 @@ class Current:
         """Where the contact was said to be on the local network before it was asked."""
         self.straight = False
         """Both allow that frames go straight wherever they are."""
+        self.talked = 0
+        """Milliseconds, as noted last."""
 
     @property
     def side(self) -> str:
@@ -118,9 +124,11 @@ class Calls:
         """Whether frames may go straight beyond the local network, if both people allow it."""
 
     async def stop(self) -> None:
-        """The node ends, and the call with it."""
+        """The node ends, and the call with it: the contact is told, if the disk is quick."""
         if self._call is not None:
             self._do(self._call.machine.hang_up(_now()))
+            if (said := self._submit(lambda work: None)) is not None:
+                await asyncio.wait([said], timeout=FAREWELL_SECONDS)
         if self._ticking is not None:
             self._ticking.cancel()
         self._late.stop()
@@ -467,6 +475,13 @@ class Calls:
                 if call.machine.open:
                     self._do(call.machine.routes(self._routes(call), _now()))
                 self._do(call.machine.tick(_now()))
+                self._mark(call)
+
+    def _mark(self, call: Current) -> None:
+        talked = _now() - call.machine.since if call.machine.since else 0
+        if talked >= call.talked + MARK:
+            call.talked = talked
+            self._submit(lambda work: ringing.talked(work, call.terms.id, talked))
 
     def _answer(
         self, contact: str, terms: Terms, step: str, random: bytes = b"", nonce: bytes = b""

@@ -160,12 +160,12 @@ class Engine:
         """Let go of the relays and of all timers."""
         if self.networks is not None:
             self._remember(self.networks.dump())
+        await self.calls.stop()
         self._stopped = True
         for task in self._ticking:
             task.cancel()
         for timer in self._timers.values():
             timer.cancel()
-        await self.calls.stop()
         await self.near.stop()
         await self.transfers.stop()
         await self.logs.stop()

@@ -200,11 +200,16 @@ def over(
     desk.touch_contact(work, cid)
 
 
+def talked(work: Work, id: bytes, duration: int) -> None:
+    """So long (ms) was talked until now."""
+    work.db.execute("UPDATE call SET talked = ? WHERE id = ?", (duration, id))
+
+
 def resume(desk: Desk, work: Work) -> None:
     """A call does not outlive the node: those that were going on have ended."""
-    for id, cid, mine, talked in rows(
+    for id, cid, mine, duration in rows(
         work.db, "SELECT id, contact, mine, talked FROM call WHERE outcome = ''"
     ):
-        outcome = "lost" if talked else "failed" if mine else "missed"
+        outcome = "talked" if duration else "failed" if mine else "missed"
         say(desk, work, cid, content.Answer(id, "end"))
-        over(desk, work, cid, id, outcome, 0)
+        over(desk, work, cid, id, outcome, duration)

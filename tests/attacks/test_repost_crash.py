@@ -72,7 +72,7 @@ def test_what_was_said_under_one_epoch_is_not_said_under_the_next() -> None:
 
 def test_twin_without_the_epoch_in_statement_and_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(senders, "_require", lambda *_: None)
-    monkeypatch.setattr(senders, "_context", lambda *_: bytes(32))
+    monkeypatch.setattr(senders, "prefix", lambda *_: bytes(48))
     assert under_the_next_epoch()
 
 

@@ -23,13 +23,13 @@ def claimed(epoch: Epoch, plain: bytes, sign: bool) -> bytes:
     """Person 3 announces somebody's session as their own; with their signature, or with the one
     that was there."""
     signed = msgspec.msgpack.decode(plain, type=senders._Signed)
-    said = msgspec.msgpack.decode(signed.body, type=senders._Statement)
+    said = msgspec.msgpack.decode(signed.body, type=senders.Statement)
     me = person(3)
     body = msgspec.msgpack.encode(
         msgspec.structs.replace(said, root=me.party.root, device=me.party.device)
     )
     signature = me.account.sign(senders.PURPOSE, body) if sign else signed.signature
-    return msgspec.msgpack.encode(senders._Signed(body, signature))
+    return msgspec.msgpack.encode(senders._Signed(body, signature, signed.key))
 
 
 def stolen() -> bool:
@@ -51,7 +51,7 @@ def test_what_another_device_says_is_not_shown_under_ones_own_name() -> None:
 
 
 def test_twin_without_the_owner_in_each_message_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(senders, "_context", lambda *_: bytes(32))
+    monkeypatch.setattr(senders, "prefix", lambda *_: bytes(48))
     assert stolen()
 
 

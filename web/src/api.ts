@@ -224,6 +224,19 @@ export interface GroupVoid {
   at: number;
 }
 
+export interface GroupReport {
+  id: string;
+  by: Author;
+  author: Author;
+  /** What was written; where it was changed, both, with an arrow between them. */
+  text: string;
+  /** Of who reported it. */
+  words: string;
+  at: number;
+  /** The message, if it is here. */
+  message: string;
+}
+
 export interface Group {
   id: string;
   title: string;
@@ -244,6 +257,8 @@ export interface Group {
   voided: GroupVoid[];
   /** Contacts who came by a link and wait to be admitted. */
   requests: Author[];
+  /** That nobody on this node has answered yet. */
+  reports: GroupReport[];
 }
 
 export interface Reaction {
@@ -313,8 +328,8 @@ export interface Message {
   author: Author | null;
   /** A note is what the node has to say: see `note`. */
   kind: "text" | "file" | "call" | "note";
-  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was added. group-member, -admin, -owner: that is their role now. group-link: the invitation leads into the group `text`. told: a text from before I came, as whoever added me told it. */
-  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "restored" | "from-call" | "group-made" | "group-joined" | "group-added" | "group-removed" | "group-banned" | "group-unbanned" | "group-left" | "group-member" | "group-admin" | "group-owner" | "group-link" | "told";
+  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was added. group-member, -admin, -owner: that is their role now. group-link: the invitation leads into the group `text`. group-report: `author` reported something of `text` to those who lead. told: a text from before I came, as whoever added me told it. */
+  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "restored" | "from-call" | "group-made" | "group-joined" | "group-added" | "group-removed" | "group-banned" | "group-unbanned" | "group-left" | "group-member" | "group-admin" | "group-owner" | "group-link" | "group-report" | "told";
   text: string;
   /** When it was written, by its author's clock, never later than when it came. */
   at: number;
@@ -323,6 +338,8 @@ export interface Message {
   count: number;
   edited: number;
   deleted: boolean;
+  /** Who of those who lead the group removed it for all. */
+  removed_by: Author | null;
   reply_to: Quote | null;
   file: Attachment | null;
   call: CallEntry | null;
@@ -575,8 +592,12 @@ export interface Calls {
   send: { params: { contact: string; text: string; reply_to?: string | null; key?: string | null }; result: Message };
   /** Change a message of mine. */
   edit: { params: { id: string; text: string }; result: Message };
-  /** Take back a message of mine, or remove any one here only. */
+  /** Take back a message of mine, or remove any one here only. In a group that I lead, others' messages too: removed for all, but for the owner's. */
   delete: { params: { id: string; for_both?: boolean }; result: Message | null };
+  /** Tell those who lead a group what somebody wrote in it, with proof. not-found: nobody else leads it, or nothing proves it any more. */
+  report_message: { params: { id: string; words?: string | null }; result: null };
+  /** Answer a report: `remove` the message for all, `expel` its author from the group, both, or neither, which dismisses it. */
+  answer_report: { params: { contact: string; id: string; remove?: boolean; expel?: boolean; ban?: boolean }; result: Group };
   /** Set or (null) remove my reaction. */
   react: { params: { id: string; emoji: string | null }; result: Message };
   /** Ask something with 2 to 12 answers to choose from. */

@@ -320,6 +320,29 @@ SCHEMA: Final = (
     ALTER TABLE group_sender ADD COLUMN gap_since INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE group_sender ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- What proves who wrote a message of a group, at first and as it was changed last: the session
+    -- with what its device signed, and the message of Megolm behind its key.
+    ALTER TABLE group_sender ADD COLUMN statement BLOB NOT NULL DEFAULT x'';
+    ALTER TABLE group_sender ADD COLUMN signature BLOB NOT NULL DEFAULT x'';
+    CREATE TABLE evidence (
+        message INTEGER NOT NULL REFERENCES message(id) ON DELETE CASCADE,
+        changed INTEGER NOT NULL, device BLOB NOT NULL, session BLOB NOT NULL,
+        proof BLOB NOT NULL,
+        PRIMARY KEY (message, changed)
+    ) WITHOUT ROWID;
+    -- Who removed a message for all.
+    ALTER TABLE message ADD COLUMN remover BLOB NOT NULL DEFAULT x'';
+    -- What members reported to me, who lead the group. Answered ones stay, without their words.
+    CREATE TABLE report (
+        id TEXT PRIMARY KEY,
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        reporter BLOB NOT NULL, author BLOB NOT NULL, mid BLOB NOT NULL,
+        text TEXT NOT NULL, words TEXT NOT NULL, at INTEGER NOT NULL, received INTEGER NOT NULL,
+        state TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX report_contact ON report(contact, state);
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

@@ -8,10 +8,19 @@ from typing import Final
 from holdfast.core.chat import content
 from holdfast.core.group.entries import Entry
 from holdfast.core.group.epochs import Epoch, place
+from holdfast.core.group.franking import message_key
 from holdfast.core.group.senders import Inbound, Outbound, announced, read
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.padding import TooLong
-from holdfast.node import group_cards, group_early, group_keys, group_state, polls, taking
+from holdfast.node import (
+    group_cards,
+    group_early,
+    group_keys,
+    group_state,
+    moderation,
+    polls,
+    taking,
+)
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.group_state import LEFT, Group
@@ -39,6 +48,8 @@ def say(desk: Desk, work: Work, cid: str, said: content.Known) -> int:
     """Say something in a group; the number of its record. What has no key to be said under yet
     waits for one. Raises `ApiError`."""
     data = content.encode(said)
+    if len(data) > content.MAX_SAID:
+        raise ApiError("too-long", "this is too long for one message; split it")
     group = group_state.opened(desk, work, cid)
     if isinstance(said, taking.SLOWED) and group_state.is_too_soon(desk, work, cid, b"", work.now):
         slow = group.view.number("slow")
@@ -52,15 +63,10 @@ def say(desk: Desk, work: Work, cid: str, said: content.Known) -> int:
     seq = group_keys.number(work, cid)
     epoch = group.epochs.now()
     if epoch is None:
-        if len(data) > taking.MAX_CONTENT:
-            raise ApiError("too-long", "this is too long for one message; split it")
         work.db.execute("INSERT INTO group_queue VALUES (?, ?, ?)", (cid, seq, data))
         group_keys.ask(desk, work, group)
         return seq
-    try:
-        _post(desk, work, group, epoch, seq, data)
-    except TooLong:
-        raise ApiError("too-long", "this is too long for one message; split it") from None
+    _post(desk, work, group, epoch, seq, data)
     return seq
 
 
@@ -146,6 +152,8 @@ def _open(desk: Desk, work: Work, group: Group, blob: bytes, outage: Outage | No
             if took:
                 after(desk, work, group)
             return took is not None
+        elif kind == "report":
+            moderation.came(desk, work, group, plain)
         elif kind == "ask":
             group_keys.asked_in_log(desk, work, group, epoch, plain)
         elif kind == "entries" and group_keys.take(
@@ -187,6 +195,11 @@ def _announced(desk: Desk, work: Work, group: Group, epoch: Epoch, plain: bytes)
         ),
     )
     _keep_sender(desk, work, group.cid, inbound)
+    work.db.execute(
+        "UPDATE group_sender SET statement = ?, signature = ?"
+        " WHERE contact = ? AND device = ? AND session = ?",
+        (*inbound.statement, group.cid, state.device, state.session),
+    )
     retry(desk, work, group)
 
 
@@ -247,6 +260,7 @@ def _message(
             continue
         index = message.message_index()
         try:
+            exported = inbound.exported(index)
             data = inbound.open(message)
         except Unopenable:
             continue
@@ -254,7 +268,11 @@ def _message(
         author = inbound.state.root
         stale = _stale(group, epoch)
         if _counts(group, epoch, author, session, index, work.now):
-            taking.take(desk, work, group.cid, author, data, outage, stale)
+            taking.take(desk, work, group, epoch, author, data, outage, stale)
+            assert exported is not None
+            proof = message_key(exported) + message.to_bytes()
+            of = inbound.state.device, session
+            moderation.keep(work, group.cid, author, data, of, proof)
         if stale:
             _tell_behind(desk, work, group, epoch)
         break

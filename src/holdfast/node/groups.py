@@ -18,6 +18,7 @@ from holdfast.node import (
     group_state,
     group_talk,
     inviting,
+    moderation,
     polls,
     views,
 )
@@ -143,6 +144,16 @@ def remove(desk: Desk, work: Work, cid: str, member: str, ban: bool) -> Shown:
     entry = group_keys.replace(desk, work, group, Remove(root, ban, cuts))
     group_notes.note(desk, work, group, entry)
     group_talk.after(desk, work, group)
+    return show(desk, work, cid)
+
+
+def answer_report(
+    desk: Desk, work: Work, cid: str, id: str, delete: bool, expel: bool, ban: bool
+) -> Shown:
+    """Remove what was reported, its author, both or nothing."""
+    root = moderation.answer(desk, work, cid, id, delete)
+    if expel:
+        return remove(desk, work, cid, views.member_id(root), ban)
     return show(desk, work, cid)
 
 
@@ -333,6 +344,7 @@ def show(desk: Desk, work: Work, cid: str) -> Shown:
                 cid,
             )
         ],
+        reports=moderation.reports(work, cid),
         voided=[
             GroupVoid(
                 who=_called(desk, work, group, void.entry.body.root),

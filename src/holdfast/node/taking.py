@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.core.chat import content, names
-from holdfast.core.seal.pairwise import MAX_CONTENT
-from holdfast.node import files, group_cards, group_state, polls, rehousing
+from holdfast.core.group.epochs import Epoch
+from holdfast.node import files, group_cards, group_state, moderation, polls, rehousing
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
+from holdfast.node.group_state import Group
 from holdfast.node.keeper import Work
 from holdfast.node.talking import set_reaction, wipe
 
-__all__ = ["MAX_CONTENT", "Outage", "change", "find", "take"]
+__all__ = ["Outage", "change", "find", "take"]
 
 Outage = tuple[int, int]
 """When the internet was off: from and until, in milliseconds."""
@@ -28,7 +29,8 @@ KINDS: Final = ("text", "file")
 def take(
     desk: Desk,
     work: Work,
-    cid: str,
+    group: Group,
+    epoch: Epoch,
     author: bytes,
     data: bytes,
     outage: Outage | None,
@@ -36,6 +38,9 @@ def take(
 ) -> None:
     """One content of a member of a group. What does not fit what is known here changes
     nothing. `stale`: they did not know yet who had been removed."""
+    cid = group.cid
+    if len(data) > content.MAX_SAID:
+        return
     try:
         said = content.decode(data)
     except content.Malformed:
@@ -46,6 +51,9 @@ def take(
         return
     if isinstance(said, content.Introduce):
         group_cards.introduced(desk, work, cid, author, said)
+        return
+    if isinstance(said, content.Remove):
+        moderation.taken(desk, work, group, epoch, author, said)
         return
     if not change(desk, work, cid, author, said, outage, stale) and isinstance(
         said, content.Profile

@@ -74,6 +74,7 @@ def wipe(desk: Desk, work: Work, rowid: int) -> None:
     files.forget(desk, work, rowid)
     work.db.execute("UPDATE message SET text = '', deleted = 1 WHERE id = ?", (rowid,))
     work.db.execute("DELETE FROM reaction WHERE message = ?", (rowid,))
+    work.db.execute("DELETE FROM evidence WHERE message = ?", (rowid,))
 
 
 def remove(desk: Desk, work: Work, gone: list[tuple[int, str]]) -> None:

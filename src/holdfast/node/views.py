@@ -19,7 +19,7 @@ from holdfast.node.rpc import ApiError
 _MESSAGE: Final = (
     "SELECT id, contact, cursor, mine, kind, note, text, at, received, until, count, edited,"
     " deleted, reply_mid, reply_mine, state, read_at, expires, author, reply_author, stale,"
-    " pinned, mention"
+    " pinned, mention, remover"
     " FROM message "
 )
 QUOTED: Final = 200
@@ -93,9 +93,8 @@ def _message(db: apsw.Connection, found: tuple[Any, ...]) -> schema.Message:
         edited,
         deleted,
     ) = found[:13]
-    reply_mid, reply_mine, state, read_at, expires, root, reply_root, stale, pinned, mention = (
-        found[13:]
-    )
+    reply_mid, reply_mine, state, read_at, expires, root, reply_root, stale = found[13:21]
+    pinned, mention, remover = found[21:]
     reactions = rows(
         db,
         "SELECT emoji, mine, at, author FROM reaction WHERE message = ? ORDER BY at, mine, author",
@@ -119,6 +118,7 @@ def _message(db: apsw.Connection, found: tuple[Any, ...]) -> schema.Message:
         call=schema.CallEntry(outcome=note, duration=count) if kind == "call" else None,
         edited=edited,
         deleted=bool(deleted),
+        removed_by=author(db, contact, remover),
         reply_to=None
         if reply_mid is None
         else _quote(db, contact, reply_mid, reply_mine, reply_root),

@@ -9,8 +9,9 @@ import msgspec
 from holdfast.core.group import entries
 from holdfast.core.group.entries import Add, AnyOp, Body, Entry, Remove, Renewal
 from holdfast.core.group.epochs import Epoch, Epochs, commitment
+from holdfast.core.group.franking import Proof, message_key
 from holdfast.core.group.roster import Roster, first_body
-from holdfast.core.group.senders import Outbound
+from holdfast.core.group.senders import Inbound, Outbound, read
 from holdfast.core.seal.identity import Identity
 from holdfast.testing.entropy import seeded
 
@@ -23,6 +24,7 @@ __all__ = [
     "fold",
     "found",
     "person",
+    "proved",
     "root",
     "secret_of",
     "talking",
@@ -101,3 +103,13 @@ def begin(epoch: Epoch, number: int, counter: int = 1) -> tuple[Outbound, bytes]
     draw = seeded(f"session {number} {counter}")
     outbound, record = Outbound.begin(epoch, me.party, me.account, counter, 5, draw)
     return outbound, epoch.open(record)[1]
+
+
+def proved(epoch: Epoch, inbound: Inbound, record: bytes) -> Proof:
+    """A record opened as a member does, with what is kept to report it; the session is one that
+    was announced to them just now."""
+    _, message = read(epoch.open(record)[1])
+    exported = inbound.exported(message.message_index())
+    inbound.open(message)
+    assert exported is not None
+    return Proof(*inbound.statement, message.to_bytes(), message_key(exported))

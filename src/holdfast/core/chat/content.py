@@ -43,6 +43,9 @@ Homes = Annotated[
 
 MAX_OPTIONS: Final = 12
 MAX_MENTIONS: Final = 32
+MAX_SAID: Final = 52_000
+"""Bytes of a content in a group, so that a report has room for it."""
+MAX_REPORT: Final = 64_000
 MAX_HISTORY: Final = 48_000
 """Bytes of what a newcomer to a group is told."""
 Root = Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -115,6 +118,13 @@ class Delete(Content, frozen=True, tag="delete"):
     """The author takes a message of theirs back."""
 
     mid: Mid
+
+
+class Remove(Content, frozen=True, tag="remove"):
+    """Somebody who leads a group removes another's message, for everybody."""
+
+    ref: Ref
+    at: Millis
 
 
 class React(Content, frozen=True, tag="react"):
@@ -304,6 +314,7 @@ Known = (
     | Pin
     | Edit
     | Delete
+    | Remove
     | React
     | Read
     | SetTimer

@@ -140,27 +140,30 @@ def wrap(
     return found
 
 
-def letter(card: Card, plain: bytes) -> bytes:
+LETTER: Final = "group-letter/1"
+
+
+def letter(card: Card, plain: bytes, purpose: str = LETTER) -> bytes:
     """Something that one member alone reads."""
     public = X25519PublicKey.from_public_bytes(card.delivery)
-    return _suite().encrypt(plain, public, _letter(card.group, card.root, card.delivery))
+    info = keys.digest(purpose, card.group, card.root, card.delivery)
+    return _suite().encrypt(plain, public, info)
 
 
-def open_letter(sealed: bytes, group: bytes, root: bytes, delivery: Sequence[bytes]) -> bytes:
+def open_letter(
+    sealed: bytes, group: bytes, root: bytes, delivery: Sequence[bytes], purpose: str = LETTER
+) -> bytes:
     """Inverse of `letter`, with any of my private keys. Raises `Unopenable`."""
     for secret in delivery:
         private = X25519PrivateKey.from_private_bytes(secret)
         public = private.public_key().public_bytes_raw()
         try:
             keys.require_curve25519(sealed[:32])
-            return _suite().decrypt(sealed, private, _letter(group, root, public))
+            info = keys.digest(purpose, group, root, public)
+            return _suite().decrypt(sealed, private, info)
         except (InvalidTag, ValueError):
             continue
     raise Unopenable
-
-
-def _letter(group: bytes, root: bytes, delivery: bytes) -> bytes:
-    return keys.digest("group-letter/1", group, root, delivery)
 
 
 def unwrap(

@@ -20,8 +20,16 @@ from holdfast.core.group.roster import Roster, View, head
 from holdfast.core.seal import Entropy, keys, padding
 from holdfast.core.seal.hpke import Unopenable
 
-Kind = Literal["entries", "sender", "message", "card", "keys", "ask"]
-KINDS: Final[tuple[Kind, ...]] = ("entries", "sender", "message", "card", "keys", "ask")
+Kind = Literal["entries", "sender", "message", "card", "keys", "ask", "report"]
+KINDS: Final[tuple[Kind, ...]] = (
+    "entries",
+    "sender",
+    "message",
+    "card",
+    "keys",
+    "ask",
+    "report",
+)
 ID: Final = 32
 NONCE: Final = 12
 OVERHEAD: Final = 1 + ID + NONCE + 16

@@ -268,6 +268,14 @@ class Roster:
 
     # Looking.
 
+    def had_device(self, root: bytes, device: bytes) -> bool:
+        """Whether this has ever been a device of somebody's who was a member."""
+        return any(
+            one.ed25519 == device
+            for _, listed in self._lists.get(root, ())
+            for one in listed.devices
+        )
+
     def view(self, tips: Iterable[bytes] | None = None) -> View:
         """How the group is at these entries, or now. Raises `Unknown`."""
         return View(self, self.all if tips is None else self.past(tips))

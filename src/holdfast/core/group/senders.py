@@ -30,6 +30,8 @@ LONGEST: Final = 7 * 86_400_000
 """Milliseconds of one session."""
 SESSION_KEY: Final = 229
 EXPORTED: Final = 165
+PREFIX: Final = 48
+"""Bytes of a message before what is said."""
 
 _ERRORS: Final = (
     vodozemac.DecodeException,
@@ -40,7 +42,9 @@ _ERRORS: Final = (
 )
 
 
-class _Statement(Wire, frozen=True):
+class Statement(Wire, frozen=True):
+    """What a device signs of a session; `key` is the hash of the session's key."""
+
     group: Key32
     epoch: Key32
     head: Key32
@@ -48,12 +52,13 @@ class _Statement(Wire, frozen=True):
     device: Key32
     session: Key32
     counter: U53
-    key: Annotated[bytes, Meta(min_length=SESSION_KEY, max_length=SESSION_KEY)]
+    key: Key32
 
 
 class _Signed(Wire, frozen=True):
     body: Annotated[bytes, Meta(max_length=1024)]
     signature: Signature
+    key: Annotated[bytes, Meta(min_length=SESSION_KEY, max_length=SESSION_KEY)]
 
 
 class _Said(Wire, frozen=True):
@@ -61,17 +66,24 @@ class _Said(Wire, frozen=True):
     message: Annotated[bytes, Meta(max_length=65_536)]
 
 
-def _context(epoch: Epoch, root: bytes, device: bytes, session: bytes, counter: int) -> bytes:
+def _context(said: Statement) -> bytes:
     return keys.digest(
         "group-message/1",
-        epoch.group,
-        epoch.id,
-        epoch.head,
-        root,
-        device,
-        session,
-        counter.to_bytes(8, "big"),
+        said.group,
+        said.epoch,
+        said.head,
+        said.root,
+        said.device,
+        said.session,
+        said.counter.to_bytes(8, "big"),
     )
+
+
+def prefix(said: Statement) -> bytes:
+    """How every message of a session begins: its context, and the first half of that again, which
+    leaves no second key for a ciphertext (see `franking`)."""
+    context = _context(said)
+    return context + context[: PREFIX - len(context)]
 
 
 class OutboundState(Secret):
@@ -103,12 +115,12 @@ class Outbound:
         before. vodozemac draws the session's keys itself."""
         session = vodozemac.GroupSession()
         id, key = _raw(session.session_id), _raw(session.session_key.to_base64())
-        body = msgspec.msgpack.encode(
-            _Statement(epoch.group, epoch.id, epoch.head, me.root, me.device, id, counter, key)
+        said = Statement(
+            epoch.group, epoch.id, epoch.head, me.root, me.device, id, counter, _hash(key)
         )
-        signed = _Signed(body, signer.sign(PURPOSE, body))
-        context = _context(epoch, me.root, me.device, id, counter)
-        state = OutboundState(epoch.id, id, counter, now, 0, context)
+        body = msgspec.msgpack.encode(said)
+        signed = _Signed(body, signer.sign(PURPOSE, body), key)
+        state = OutboundState(epoch.id, id, counter, now, 0, prefix(said))
         return cls(state, session), epoch.seal("sender", msgspec.msgpack.encode(signed), entropy)
 
     def fits(self, epoch: Epoch, now: int) -> bool:
@@ -155,6 +167,7 @@ class InboundState(Secret):
     counter: int
     epoch: bytes
     context: bytes
+    """The prefix of each message."""
     base: int
     """Every message before this one was opened, or given up."""
     ahead: list[int]
@@ -165,8 +178,15 @@ class InboundState(Secret):
 class Inbound:
     """A session of somebody else's device."""
 
-    def __init__(self, state: InboundState, session: vodozemac.InboundGroupSession) -> None:
+    def __init__(
+        self,
+        state: InboundState,
+        session: vodozemac.InboundGroupSession,
+        statement: tuple[bytes, bytes] = (b"", b""),
+    ) -> None:
         self.state = state
+        self.statement = statement
+        """As it was announced, and its signature; of a session that has just been."""
         self._session = session
 
     @property
@@ -185,10 +205,17 @@ class Inbound:
             plain = self._session.decrypt(message).plaintext
         except _ERRORS:
             raise Unopenable from None
-        if plain[:32] != state.context:
+        if plain[:PREFIX] != state.context:
             raise Unopenable
         self._done(index)
-        return plain[32:]
+        return plain[PREFIX:]
+
+    def exported(self, index: int) -> bytes | None:
+        """The key from this message on, if it is still here; 165 bytes."""
+        if index == self.state.base:
+            return self.state.key
+        found = self._session.export_at(index)
+        return None if found is None else _raw(found.to_base64())
 
     def _done(self, index: int) -> None:
         """Remember it, and forget the keys of all that is contiguous."""
@@ -224,14 +251,16 @@ def announced(epoch: Epoch, plain: bytes, view: View) -> Inbound:
     under it. Raises `Unopenable` unless a member's device signed exactly this."""
     try:
         signed = msgspec.msgpack.decode(plain, type=_Signed)
-        said = msgspec.msgpack.decode(signed.body, type=_Statement)
+        said = msgspec.msgpack.decode(signed.body, type=Statement)
         _require(epoch, said, view)
         keys.verify(said.device, PURPOSE, signed.body, signed.signature)
-        session = vodozemac.InboundGroupSession(vodozemac.SessionKey(_text(said.key)))
+        session = vodozemac.InboundGroupSession(vodozemac.SessionKey(_text(signed.key)))
         exported = session.export_at(0)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, BadKey, *_ERRORS):
         raise Unopenable from None
     if _raw(session.session_id) != said.session or exported is None:
+        raise Unopenable
+    if _hash(signed.key) != said.key:
         raise Unopenable
     state = InboundState(
         said.root,
@@ -239,15 +268,15 @@ def announced(epoch: Epoch, plain: bytes, view: View) -> Inbound:
         said.session,
         said.counter,
         epoch.id,
-        _context(epoch, said.root, said.device, said.session, said.counter),
+        prefix(said),
         0,
         [],
         _raw(exported.to_base64()),
     )
-    return Inbound(state, session)
+    return Inbound(state, session, (signed.body, signed.signature))
 
 
-def _require(epoch: Epoch, said: _Statement, view: View) -> None:
+def _require(epoch: Epoch, said: Statement, view: View) -> None:
     """Of this group and epoch, and of a device that a member has. Raises `Unopenable`."""
     stated = (said.group, said.epoch, said.head)
     if stated != (epoch.group, epoch.id, epoch.head):
@@ -263,6 +292,10 @@ def read(plain: bytes) -> tuple[bytes, vodozemac.MegolmMessage]:
         return said.session, vodozemac.MegolmMessage.from_bytes(said.message)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, *_ERRORS):
         raise Unopenable from None
+
+
+def _hash(key: bytes) -> bytes:
+    return keys.digest("group-session/1", key)
 
 
 def _raw(text: str) -> bytes:

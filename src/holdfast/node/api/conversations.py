@@ -7,6 +7,7 @@ from typing import Literal
 from holdfast.node import (
     files,
     messages,
+    moderation,
     talking,
     views,
 )
@@ -58,7 +59,17 @@ class Conversations(Jobs):
 
     async def delete(self, id: str, for_both: bool = True) -> Message | None:
         """Take a message back, or remove it here."""
-        return await self._do(lambda desk, work: talking.delete(desk, work, id, for_both))
+
+        def job(desk: Desk, work: Work) -> Message | None:
+            if for_both and not views.message(work.db, messages.number(id)).mine:
+                return moderation.remove_for_all(desk, work, id)
+            return talking.delete(desk, work, id, for_both)
+
+        return await self._do(job)
+
+    async def report_message(self, id: str, words: str | None = None) -> None:
+        """Tell those who lead."""
+        await self._do(lambda desk, work: moderation.report(desk, work, id, words or ""))
 
     async def react(self, id: str, emoji: str | None) -> Message:
         """Set or remove my reaction."""

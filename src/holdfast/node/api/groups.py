@@ -106,6 +106,20 @@ class Groups(Jobs):
         """Become contacts through the group."""
         await self._of(contact, lambda desk, work, cid: groups.introduce(desk, work, cid, member))
 
+    async def answer_report(
+        self,
+        contact: str,
+        id: str,
+        remove: bool = False,
+        expel: bool = False,
+        ban: bool = False,
+    ) -> Group:
+        """Do something about what was reported, or nothing."""
+        return await self._of(
+            contact,
+            lambda desk, work, cid: groups.answer_report(desk, work, cid, id, remove, expel, ban),
+        )
+
     async def renew_group(self, contact: str) -> Group:
         """A fresh key."""
         return await self._of(contact, groups.renew)

@@ -41,7 +41,7 @@ from holdfast.node.schema.events import (
     TypingChanged,
     VerificationChanged,
 )
-from holdfast.node.schema.groups import Author, Group, GroupMember, GroupVoid, Role
+from holdfast.node.schema.groups import Author, Group, GroupMember, GroupReport, GroupVoid, Role
 from holdfast.node.schema.network import (
     Diagnosis,
     Fact,
@@ -93,6 +93,7 @@ __all__ = [
     "FileName",
     "Group",
     "GroupMember",
+    "GroupReport",
     "GroupVoid",
     "Hit",
     "Id",

@@ -220,7 +220,23 @@ class NodeApi(Protocol):
         """Change a message of mine."""
 
     async def delete(self, id: Id, for_both: bool = True) -> Message | None:
-        """Take back a message of mine, or remove any one here only."""
+        """Take back a message of mine, or remove any one here only. In a group that I lead,
+        others' messages too: removed for all, but for the owner's."""
+
+    async def report_message(self, id: Id, words: Words | None = None) -> None:
+        """Tell those who lead a group what somebody wrote in it, with proof. not-found: nobody
+        else leads it, or nothing proves it any more."""
+
+    async def answer_report(
+        self,
+        contact: str,
+        id: Id,
+        remove: bool = False,
+        expel: bool = False,
+        ban: bool = False,
+    ) -> Group:
+        """Answer a report: `remove` the message for all, `expel` its author from the group, both,
+        or neither, which dismisses it."""
 
     async def react(self, id: Id, emoji: Emoji | None) -> Message:
         """Set or (null) remove my reaction."""

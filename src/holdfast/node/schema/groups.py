@@ -47,6 +47,21 @@ class GroupVoid(Struct, frozen=True, kw_only=True):
     at: Millis
 
 
+class GroupReport(Struct, frozen=True, kw_only=True):
+    """What a member reported to those who lead a group, proved by what its author signed."""
+
+    id: Id
+    by: Author
+    author: Author
+    text: str
+    """What was written; where it was changed, both, with an arrow between them."""
+    words: str
+    """Of who reported it."""
+    at: Millis
+    message: Id = ""
+    """The message, if it is here."""
+
+
 class Group(Struct, frozen=True, kw_only=True):
     """Who is in a group and what holds in it."""
 
@@ -70,3 +85,5 @@ class Group(Struct, frozen=True, kw_only=True):
     voided: list[GroupVoid] = []
     requests: list[Author] = []
     """Contacts who came by a link and wait to be admitted."""
+    reports: list[GroupReport] = []
+    """That nobody on this node has answered yet."""

@@ -113,6 +113,7 @@ class Message(Struct, frozen=True, kw_only=True):
         "group-admin",
         "group-owner",
         "group-link",
+        "group-report",
         "told",
     ] = ""
     """gap: the internet was off from `at` to `until`, `count` messages came after it.
@@ -120,7 +121,8 @@ class Message(Struct, frozen=True, kw_only=True):
     `text` is the new name. from-call: a voice note of what came too late for a call.
     group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was
     added. group-member, -admin, -owner: that is their role now. group-link: the
-    invitation leads into the group `text`. told: a text from before I came, as
+    invitation leads into the group `text`. group-report: `author` reported something of
+    `text` to those who lead. told: a text from before I came, as
     whoever added me told it."""
     text: str = ""
     at: Millis
@@ -130,6 +132,8 @@ class Message(Struct, frozen=True, kw_only=True):
     count: int = 0
     edited: Millis = 0
     deleted: bool = False
+    removed_by: Author | None = None
+    """Who of those who lead the group removed it for all."""
     reply_to: Quote | None = None
     file: Attachment | None = None
     call: CallEntry | None = None

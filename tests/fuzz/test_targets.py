@@ -29,7 +29,7 @@ from holdfast.core.call.direct import Checks
 from holdfast.core.call.machine import Machine
 from holdfast.core.call.rungs import RUNGS
 from holdfast.core.chat import content, names
-from holdfast.core.group import cards, senders
+from holdfast.core.group import cards, franking, senders
 from holdfast.core.group import entries as group_entries
 from holdfast.core.group.entries import BadEntry
 from holdfast.core.group.epochs import Epoch
@@ -228,6 +228,10 @@ def group_record(data: bytes) -> None:
         lambda plain: cards.read(plain, roster.id),
         lambda plain: cards.read_ask(plain, roster.id),
         lambda plain: cards.unwrap(plain, roster.id, groups.root(1), [bytes(31) + b"1"]),
+        lambda plain: franking.read(plain, roster.id),
+        lambda plain: franking.opened(
+            franking.Proof(plain[:400], bytes(64), plain[400:], bytes(48)), roster.id
+        ),
     ):
         with contextlib.suppress(Unopenable):
             reader(data)

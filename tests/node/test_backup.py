@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Person, World  # type: ignore[attr-defined]
+from node.living import Person, World
 
 from holdfast.node import backup, effects, renewing
 from holdfast.node.database import open_database, rows

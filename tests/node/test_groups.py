@@ -6,34 +6,10 @@ import io
 
 import pytest
 from chatters import served
+from node.living import found, says, trio
 
 from holdfast.node import group_talk, groups
 from holdfast.node.rpc import ApiError
-
-
-async def trio(world, *more: str):
-    """Anna, and people whom she knows and who do not know each other."""
-    relay = await world.relay()
-    names = ("Anna", "Boris", "Vera", *more)
-    people = [await world.person(name, relay) for name in names]
-    for other in people[1:]:
-        await people[0].meet(other)
-    return people
-
-
-async def found(people, title: str = "Friends") -> list[str]:
-    """Anna's group, and how each names it."""
-    made = await people[0].node.create_group(title, [p.path.name for p in people[1:]])
-    others = [await p.contact_when(lambda c: c.name == title and c.members) for p in people[1:]]
-    return [made.id, *(contact.id for contact in others)]
-
-
-async def says(person, group: str, text: str, *hearers) -> None:
-    """Everybody given hears it from them."""
-    await person.node.send(group, text)
-    for other, there in hearers:
-        got = await other.message_when(there, lambda m: m.text == text)
-        assert got.author is not None and got.author.name.lower() == person.path.name
 
 
 async def test_everyone_sees_it_and_is_heard(world) -> None:

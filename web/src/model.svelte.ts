@@ -125,6 +125,8 @@ class Model {
       case "group-member": return this.done("noteGroupMember", message);
       case "group-admin": return this.done("noteGroupAdmin", message);
       case "group-link": return this.t("noteGroupLink", { name: message.text });
+      case "group-report":
+        return this.t("noteGroupReport", { author: this.author(message), name: message.text });
       case "group-owner": return this.done("noteGroupOwner", message);
       case "restored": return this.t("noteRestored");
       default: return "";

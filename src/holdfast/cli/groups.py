@@ -31,6 +31,9 @@ def _lines(one: Group) -> str:
         said.append(f"  {member.id}  {member.name}  {', '.join(marks)}")
     said += [f"  {who.contact}  {who.name}  asks to come in" for who in one.requests]
     said += [f"  {who.id}  {who.name}  banned" for who in one.banned]
+    for told in one.reports:
+        said.append(f"  {told.id}  {told.by.name} reports {told.author.name}: {told.text}")
+        said += [f"    {told.words}"] if told.words else []
     said += [f"  {who} wrote without knowing who had been removed" for who in one.behind]
     for void in one.voided:
         said.append(f"  does not count: {', '.join(void.what)} by {void.who}, since {void.by}")
@@ -126,6 +129,26 @@ def write(asked: argparse.Namespace) -> int | None:
         show({"invited": asked.member}, asked.json, f"{asked.member} is invited.")
 
     return with_node(asked, work)
+
+
+def report(asked: argparse.Namespace) -> int | None:
+    """Tell those who lead what somebody wrote."""
+
+    async def work(client: Client) -> None:
+        await client.node.report_message(asked.id, asked.words or None)
+        show({"reported": asked.id}, asked.json, f"Reported {asked.id}.")
+
+    return with_node(asked, work)
+
+
+def judge(asked: argparse.Namespace) -> int | None:
+    """Answer a report."""
+    return _shown(
+        asked,
+        lambda client: client.node.answer_report(
+            asked.contact, asked.id, asked.remove, asked.expel or asked.ban, asked.ban
+        ),
+    )
 
 
 def renew(asked: argparse.Namespace) -> int | None:

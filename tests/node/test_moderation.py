@@ -1,0 +1,73 @@
+"""Reporting to those who lead a group, and removing for all, over real relays."""
+
+from __future__ import annotations
+
+import pytest
+from node.living import found, reported, says, trio
+
+from holdfast.node.rpc import ApiError
+
+
+async def test_a_report_reaches_who_leads_with_proof_and_is_answered(world) -> None:
+    async with world:
+        people = await trio(world, "Gleb")
+        ids = await found(people)
+        pairs = list(zip(people, ids, strict=True))
+        await people[0].node.set_role(ids[0], "Gleb", "admin")
+        await people[3].message_when(ids[3], lambda m: m.note == "group-admin")
+        wrote = await people[1].node.send(ids[1], "something ugly")
+        ugly = await people[2].message_when(ids[2], lambda m: m.text == "something ugly")
+        await people[1].node.edit(wrote.id, "something nice")
+        await people[2].message_when(ids[2], lambda m: m.text == "something nice")
+        await people[2].node.report_message(ugly.id, "he means me")
+        for admin in (0, 3):
+            (report,) = await reported(*pairs[admin])
+            assert (report.by.name, report.author.name) == ("Vera", "Boris")
+            assert report.text == "something ugly\n→ something nice"
+            assert report.words == "he means me" and report.message
+        await people[2].node.report_message(ugly.id, "again")
+        await says(people[2], ids[2], "hello", *pairs[:2], pairs[3])
+        assert not (await people[1].node.group(ids[1])).reports
+        (report,) = (await people[0].node.group(ids[0])).reports
+        await people[0].node.answer_report(ids[0], report.id, remove=True, expel=True)
+        for who in (1, 2, 3):
+            gone = await people[who].message_when(ids[who], lambda m: m.deleted)
+            assert gone.removed_by is not None and gone.removed_by.name == "Anna"
+            assert not gone.text and gone.mine == (who == 1)
+        await people[1].contact_when(lambda c: c.id == ids[1] and c.state == "removed")
+        assert not (await people[0].node.group(ids[0])).reports
+        with pytest.raises(ApiError):
+            await people[0].node.answer_report(ids[0], report.id)
+        with pytest.raises(ApiError):
+            await people[2].node.report_message(ugly.id)
+
+
+async def test_who_leads_removes_others_messages_and_nobody_the_owners(world) -> None:
+    async with world:
+        people = await trio(world, "Gleb")
+        ids = await found(people)
+        pairs = list(zip(people, ids, strict=True))
+        await people[0].node.set_role(ids[0], "Gleb", "admin")
+        await people[3].message_when(ids[3], lambda m: m.note == "group-admin")
+        await says(people[1], ids[1], "of a member", pairs[0], *pairs[2:])
+        await says(people[0], ids[0], "of the owner", *pairs[1:])
+        for who, text in ((2, "of a member"), (3, "of the owner")):
+            here = await people[who].message_when(ids[who], lambda m, text=text: m.text == text)
+            with pytest.raises(ApiError):
+                await people[who].node.delete(here.id)
+        here = await people[3].message_when(ids[3], lambda m: m.text == "of a member")
+        gone = await people[3].node.delete(here.id)
+        assert gone is not None and gone.deleted and gone.removed_by is not None
+        mine = await people[1].message_when(ids[1], lambda m: m.deleted)
+        assert mine.mine and mine.removed_by is not None and mine.removed_by.name == "Gleb"
+        await people[2].message_when(ids[2], lambda m: m.deleted)
+
+
+async def test_who_leads_alone_cannot_be_reported(world) -> None:
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        await people[0].node.send(ids[0], "I may")
+        here = await people[1].message_when(ids[1], lambda m: m.text == "I may")
+        with pytest.raises(ApiError, match="nobody else leads"):
+            await people[1].node.report_message(here.id)

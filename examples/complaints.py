@@ -175,6 +175,7 @@ async def main(home: Path, root: str) -> None:
     desk = Desk(root, key)
     await desk.learn()
     async with Client.connect(home) as client:
+        await client.node.update_settings(admit=True)
         made = await client.node.create_invitation(True, YEAR_HOURS, "Complaints")
         while made.state == "preparing":
             await asyncio.sleep(0.05)

@@ -107,6 +107,7 @@ def answer(text: str) -> str:
 
 async def invitation(client: Client) -> str:
     """The link that is open already, or a new one as soon as a relay has it."""
+    await client.node.update_settings(admit=True)
     made = None
     while True:
         for one in await client.node.invitations():

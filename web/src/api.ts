@@ -92,6 +92,8 @@ export interface Settings {
   near: boolean;
   /** Lifetime of messages in new conversations, 0 for ever. */
   timer: number;
+  /** Whether who comes unasked is accepted at once: for programs that answer everybody. */
+  admit: boolean;
   /** Whether a passphrase locks this machine's copy (changed by `set_passphrase`). */
   passphrase: boolean;
 }
@@ -155,6 +157,8 @@ export interface Contact {
   leads: boolean;
   /** The group through which they became a contact, by a link or from within. */
   via: string;
+  /** Came unasked and was not accepted yet: nothing rings or notifies, and nothing tells them that anybody is there. */
+  request: boolean;
   verified: boolean;
   /** Whether calls may go straight between the two computers, if they allow it as well. Only while verified: each then learns the other's address. */
   direct: boolean;
@@ -209,6 +213,8 @@ export interface GroupMember {
   me: boolean;
   /** If they are a contact of mine. */
   contact: string;
+  /** What they say in groups is not taken here. */
+  blocked: boolean;
   /** Whether emoji were compared with them, as a contact. */
   verified: boolean;
   /** Name of who added them. */
@@ -525,7 +531,7 @@ export interface Calls {
   /** What was chosen. */
   settings: { params: Record<string, never>; result: Settings };
   /** Change what is given, leave the rest. */
-  update_settings: { params: { language?: "auto" | "en" | "ru" | null; theme?: "auto" | "light" | "dark" | null; read_receipts?: boolean | null; delivery_receipts?: boolean | null; typing?: boolean | null; single_keys?: boolean | null; near?: boolean | null; timer?: number | null }; result: Settings };
+  update_settings: { params: { language?: "auto" | "en" | "ru" | null; theme?: "auto" | "light" | "dark" | null; read_receipts?: boolean | null; delivery_receipts?: boolean | null; typing?: boolean | null; single_keys?: boolean | null; near?: boolean | null; timer?: number | null; admit?: boolean | null }; result: Settings };
   /** Set, change or (with null) remove the passphrase. */
   set_passphrase: { params: { new: string | null; current?: string | null }; result: Settings };
   /** Change one's own name; contacts are told. */
@@ -556,6 +562,8 @@ export interface Calls {
   set_timer: { params: { contact: string; seconds: number }; result: Contact };
   /** Stop reading what they send; undone with false. */
   block_contact: { params: { contact: string; blocked?: boolean }; result: Contact };
+  /** Accept somebody who came unasked, or a group into which one was added so. Writing to them or calling them does the same; `block_contact`, `delete_contact` and `leave_group` say no. */
+  accept_contact: { params: { contact: string }; result: Contact };
   /** Let calls with a verified contact go straight, or by relays alone. */
   allow_direct: { params: { contact: string; allowed: boolean }; result: Contact };
   /** Delete the conversation, its keys and its logs. */
@@ -580,6 +588,8 @@ export interface Calls {
   answer_request: { params: { contact: string; person: string; admit: boolean }; result: Group };
   /** Invite a member who is no contact of mine, through the group. Once their node has answered, they are a contact. */
   write_to_member: { params: { contact: string; member: string }; result: null };
+  /** Take nothing any more of what somebody says in groups; undone with false. Nobody learns of it. What they say meanwhile stays away. */
+  block_member: { params: { contact: string; member: string; blocked?: boolean }; result: Group };
   /** Begin with a fresh key, which only those have who are in the group now. */
   renew_group: { params: { contact: string }; result: Group };
   /** Leave; what was written stays here. An owner appoints another one first. */

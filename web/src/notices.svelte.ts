@@ -26,7 +26,7 @@ class Notices {
   /** Whether to offer it: once somebody has written, to who has not decided. */
   get offered(): boolean {
     return !this.chosen && this.permission === "default"
-      && model.contacts.some((one) => !one.echo && one.last && !one.last.mine && said(one.last));
+      && model.contacts.some((one) => !one.echo && !one.request && one.last && !one.last.mine && said(one.last));
   }
 
   /** Only from a press: browsers refuse pages that ask by themselves, and so do people. */
@@ -40,8 +40,9 @@ class Notices {
     const fresh = message.order > this.newest && !message.mine && said(message)
       && Date.now() - message.received < 60_000;
     this.newest = Math.max(this.newest, message.order);
-    const name = model.contact(message.contact)?.name;
-    if (!fresh || !name) return;
+    const contact = model.contact(message.contact);
+    if (!fresh || !contact || contact.request) return;
+    const name = contact.name;
     this.show(model.t("noticeMessage", { name }), message.contact, () =>
       model.go({ at: "talk", contact: message.contact }));
   }

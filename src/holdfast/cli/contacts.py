@@ -23,6 +23,7 @@ SAYS = {
 
 def _line(one: Contact) -> str:
     marks = [one.state, "verified" if one.verified else "not verified"]
+    marks += ["asks to write"] if one.request else []
     marks += ["calls may go straight"] if one.direct else []
     marks += [f"{one.unread} unread"] if one.unread else []
     marks += [f"looks like {one.looks_like}"] if one.looks_like else []
@@ -34,6 +35,8 @@ def contacts(asked: argparse.Namespace) -> int | None:
 
     async def work(client: Client) -> None:
         for one in await client.node.contacts():
+            if asked.requests and not one.request:
+                continue
             show(one, asked.json, _line(one))
 
     return with_node(asked, work)
@@ -64,6 +67,16 @@ def timer(asked: argparse.Namespace) -> int | None:
 
     async def work(client: Client) -> None:
         one = await client.node.set_timer(asked.contact, asked.seconds)
+        show(one, asked.json, _line(one))
+
+    return with_node(asked, work)
+
+
+def let_in(asked: argparse.Namespace) -> int | None:
+    """Accept who came unasked."""
+
+    async def work(client: Client) -> None:
+        one = await client.node.accept_contact(asked.contact)
         show(one, asked.json, _line(one))
 
     return with_node(asked, work)

@@ -27,6 +27,7 @@ def _lines(one: Group) -> str:
     for member in one.members:
         marks = [member.role, *(["me"] if member.me else [])]
         marks += ["verified"] if member.verified else []
+        marks += ["blocked"] if member.blocked else []
         marks += [f"added by {member.added_by}"] if member.added_by else []
         said.append(f"  {member.id}  {member.name}  {', '.join(marks)}")
     said += [f"  {who.contact}  {who.name}  asks to come in" for who in one.requests]
@@ -139,6 +140,13 @@ def report(asked: argparse.Namespace) -> int | None:
         show({"reported": asked.id}, asked.json, f"Reported {asked.id}.")
 
     return with_node(asked, work)
+
+
+def block(asked: argparse.Namespace) -> int | None:
+    """Take nothing of what a member says."""
+    return _shown(
+        asked, lambda client: client.node.block_member(asked.contact, asked.member, not asked.undo)
+    )
 
 
 def judge(asked: argparse.Namespace) -> int | None:

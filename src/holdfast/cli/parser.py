@@ -352,12 +352,14 @@ def _invitations(commands: Any) -> None:
 
 
 def _contacts(commands: Any) -> None:
-    _call(commands, "contacts", "contacts:contacts", "list contacts")
+    contacts = _call(commands, "contacts", "contacts:contacts", "list contacts")
+    contacts.add_argument("--requests", **FLAG, help="only who came unasked and waits")
     _one(_call(commands, "contact", "contacts:contact", "show one contact"))
     rename = _one(_call(commands, "rename", "contacts:rename", "give a contact your own name"))
     rename.add_argument("name", help="empty goes back to theirs")
     timer = _one(_call(commands, "timer", "contacts:timer", "disappearing messages"))
     timer.add_argument("seconds", type=int, help="0 turns it off")
+    _one(_call(commands, "accept-request", "contacts:let_in", "accept who came unasked"))
     block = _one(_call(commands, "block", "contacts:block", "stop reading a contact"))
     block.add_argument("--undo", **FLAG)
     direct = _one(
@@ -391,6 +393,9 @@ def _groups(commands: Any) -> None:
     judge.add_argument("--remove", **FLAG, help="the message, for everybody")
     judge.add_argument("--expel", **FLAG, help="its author from the group")
     judge.add_argument("--ban", **FLAG, help="and nobody adds them again")
+    block = _one(_call(parts, "block", "groups:block", "take nothing of what a member says"))
+    block.add_argument("member")
+    block.add_argument("--undo", **FLAG)
     unban = _one(_call(parts, "unban", "groups:unban", "let somebody be added again"))
     unban.add_argument("member")
     role = _one(_call(parts, "role", "groups:role", "make a member, an admin, or the owner"))

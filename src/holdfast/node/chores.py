@@ -17,6 +17,7 @@ from holdfast.node import (
     receiving,
     rehousing,
     renewing,
+    requests,
     ringing,
     talking,
 )
@@ -94,6 +95,7 @@ def append_unsent(work: Work) -> None:
 
 def resume(desk: Desk, work: Work) -> None:
     """Everything that the last run had under way."""
+    requests.resume(desk, work)
     mine = frozenset(str(home) for home in desk.homes(work))
     work.after.append(effects.Use(mine, used_homes(desk, work)))
     for address, stored, most in rows(
@@ -108,8 +110,8 @@ def resume(desk: Desk, work: Work) -> None:
             for home in inbox.homes:
                 since = desk.position(work, inbox.caps.locator, str(home))
                 work.after.append(effects.Follow(inbox.caps, home, since, ("inbox", cid)))
-            receipts = desk.settings(work).delivery_receipts
-            work.after.append(effects.Due(cid, desk.session(work, cid).due(receipts)))
+            due = desk.session(work, cid).due(desk.receipts(work, cid))
+            work.after.append(effects.Due(cid, due))
         if waiting is not None:
             inviting.answer(desk, work, cid)
     for cid, address, stored in rows(work.db, "SELECT contact, home, caps FROM leaving"):

@@ -343,6 +343,12 @@ SCHEMA: Final = (
     ) WITHOUT ROWID;
     CREATE INDEX report_contact ON report(contact, state);
     """,
+    """
+    -- Whether somebody came unasked and was not accepted yet.
+    ALTER TABLE contact ADD COLUMN request INTEGER NOT NULL DEFAULT 0;
+    -- Whose messages in groups are not taken.
+    CREATE TABLE blocked (root BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

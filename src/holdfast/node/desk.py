@@ -95,6 +95,8 @@ class Desk:
         """Homes that say of an accept log we have answered into that it is not there."""
         self.groups: dict[str, Any] = {}
         """Groups that are open, see `group_state`."""
+        self.strangers: set[str] = set()
+        """Conversations that nobody has accepted yet, see `requests`."""
         self.say_in_group: Callable[[Desk, Work, str, content.Known], int]
         """Says a content in a group, see `group_talk.say`; set by who starts all."""
         self._sessions: dict[str, Pairwise] = {}
@@ -204,8 +206,13 @@ class Desk:
         )
         self._sessions[contact] = session
         work.undo.append(lambda: self.forget(contact))
-        receipts = self.settings(work).delivery_receipts
-        work.after.append(effects.Due(contact, session.due(receipts)))
+        work.after.append(effects.Due(contact, session.due(self.receipts(work, contact))))
+
+    def receipts(self, work: Work, contact: str, read: bool = False) -> bool:
+        """Whether a contact is told at once what has come, or what was read."""
+        settings = self.settings(work)
+        wanted = settings.read_receipts if read else settings.delivery_receipts
+        return wanted and contact not in self.strangers
 
     def say(self, work: Work, contact: str, what: content.Known) -> int:
         """Seal a content for the contact or the group and put it into the outbox; its number.

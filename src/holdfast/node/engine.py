@@ -41,6 +41,7 @@ from holdfast.node import (
     inviting,
     receiving,
     renewing,
+    requests,
     talking,
 )
 from holdfast.node.calls import Calls
@@ -480,6 +481,8 @@ class Engine:
         asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._submit, job)
 
     def _live(self, cid: str, body: bytes) -> None:
+        if requests.is_stranger(self.desk, cid):
+            return
         try:
             frame = content.decode_typing(body)
         except content.Malformed:

@@ -166,7 +166,7 @@ def send(
         timer,
     )
     seq = desk.say(work, cid, said)
-    id = messages.insert_mine(work, cid, mid, "file", name, reply, timer, seq, key)
+    id = messages.insert_mine(desk, work, cid, mid, "file", name, reply, timer, seq, key)
     work.db.execute(
         "UPDATE file SET message = ?, contact = ?, kind = ?, name = ?, media = ?, homes = ?,"
         " thumb = ?, width = ?, height = ?, duration = ?, wave = ?, state = 'sending'"
@@ -277,6 +277,7 @@ def offered(
     message = work.db.last_insert_rowid()
     id = desk.entropy(16).hex()
     small = said.size <= BY_ITSELF[kind] and has_room(desk.files, said.size)
+    small = small and cid not in desk.strangers
     work.db.execute(
         "INSERT INTO file (id, message, contact, mine, kind, name, media, size, chunk, secret,"
         " root, homes, thumb, width, height, duration, wave, state, added)"

@@ -17,7 +17,7 @@ from holdfast.core.group import entries
 from holdfast.core.group.entries import BadEntry, Entry, Leave
 from holdfast.core.group.epochs import Epoch, log_secret
 from holdfast.core.group.roster import Roster, Unknown
-from holdfast.node import group_cards, group_notes, group_state
+from holdfast.node import group_cards, group_notes, group_state, requests
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, pack_caps
 from holdfast.node.group_state import Group
@@ -278,7 +278,15 @@ def _greet(desk: Desk, work: Work, group: Group) -> None:
         if any(listed.root == me for listed in entry.lists):
             author = entry.body.root
             desk.note(work, group.cid, "group-joined", author=author)
+            if not _is_known(desk, work, author):
+                requests.ask(desk, work, group.cid)
             return
+
+
+def _is_known(desk: Desk, work: Work, root: bytes) -> bool:
+    """Whether this is a contact whom I have accepted."""
+    cid = contact_of(work, root)
+    return cid is not None and cid not in desk.strangers
 
 
 def give(desk: Desk, work: Work, group: Group, root: bytes, *new: Entry) -> None:

@@ -147,6 +147,16 @@ def remove(desk: Desk, work: Work, cid: str, member: str, ban: bool) -> Shown:
     return show(desk, work, cid)
 
 
+def block(desk: Desk, work: Work, cid: str, member: str, blocked: bool) -> Shown:
+    """Take nothing of what a member says, or take it again."""
+    group = group_state.opened(desk, work, cid)
+    root = _member(work, group, member)
+    if root == group.me.root:
+        raise ApiError("bad-params", "that is you")
+    moderation.block(work, root, blocked)
+    return show(desk, work, cid)
+
+
 def answer_report(
     desk: Desk, work: Work, cid: str, id: str, delete: bool, expel: bool, ban: bool
 ) -> Shown:
@@ -296,6 +306,7 @@ def show(desk: Desk, work: Work, cid: str) -> Shown:
                 role=one.role,
                 me=me,
                 contact="" if contact is None else contact[0],
+                blocked=moderation.is_blocked(work, one.root),
                 verified=bool(contact and contact[1]),
                 added_by="" if adder == one.root else _called(desk, work, group, adder),
                 since=one.since,

@@ -11,7 +11,7 @@ from holdfast.core.seal.bundle import BadBundle
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.link import MAX_HOMES, Link
 from holdfast.core.seal.pairwise import KeyChanged, require_same_device
-from holdfast.node import effects, files, homes, rehousing, views
+from holdfast.node import effects, files, homes, rehousing, requests, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, pack_inbox, unpack_inbox
 from holdfast.node.effects import Follow
@@ -166,7 +166,13 @@ def answered(desk: Desk, work: Work, id: str, home: str, seq: int, record: bytes
         return None
     if isinstance(contact, seal.Repeat):
         return None
+    known = row(work.db, "SELECT 1 FROM contact WHERE root = ?", contact.devices.root)
+    if made.link.many and known is None and requests.is_full(work):
+        return None
     cid = add(desk, work, contact, "active", None)
+    if made.link.many and known is None:
+        requests.ask(desk, work, cid)
+        desk.touch_contact(work, cid)
     _save(desk, work, id, made, "open", cid)
     if made.link.many:
         desk.touch_invitation(work, id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from holdfast.core.chat import content
-from holdfast.node import effects, views
+from holdfast.node import effects, requests, views
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -65,6 +65,7 @@ def reply_ref(desk: Desk, work: Work, cid: str, reply_to: str | None) -> content
 
 
 def insert_mine(
+    desk: Desk,
     work: Work,
     cid: str,
     mid: bytes,
@@ -75,7 +76,7 @@ def insert_mine(
     seq: int,
     key: str | None,
 ) -> int:
-    """A message of mine that record `seq` carries; its row."""
+    """A message of mine that record `seq` carries; its row. Who is written to is accepted."""
     expires = work.now + timer * 1000 if timer else 0
     work.db.execute(
         "INSERT INTO message (contact, cursor, mine, mid, kind, text, at, received, reply_mid,"
@@ -99,6 +100,7 @@ def insert_mine(
     )
     id = work.db.last_insert_rowid()
     work.db.execute("UPDATE contact SET active = ? WHERE id = ?", (work.now, cid))
+    requests.accept(desk, work, cid)
     if expires:
         work.after.append(effects.Expire(expires))
     return id

@@ -246,7 +246,7 @@ def peers(work: Work) -> list[Peer]:
         for cid, inbox, outbox in rows(
             work.db,
             "SELECT id, inbox, outbox FROM contact WHERE state = 'active' AND kind = 'person'"
-            " AND via = '' AND NOT echo ORDER BY active DESC, id",
+            " AND via = '' AND NOT echo AND NOT request ORDER BY active DESC, id",
         )
     ]
 

@@ -46,7 +46,7 @@ def create(
         )
     mid = desk.entropy(16)
     seq = desk.say(work, cid, content.Poll(mid, work.now, text, choices, many, timer))
-    id = messages.insert_mine(work, cid, mid, "text", text, None, timer, seq, key)
+    id = messages.insert_mine(desk, work, cid, mid, "text", text, None, timer, seq, key)
     keep(work, id, choices, many)
     desk.touch_message(work, id)
     desk.touch_contact(work, cid)

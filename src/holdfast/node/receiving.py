@@ -8,7 +8,17 @@ from holdfast.core.chat import content, names
 from holdfast.core.seal import renewal
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.pairwise import Opened, Pairwise
-from holdfast.node import comparing, effects, files, group_talk, homes, inviting, renewing, taking
+from holdfast.node import (
+    comparing,
+    effects,
+    files,
+    group_talk,
+    homes,
+    inviting,
+    renewing,
+    requests,
+    taking,
+)
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -153,8 +163,7 @@ def caught_up(desk: Desk, work: Work, cid: str) -> None:
         return
     session = desk.session(work, cid)
     session.caught_up(work.now)
-    receipts = desk.settings(work).delivery_receipts
-    work.after.append(effects.Due(cid, session.due(receipts)))
+    work.after.append(effects.Due(cid, session.due(desk.receipts(work, cid))))
 
 
 def control(desk: Desk, work: Work, cid: str) -> None:
@@ -163,7 +172,7 @@ def control(desk: Desk, work: Work, cid: str) -> None:
     if found is None or found[0] in ("blocked", "frozen", "used", "restored"):
         return
     session = desk.session(work, cid)
-    due = session.due(desk.settings(work).delivery_receipts)
+    due = session.due(desk.receipts(work, cid))
     if due is None or due > work.now:
         work.after.append(effects.Due(cid, due))
         return
@@ -210,6 +219,8 @@ def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) 
     try:
         said = content.decode(data)
     except content.Malformed:
+        return
+    if not requests.has_effect(desk, work, cid, said):
         return
     if taking.change(desk, work, cid, b"", said, outage):
         return

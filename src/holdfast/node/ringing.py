@@ -11,7 +11,7 @@ from holdfast.core.call.story import Story
 from holdfast.core.caps import Caps, Home, hkdf
 from holdfast.core.chat import content
 from holdfast.core.seal.frame import call_keys, sender_key
-from holdfast.node import messages, views
+from holdfast.node import messages, requests, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -67,6 +67,7 @@ def ring(desk: Desk, work: Work, cid: str) -> Terms:
     homes = desk.homes(work)[: content.MAX_HOMES]
     if not homes:
         raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
+    requests.accept(desk, work, cid)
     session = desk.session(work, cid)
     terms = Terms(
         desk.entropy(16),

@@ -39,7 +39,7 @@ def take(
     """One content of a member of a group. What does not fit what is known here changes
     nothing. `stale`: they did not know yet who had been removed."""
     cid = group.cid
-    if len(data) > content.MAX_SAID:
+    if len(data) > content.MAX_SAID or moderation.is_blocked(work, author):
         return
     try:
         said = content.decode(data)

@@ -35,7 +35,7 @@ def send(
         cid,
         content.Text(mid, work.now, text, reply, timer, polls.named(desk, work, cid, text)),
     )
-    id = messages.insert_mine(work, cid, mid, "text", text, reply, timer, seq, key)
+    id = messages.insert_mine(desk, work, cid, mid, "text", text, reply, timer, seq, key)
     desk.touch_message(work, id)
     desk.touch_contact(work, cid)
     return views.message(work.db, id)
@@ -139,7 +139,7 @@ def mark_read(desk: Desk, work: Work, cid: str, upto: str) -> Contact:
         if expires:
             work.after.append(effects.Expire(expires))
     state = _state(work, cid)
-    if unseen and desk.settings(work).read_receipts and state == "active":
+    if unseen and state == "active" and desk.receipts(work, cid, read=True):
         desk.say(work, cid, content.Read(unseen[-1][1], work.now))
     timed = [rowid for rowid, _, timer in unseen if timer]
     if timed:
@@ -217,7 +217,7 @@ def allow_direct(desk: Desk, work: Work, cid: str, allowed: bool) -> Contact:
 def typing(desk: Desk, work: Work, cid: str, on: bool) -> None:
     """Pass it on to whoever listens now."""
     state, stored = row(work.db, "SELECT state, outbox FROM contact WHERE id = ?", cid)
-    if state != "active" or not desk.settings(work).typing:
+    if state != "active" or not desk.settings(work).typing or cid in desk.strangers:
         return
     frame = content.encode_typing(content.Typing(1, work.now, on))
     inbox = unpack_inbox(stored)

@@ -214,7 +214,7 @@ _CONTACT: Final = (
     " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.seen = 0 AND m.mine = 0),"
     " (SELECT max(id) FROM message m WHERE m.contact = contact.id),"
     " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.state = 'waiting'),"
-    " kind, members, via, leads FROM contact "
+    " kind, members, via, leads, request FROM contact "
 )
 
 
@@ -252,6 +252,7 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
             members,
             via,
             leads,
+            request,
         ) = item
         shown = name or own_name
         # Whoever was there first keeps the name; the later one is marked.
@@ -266,6 +267,7 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
                 kind=kind,
                 members=members,
                 via=via,
+                request=bool(request),
                 leads=bool(leads),
                 name=shown,
                 own_name=own_name,

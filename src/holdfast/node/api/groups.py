@@ -106,6 +106,12 @@ class Groups(Jobs):
         """Become contacts through the group."""
         await self._of(contact, lambda desk, work, cid: groups.introduce(desk, work, cid, member))
 
+    async def block_member(self, contact: str, member: str, blocked: bool = True) -> Group:
+        """Take nothing of what they say."""
+        return await self._of(
+            contact, lambda desk, work, cid: groups.block(desk, work, cid, member, blocked)
+        )
+
     async def answer_report(
         self,
         contact: str,

@@ -407,6 +407,7 @@ class Node(People, Conversations, Groups, Telling):
         single_keys: bool | None = None,
         near: bool | None = None,
         timer: int | None = None,
+        admit: bool | None = None,
     ) -> Settings:
         """Change what is given."""
         given: dict[str, Any] = {
@@ -418,6 +419,7 @@ class Node(People, Conversations, Groups, Telling):
             "single_keys": single_keys,
             "near": near,
             "timer": timer,
+            "admit": admit,
         }
         if timer is not None and not 0 <= timer <= talking.MAX_TIMER:
             raise ApiError("bad-params", "a message lasts at most a year, or for ever with 0")

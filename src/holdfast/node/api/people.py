@@ -16,6 +16,7 @@ from holdfast.node import (
     groups,
     inviting,
     renewing,
+    requests,
     talking,
     views,
 )
@@ -88,7 +89,7 @@ class People(Jobs):
             raise ApiError("not-found", "Echo is not running beside this node")
         return await self._accept(self._echo_link, echo=True)
 
-    async def _accept(self, text: str, echo: bool) -> Contact:
+    async def _accept(self, text: str, echo: bool, stranger: bool = False) -> Contact:
         try:
             link = Link.parse(text, self._clock())
         except BadLink as error:
@@ -106,6 +107,10 @@ class People(Jobs):
 
         def job(desk: Desk, work: Work) -> Contact:
             cid = inviting.accept(desk, work, link, record, echo)
+            if stranger:
+                requests.ask(desk, work, cid)
+            else:
+                requests.accept(desk, work, cid)
             return views.contact(work.db, cid)
 
         return await self._do(job)
@@ -135,7 +140,7 @@ class People(Jobs):
             for wait in INTRODUCED:
                 await asyncio.sleep(wait)
                 try:
-                    contact = await self._accept(who.link, echo=False)
+                    contact = await self._accept(who.link, echo=False, stranger=True)
                 except ApiError as error:
                     if error.code not in ("no-relay", "used"):
                         return
@@ -230,6 +235,10 @@ class People(Jobs):
         return await self._with(
             contact, lambda desk, work, cid: talking.block(desk, work, cid, blocked)
         )
+
+    async def accept_contact(self, contact: str) -> Contact:
+        """Let them in."""
+        return await self._of(contact, requests.accept)
 
     async def allow_direct(self, contact: str, allowed: bool) -> Contact:
         """Let calls go straight, or by relays alone."""

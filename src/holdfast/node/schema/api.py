@@ -89,6 +89,7 @@ class NodeApi(Protocol):
         single_keys: bool | None = None,
         near: bool | None = None,
         timer: Seconds | None = None,
+        admit: bool | None = None,
     ) -> Settings:
         """Change what is given, leave the rest."""
 
@@ -144,6 +145,11 @@ class NodeApi(Protocol):
     async def block_contact(self, contact: str, blocked: bool = True) -> Contact:
         """Stop reading what they send; undone with false."""
 
+    async def accept_contact(self, contact: str) -> Contact:
+        """Accept somebody who came unasked, or a group into which one was added so. Writing to
+        them or calling them does the same; `block_contact`, `delete_contact` and `leave_group`
+        say no."""
+
     async def allow_direct(self, contact: str, allowed: bool) -> Contact:
         """Let calls with a verified contact go straight, or by relays alone."""
 
@@ -193,6 +199,10 @@ class NodeApi(Protocol):
     async def write_to_member(self, contact: str, member: str) -> None:
         """Invite a member who is no contact of mine, through the group. Once their node has
         answered, they are a contact."""
+
+    async def block_member(self, contact: str, member: str, blocked: bool = True) -> Group:
+        """Take nothing any more of what somebody says in groups; undone with false. Nobody
+        learns of it. What they say meanwhile stays away."""
 
     async def renew_group(self, contact: str) -> Group:
         """Begin with a fresh key, which only those have who are in the group now."""

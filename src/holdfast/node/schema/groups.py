@@ -29,6 +29,8 @@ class GroupMember(Struct, frozen=True, kw_only=True):
     me: bool = False
     contact: Id = ""
     """If they are a contact of mine."""
+    blocked: bool = False
+    """What they say in groups is not taken here."""
     verified: bool = False
     """Whether emoji were compared with them, as a contact."""
     added_by: str = ""

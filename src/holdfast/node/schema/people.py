@@ -31,6 +31,9 @@ class Contact(Struct, frozen=True, kw_only=True):
     """Whether I may do what admins do; true with a person."""
     via: Id = ""
     """The group through which they became a contact, by a link or from within."""
+    request: bool = False
+    """Came unasked and was not accepted yet: nothing rings or notifies, and nothing tells them
+    that anybody is there."""
     verified: bool
     direct: bool = False
     """Whether calls may go straight between the two computers, if they allow it as well. Only

@@ -22,6 +22,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Whether contacts are looked for on the local network, and told there that one is here."""
     timer: Seconds = 0
     """Lifetime of messages in new conversations, 0 for ever."""
+    admit: bool = False
+    """Whether who comes unasked is accepted at once: for programs that answer everybody."""
     passphrase: bool = False
     """Whether a passphrase locks this machine's copy (changed by `set_passphrase`)."""
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from node.living import Person, World
+from node.living import Person, World, found, says, trio
 
 from holdfast.node import backup, effects, renewing
 from holdfast.node.database import open_database, rows
@@ -178,32 +178,63 @@ async def test_a_deleted_contact_is_heard_no_more(world: World, tmp_path: Path) 
         assert not [name for (name,) in kept if at_boris in name]
 
 
-async def test_a_groups_conversation_stays_to_be_read(world: World, tmp_path: Path) -> None:
-    file = tmp_path / "anna.backup"
+@pytest.mark.parametrize("who", [0, 1])
+async def test_a_member_is_one_again_and_so_is_an_owner(
+    world: World, tmp_path: Path, who: int
+) -> None:
+    """Without anybody adding them; also for members who are no contacts of theirs."""
+    file = tmp_path / "lost.backup"
     async with world:
-        relay = await world.relay()
-        anna, boris = [await world.person(name, relay) for name in ("Anna", "Boris")]
-        await anna.meet(boris)
-        made = await boris.node.create_group("Friends", ["Anna"])
-        there = await anna.contact_when(lambda c: c.name == "Friends" and bool(c.members))
-        await boris.node.send(made.id, "to all of you")
-        await anna.message_when(there.id, lambda m: m.text == "to all of you")
-        await anna.node.back_up(WORD, str(file))
-        await lose(world, anna)
-        anna = await again(world, anna, file)
-        group = await anna.contact_when(lambda c: c.kind == "group")
-        assert (group.name, group.state) == ("Friends", "left")
-        (message,) = [m for m in (await anna.node.messages(group.id)).messages if m.text]
-        assert message.author is not None
-        assert (message.text, message.author.name) == ("to all of you", "Boris")
-        with pytest.raises(ApiError):
-            await anna.node.send(group.id, "not any more")
-        await anna.contact_when(lambda c: c.kind == "person" and c.state == "active")
-        await anna.stop()
-        await anna.start()
-        assert await anna.node.search("all of you")
-        await anna.node.delete_contact(group.id)
-        assert [c.kind for c in await anna.node.contacts()] == ["person"]
+        people = await trio(world)
+        ids = await found(people)
+        await people[0].node.send(ids[0], "to all of you")
+        for person, id in zip(people[1:], ids[1:], strict=True):
+            await person.message_when(id, lambda m: m.text == "to all of you")
+        lost = people[who]
+        await lost.node.back_up(WORD, str(file))
+        await lose(world, lost)
+        teller = 0 if who else 1
+        await people[teller].node.send(ids[teller], "while you were lost")
+        back = people[who] = await again(world, lost, file)
+        group = await back.contact_when(lambda c: c.kind == "group")
+        assert (group.id, group.state) == (ids[who], "active")
+        assert await back.texts(group.id) == ["to all of you"]
+        await back.node.send(group.id, "it is me again")
+        pairs = list(zip(people, ids, strict=True))
+        for person, id in pairs:
+            if person is not back:
+                got = await person.message_when(id, lambda m: m.text == "it is me again")
+                assert got.author is not None and got.author.name.lower() == lost.path.name
+        await people[2].node.send(ids[2], "welcome")
+        for person, id in pairs[:2]:
+            await person.message_when(id, lambda m: m.text == "welcome")
+        shown = await people[2].node.group(ids[2])
+        assert shown.keys == "renew" and not shown.voided
+        assert [m.name for m in shown.members] == ["Anna", "Boris", "Vera"]
+        if who == 0:
+            await back.node.renew_group(ids[0])
+            await says(people[2], ids[2], "with a new key", (people[1], ids[1]))
+            await back.message_when(ids[0], lambda m: m.text == "with a new key")
+
+
+async def test_who_was_removed_meanwhile_stays_out(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "boris.backup"
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        await people[1].node.back_up(WORD, str(file))
+        await lose(world, people[1])
+        await people[0].node.remove_member(ids[0], "Boris")
+        await people[2].message_when(ids[2], lambda m: m.note == "group-removed")
+        back = await again(world, people[1], file)
+        await back.contact_when(lambda c: c.kind == "person" and c.state == "active")
+        await people[0].contact_when(lambda c: c.name == "Boris" and c.state == "active")
+        await people[0].node.send(ids[0], "among us")
+        await people[2].message_when(ids[2], lambda m: m.text == "among us")
+        assert [m.name for m in (await people[2].node.group(ids[2])).members] == ["Anna", "Vera"]
+        assert "among us" not in await back.texts(ids[1])
+        await back.node.delete_contact(ids[1])
+        assert [c.kind for c in await back.node.contacts()] == ["person"]
 
 
 async def test_the_blocked_stay_blocked(world: World, tmp_path: Path) -> None:

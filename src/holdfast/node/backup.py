@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from holdfast.core.seal import rest
 from holdfast.core.seal.identity import DeviceList, Identity
 from holdfast.core.seal.keys import BadKey
-from holdfast.node import talking
+from holdfast.node import group_state, talking
 from holdfast.node.database import TooNew, WrongKey, close_database, open_database, row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -234,8 +234,12 @@ def _settle(desk: Desk, work: Work, folder: Path) -> None:
     """Nothing is under way any more; every conversation waits for its contact."""
     for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state = 'blocked'"):
         desk.put(work, f"blocked {cid}", "restored")
-    # A group's keys are ratchets too: its conversation stays, and somebody adds one again.
-    work.db.execute("UPDATE contact SET state = 'left' WHERE kind = 'group' AND state <> 'removed'")
+    # A group's keys are ratchets too: they are asked of contacts who are in it.
+    for (cid,) in rows(work.db, "SELECT id FROM contact WHERE kind = 'group' AND state = 'group'"):
+        if group_state.again(desk, work, cid):
+            desk.put(work, group_state.OWES + cid, work.now)
+        else:
+            work.db.execute("UPDATE contact SET state = 'left' WHERE id = ?", (cid,))
     work.db.execute(
         "UPDATE contact SET state = 'restored' WHERE kind <> 'group' AND state <> 'blocked'"
     )

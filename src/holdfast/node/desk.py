@@ -95,6 +95,8 @@ class Desk:
         """Homes that say of an accept log we have answered into that it is not there."""
         self.groups: dict[str, Any] = {}
         """Groups that are open, see `group_state`."""
+        self.begun: dict[str, bytes] = {}
+        """The session that this run of the program began in each group."""
         self.strangers: set[str] = set()
         """Conversations that nobody has accepted yet, see `requests`."""
         self.say_in_group: Callable[[Desk, Work, str, content.Known], int]

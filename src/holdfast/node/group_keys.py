@@ -31,8 +31,6 @@ ASKED: Final = 3
 MAX_STRAY: Final = 8_000
 MAX_STRAY_BYTES: Final = 16 * 1024 * 1024
 """Of entries that cannot be taken yet."""
-LEFT: Final = "left "
-"""What `meta` calls it, with the group's id, that somebody left and the key is not new yet."""
 CARDS: Final = 120
 """Cards in one content."""
 PIECE: Final = 40_000
@@ -148,8 +146,8 @@ def take(desk: Desk, work: Work, group: Group, new: list[Entry]) -> bool:
             if took:
                 changed = again = True
                 group_notes.note(desk, work, group, entry)
-                if any(isinstance(op, Leave) for op in entry.body.ops):
-                    desk.put(work, LEFT + group.cid, work.now)
+                if entry.renewed or any(isinstance(op, Leave) for op in entry.body.ops):
+                    desk.put(work, group_state.OWES + group.cid, work.now)
     if row(work.db, "SELECT 1 FROM group_stray WHERE groupid = ?", group.roster.id):
         ask(desk, work, group)
     return changed
@@ -179,12 +177,19 @@ def came(desk: Desk, work: Work, said: content.GroupEntries) -> Group | None:
     """A contact passes entries and cards on; the group if they changed it."""
     group = by_name(desk, work, said.group)
     new = decoded(said.entries)
-    if group is not None:
-        group_cards.take(work, group, *said.cards)
     if group is None:
         wait(work, said.group, new)
         return None
-    return group if take(desk, work, group, new) else None
+    group_cards.take(work, group, *said.cards)
+    before = group.epochs.now() or _last(group)
+    back = [entry for entry in new if entry.renewed and entry.hash not in group.roster]
+    if not take(desk, work, group, new):
+        return None
+    # Who goes on with another device has no way to tell the log.
+    back = [entry for entry in back if entry.hash in group.roster]
+    if back and before is not None:
+        publish(desk, work, group, before, *back)
+    return group
 
 
 def _joined(desk: Desk, work: Work, gid: bytes, tips: tuple[bytes, ...]) -> Group | None:
@@ -263,6 +268,25 @@ def _hold(
     return True
 
 
+def come_back(desk: Desk, work: Work, cid: str) -> None:
+    """A contact can be written to again: the groups of a backup, which have no keys here, are asked
+    of them, with the entry by which I go on in it with this device."""
+    root = root_of(work, cid)
+    groups = "SELECT id FROM contact WHERE kind = 'group' AND state = 'group'"
+    for (other,) in rows(work.db, groups):
+        group = group_state.opened(desk, work, other)
+        if group.keys.epochs or not group.view.holds(root):
+            continue
+        mine = [
+            entry.data
+            for entry in group.roster.entries
+            if entry.renewed and entry.body.device == group.me.device
+        ]
+        with contextlib.suppress(ApiError):
+            desk.say(work, cid, content.GroupEntries(group.roster.id, tuple(mine)))
+            desk.say(work, cid, content.GroupAsk(group.roster.id, group.roster.tips))
+
+
 def post_card(desk: Desk, work: Work, group: Group) -> None:
     """Tell the group who I am in it, and a key for what only I may read."""
     epoch = group.epochs.now()
@@ -274,6 +298,9 @@ def post_card(desk: Desk, work: Work, group: Group) -> None:
 def _greet(desk: Desk, work: Work, group: Group) -> None:
     """The first note of a group that somebody added me to."""
     me = group.me.root
+    here = "SELECT 1 FROM message WHERE contact = ? AND note IN ('group-made', 'group-joined')"
+    if row(work.db, here, group.cid):
+        return  # back after a backup
     for entry in group.roster.entries:
         if any(listed.root == me for listed in entry.lists):
             author = entry.body.root
@@ -522,7 +549,7 @@ def renew(desk: Desk, work: Work, group: Group) -> None:
 def replace(desk: Desk, work: Work, group: Group, *ops: entries.AnyOp) -> Entry:
     """An entry of mine with a fresh secret, told in the log that was and given to who stays."""
     before = group.epochs.now() or _last(group)
-    work.db.execute("DELETE FROM meta WHERE name = ?", (LEFT + group.cid,))
+    work.db.execute("DELETE FROM meta WHERE name = ?", (group_state.OWES + group.cid,))
     secret = desk.entropy(32)
     entry = group_state.act(desk, work, group, *ops, secret=secret)
     if before is not None:

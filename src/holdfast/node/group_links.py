@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 
-from holdfast.node import groups, inviting, views
+from holdfast.node import group_keys, groups, inviting, views
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -30,6 +30,8 @@ def create(desk: Desk, work: Work, cid: str, approve: bool, hours: int) -> Invit
 def answered(desk: Desk, work: Work, id: str, home: str, seq: int, record: bytes) -> None:
     """A record came into an invitation's accept log: a contact, and perhaps a member."""
     person = inviting.answered(desk, work, id, home, seq, record)
+    if person is not None:
+        group_keys.come_back(desk, work, person)
     found = row(work.db, "SELECT groupid, approve FROM invitation WHERE id = ?", id)
     if person is None or found is None or not found[0]:
         return

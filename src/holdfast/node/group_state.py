@@ -26,6 +26,9 @@ from holdfast.node.homes import acceptable
 from holdfast.node.keeper import Work
 from holdfast.node.rpc import ApiError
 
+OWES = "left "
+"""What `meta` calls it, with the group's id, that somebody left, or lost a device, and the key is
+not new yet."""
 LEFT = 7 * 86_400_000
 """Milliseconds for which an epoch and a log are kept after others followed."""
 
@@ -137,6 +140,26 @@ def make(desk: Desk, work: Work, founding: Entry, own_name: str) -> Group:
     work.undo.append(lambda: forget(desk, cid))
     _insert(work, cid, founding)
     return group
+
+
+def again(desk: Desk, work: Work, cid: str) -> bool:
+    """Go on in a group that came out of a backup, whose keys are to be asked for: an entry says
+    that this is my device now. False if I am not in it any more, as far as the backup knows."""
+    if not row(work.db, "SELECT 1 FROM group_entry WHERE contact = ?", cid):
+        return False
+    plain = msgspec.msgpack.encode(Keys([]))
+    wrapped = desk.rows.wrap("groups", cid.encode(), 0, plain, desk.entropy)
+    work.db.execute(
+        "INSERT INTO groups (contact, secret, counter) VALUES (?, ?, 0)", (cid, wrapped)
+    )
+    group = opened(desk, work, cid)
+    try:
+        act(desk, work, group, entries.Devices(desk.identity(work).devices.encode()))
+    except ApiError:
+        work.db.execute("DELETE FROM groups WHERE contact = ?", (cid,))
+        forget(desk, cid)
+        return False
+    return True
 
 
 def take(work: Work, group: Group, entry: Entry) -> bool:

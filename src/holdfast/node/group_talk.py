@@ -72,8 +72,11 @@ def say(desk: Desk, work: Work, cid: str, said: content.Known) -> int:
 
 def _post(desk: Desk, work: Work, group: Group, epoch: Epoch, seq: int, data: bytes) -> None:
     outbound = Outbound.load(group.keys.outbound) if group.keys.outbound else None
+    if outbound is not None and not _goes_on(desk, group, outbound):
+        outbound = None
     if outbound is None or not outbound.fits(epoch, work.now):
-        group.keys.counter += 1
+        # The time, so that a disk that was set back does not count the same again.
+        group.keys.counter = max(group.keys.counter + 1, work.now)
         outbound, record = Outbound.begin(
             epoch,
             group.me,
@@ -82,10 +85,17 @@ def _post(desk: Desk, work: Work, group: Group, epoch: Epoch, seq: int, data: by
             work.now,
             desk.entropy,
         )
+        desk.begun[group.cid] = outbound.session
         group_keys.post(desk, work, group.cid, record)
     group_keys.post(desk, work, group.cid, outbound.seal(epoch, data, desk.entropy), seq)
     group.keys.outbound = outbound.dump(desk.entropy)
     group_state.keep(desk, work, group)
+
+
+def _goes_on(desk: Desk, group: Group, outbound: Outbound) -> bool:
+    """Whether this run of the program began the session. An earlier one's may have said more than
+    this disk knows, if it was set back: its keys are not used again."""
+    return desk.begun.get(group.cid) == outbound.session
 
 
 def flush(desk: Desk, work: Work, group: Group) -> None:
@@ -168,8 +178,6 @@ def _open(desk: Desk, work: Work, group: Group, blob: bytes, outage: Outage | No
 def _announced(desk: Desk, work: Work, group: Group, epoch: Epoch, plain: bytes) -> None:
     inbound = announced(epoch, plain, group.epochs.view(epoch))
     state = inbound.state
-    if state.device == group.me.device:
-        return
     known = row(
         work.db,
         "SELECT 1 FROM group_sender WHERE contact = ? AND device = ?"
@@ -194,6 +202,11 @@ def _announced(desk: Desk, work: Work, group: Group, epoch: Epoch, plain: bytes)
             work.now,
         ),
     )
+    if state.device == group.me.device:
+        group.keys.counter = max(group.keys.counter, state.counter)
+        group_state.keep(desk, work, group)
+        retry(desk, work, group)
+        return
     _keep_sender(desk, work, group.cid, inbound)
     work.db.execute(
         "UPDATE group_sender SET statement = ?, signature = ?"
@@ -238,7 +251,7 @@ def senders(desk: Desk, work: Work, cid: str, session: bytes) -> list[Inbound]:
         for device, state, counter in rows(
             work.db,
             "SELECT device, state, counter FROM group_sender WHERE contact = ? AND session = ?"
-            " ORDER BY device",
+            " AND state <> x'' ORDER BY device",
             cid,
             session,
         )
@@ -251,6 +264,13 @@ def _message(
     session, message = read(plain)
     outbound = Outbound.load(group.keys.outbound) if group.keys.outbound else None
     if outbound is not None and outbound.session == session:
+        if message.message_index() >= outbound.sent:
+            # More than this node knows to have said: it was set back, or there is a copy of it.
+            group.keys.outbound = b""
+            group_state.keep(desk, work, group)
+        return True
+    mine = "SELECT 1 FROM group_sender WHERE contact = ? AND device = ? AND session = ?"
+    if row(work.db, mine, group.cid, group.me.device, session):
         return True
     found = senders(desk, work, group.cid, session)
     if not found:
@@ -394,12 +414,12 @@ def renew_after_leaving(desk: Desk, work: Work) -> None:
     for (name,) in rows(
         work.db,
         "SELECT name FROM meta WHERE name > ? AND name < ? AND value <= ?",
-        group_keys.LEFT,
-        group_keys.LEFT + "~",
+        group_state.OWES,
+        group_state.OWES + "~",
         work.now - LEAVING,
     ):
         work.db.execute("DELETE FROM meta WHERE name = ?", (name,))
-        cid = name.removeprefix(group_keys.LEFT)
+        cid = name.removeprefix(group_state.OWES)
         if row(work.db, "SELECT 1 FROM contact WHERE id = ? AND state = 'group'", cid):
             group = group_state.opened(desk, work, cid)
             if group.view.owner == group.me.root:

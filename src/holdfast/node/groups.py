@@ -317,7 +317,7 @@ def show(desk: Desk, work: Work, cid: str) -> Shown:
     renewal = group.roster.renewal(group.roster.all)
     since = 0 if renewal is None else group.roster.past((renewal.hash,))
     left = any(
-        isinstance(op, Leave)
+        isinstance(op, Leave) or group.roster.entries[i].renewed
         for i in group.roster.order(group.roster.all & ~since)
         for op in group.roster.entries[i].body.ops
     )

@@ -12,6 +12,7 @@ from holdfast.node import (
     comparing,
     effects,
     files,
+    group_keys,
     group_talk,
     homes,
     inviting,
@@ -103,6 +104,7 @@ def _awake(desk: Desk, work: Work, cid: str, state: str, session: Pairwise) -> N
     work.db.execute("UPDATE contact SET state = ? WHERE id = ?", (new, cid))
     if new == "active":
         work.db.execute("UPDATE contact SET accept = NULL WHERE id = ?", (cid,))
+        group_keys.come_back(desk, work, cid)
     else:
         work.db.execute("UPDATE contact SET verified = NULL, direct = 0 WHERE id = ?", (cid,))
         desk.note(work, cid, "key-changed")

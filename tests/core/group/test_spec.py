@@ -19,7 +19,7 @@ def test_the_specification_has_the_codes_constants() -> None:
         "Members of a group": roster.MAX_MEMBERS,
         "Entries of a roster": roster.MAX_ENTRIES,
         "People that one entry adds": entries.MAX_ADDS,
-        "Versions of a device list in a roster": entries.MAX_LISTS,
+        "Device lists of one person in a roster": entries.MAX_LISTS,
         "Bytes of an entry": entries.MAX_ENTRY,
         "Messages of a session": senders.MOST,
         "Milliseconds of a session": senders.LONGEST,

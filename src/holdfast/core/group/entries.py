@@ -24,7 +24,7 @@ MAX_PARENTS: Final = 64
 MAX_ADDS: Final = 120
 """People whom one entry may add."""
 MAX_LISTS: Final = 64
-"""Versions of one person's device list: nobody fills the roster with theirs."""
+"""Device lists of one person: nobody fills the roster with theirs."""
 SETTINGS: Final = ("title", "timer", "slow", "history", "adding")
 """title: text. timer: seconds that messages last. slow: seconds between two messages of a
 member. history: how many messages a newcomer is given. adding: admins or members."""
@@ -166,6 +166,16 @@ class Entry:
         )
 
     @property
+    def renewed(self) -> DeviceList | None:
+        """The author's list, if they have lost all their devices and go on with another one, which
+        signs this entry itself: then it does nothing else."""
+        body = self.body
+        if len(body.ops) == 1 and isinstance(body.ops[0], Devices):
+            (listed,) = self.lists
+            return listed if listed.head == body.head else None
+        return None
+
+    @property
     def removes(self) -> bool:
         """Whether somebody must not read what follows."""
         return any(isinstance(op, Remove) for op in self.body.ops)
@@ -222,5 +232,3 @@ def _check(body: Body, lists: tuple[DeviceList, ...]) -> None:
             raise BadEntry("no such setting")
         if isinstance(op, Devices) and not any(one.root == body.root for one in lists):
             raise BadEntry("somebody else's device list")
-    if any(one.version > MAX_LISTS for one in lists):
-        raise BadEntry("a device list of more versions than a roster keeps")

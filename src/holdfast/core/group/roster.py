@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from holdfast.core.group.entries import (
+    MAX_LISTS,
     Add,
     Appoint,
     BadEntry,
@@ -413,7 +414,7 @@ class View:
         if grant is None:
             return None
         lists = [listed for i, listed in self._roster._lists.get(root, ()) if self._set >> i & 1]
-        return max(lists, key=lambda listed: listed.version)
+        return max(lists, key=lambda listed: (listed.version, listed.head))
 
     def has_device(self, root: bytes, device: bytes) -> bool:
         """Whether a member has this device."""
@@ -486,7 +487,10 @@ class View:
         role, listed = self.role(body.root), self.devices(body.root)
         if role is None or listed is None:
             raise BadEntry("its author is no member")
-        if listed.head != body.head or not self.has_device(body.root, body.device):
+        renewed = entry.renewed
+        if renewed is not None:
+            self._require_renewed(listed, renewed, body.device)
+        elif listed.head != body.head or not self.has_device(body.root, body.device):
             raise BadEntry("not one of its author's devices")
         lists = iter(entry.lists)
         leads = role != "member"
@@ -495,7 +499,8 @@ class View:
                 case Leave():
                     fine = role != "owner" or len(self.roots()) == 1
                 case Devices():
-                    fine = listed.follow(next(lists)) == "newer"
+                    follows = renewed is not None or listed.follow(next(lists)) == "newer"
+                    fine = follows and len(self._roster._lists[body.root]) < MAX_LISTS
                 case Add():
                     fine = self._may_add(next(lists).root, op, leads)
                 case Remove():
@@ -510,6 +515,14 @@ class View:
                 raise BadEntry("its author may not do that")
         if body.renewal is not None and not leads and not self._roster.is_stuck(self.known):
             raise BadEntry("only admins renew the key")
+
+    def _require_renewed(self, listed: DeviceList, renewed: DeviceList, device: bytes) -> None:
+        """The root key alone says who goes on, with a list later than any that is known."""
+        later = renewed.root == listed.root and renewed.version > listed.version
+        if not later or renewed.recovery != listed.recovery:
+            raise BadEntry("not a later device list of its author's")
+        if not any(one.ed25519 == device for one in renewed.devices):
+            raise BadEntry("not one of its author's devices")
 
     def _may_add(self, root: bytes, op: Add, leads: bool) -> bool:
         if not leads and (self.setting("adding") != "members" or op.role != "member"):

@@ -133,6 +133,11 @@ class Outbound:
         """The session's name, 32 bytes."""
         return self._state.session
 
+    @property
+    def sent(self) -> int:
+        """Messages so far: the index of the next one."""
+        return self._state.sent
+
     def seal(self, epoch: Epoch, content: bytes, entropy: Entropy) -> bytes:
         """The record of one message. Raises `padding.TooLong`."""
         message = self._session.encrypt(self._state.context + content).to_bytes()

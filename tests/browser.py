@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 from holdfast.testing.processes import Processes, Program
 
 CHROMIUM = "/usr/bin/chromium"
+PATIENCE = 20_000
+"""Milliseconds until something must be seen, on a machine that does other things as well."""
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -43,7 +45,7 @@ class Person:
             **options,  # type: ignore[arg-type]
         )
         self.allow("microphone")
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(PATIENCE)
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
         self.requests: list[str] = []
@@ -110,6 +112,7 @@ def browser() -> Iterator[Browser]:
     """Chromium for one file of tests: Playwright's loop must end before coroutine tests run."""
     assert Path(CHROMIUM).exists(), "Chromium is missing; `make test` installs it"
     assert DIST.exists(), "the web interface is not built; `make setup` builds it"
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium

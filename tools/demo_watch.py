@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import webbrowser
@@ -25,6 +26,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--port", type=int, default=PORT)
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the observatory ends, too
     shutil.rmtree(VAR, ignore_errors=True)
     VAR.mkdir(parents=True)
     command = [
@@ -33,14 +35,14 @@ def main() -> int:
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        if not address:
-            return process.wait() or 1
-        print(f"The observatory of a made-up country: {address}")
-        print("Its last month is being played in, which the page shows. Ctrl-C ends it.")
-        if "HOLDFAST_NO_BROWSER" not in os.environ:
-            webbrowser.open(address)
         try:
+            address = process.stdout.readline().strip()
+            if not address:
+                return process.wait() or 1
+            print(f"The observatory of a made-up country: {address}")
+            print("Its last month is being played in, which the page shows. Ctrl-C ends it.")
+            if "HOLDFAST_NO_BROWSER" not in os.environ:
+                webbrowser.open(address)
             return process.wait()
         except KeyboardInterrupt:
             process.terminate()

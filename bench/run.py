@@ -35,6 +35,7 @@ FILES = (
     "startup",
     "watch.detectors",
     "watch.intake",
+    "watch.hostile",
     "watch.page",
 )
 

@@ -172,7 +172,7 @@ def failing():
 
 
 async def test_two_watches_over_their_ports(tmp_path):
-    """Ten nodes, half at each; neither sees enough alone, both see it together."""
+    """Twenty-four nodes, half at each; neither sees enough alone, both see it together."""
     clock = Clock(NOW)
     one, two = tmp_path / "1", tmp_path / "2"
     for data in (one, two):
@@ -185,7 +185,7 @@ async def test_two_watches_over_their_ports(tmp_path):
             second = await stack.enter_async_context(watching(two, clock, peers=(peer,)))
             lead(second)
             for root in (first, second):
-                for _ in range(5):
+                for _ in range(12):
                     person = Person(root, clock)
                     calls, measure, alive = await person.tokens("calls", "measure", "alive")
                     pairs = [(Complaint("VEL", "veltel", "calls"), calls), (failing(), measure)]
@@ -197,7 +197,7 @@ async def test_two_watches_over_their_ports(tmp_path):
                     while b'href="/event/' not in (await get(root + "/events"))[1]:
                         await asyncio.sleep(0.2)
                     events.append(json.loads((await get(root + "/events.json"))[1])["events"])
-            assert events[0][0]["measured"] == 10 and events[0][0]["complaints"] == 10
+            assert events[0][0]["measured"] == 24 and events[0][0]["complaints"] == 24
             strip = [{**each[0], "url": "", "bundle": ""} for each in events]
             assert strip[0] == strip[1]
             about = json.loads((await get(first + "/about.json"))[1])["with"]
@@ -209,7 +209,7 @@ async def test_two_watches_over_their_ports(tmp_path):
             from holdfast.watch import bundle
 
             evidence = (await get(f"{first}/bundle/{events[0][0]['id']}.zip"))[1]
-            assert bundle.verify(evidence).event.complaints == 10
+            assert bundle.verify(evidence).event.complaints == 24
     for data in (one, two):
         found = replay.replay(data, WHOLE, raw(key_of(data)))
         assert found.same and not found.uncovered and len(found.events) == 1

@@ -134,7 +134,7 @@ async def test_editors_sign_what_they_say(tmp_path):
     key, stranger = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     tmp_path.joinpath("editors").write_text(raw(key).hex() + "\n")
     async with watching(tmp_path, clock, simulated=3, days=6, places=few(tmp_path)) as root:
-        while b"Ongoing" not in (await get(root + "/"))[1]:
+        while b"<progress" in (await get(root + "/"))[1]:
             await asyncio.sleep(0.1)
         events = json.loads((await get(root + "/events.json"))[1])["events"]
         name = events[0]["id"]

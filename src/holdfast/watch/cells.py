@@ -10,7 +10,7 @@ from typing import Final
 from holdfast.watch.detect.counts import FEWER, Counts
 from holdfast.watch.detect.season import HOUR, Season
 from holdfast.watch.detect.shares import HALF, LOWEST, Shares
-from holdfast.watch.journal import STEP
+from holdfast.watch.journal import DAY, STEP
 from holdfast.watch.rollup import Row
 
 LEARNED: Final = 48
@@ -28,8 +28,8 @@ class Cell:
     """Step, failed, seen of the last hour's measurements."""
     verdicts: dict[str, int] = field(default_factory=dict)
     """Of what failed since measurements began to."""
-    signed: int = 0
-    """Complaints with a token since the surge began."""
+    signed: dict[int, int] = field(default_factory=dict)
+    """Complaints with a token since the surge began, by day: a credential has one a day."""
     expected: float = 0.0
     """Complaints in a step of the current hour."""
     hour: float = 0.0
@@ -54,7 +54,10 @@ class Cell:
         self.hour += count
         if self.season.hours >= LEARNED and (count or self.complaints.since):
             self.complaints.step(at, count, self.expected, self.season.dispersion)
-            self.signed = self.signed + signed if self.complaints.since else 0
+            if not self.complaints.since:
+                self.signed = {}
+            elif signed:
+                self.signed[at // DAY] = self.signed.get(at // DAY, 0) + signed
 
     def measure(self, at: int, row: Row) -> None:
         """Measurements of one step."""
@@ -95,12 +98,13 @@ class Cell:
                 best, since, best_failed, best_seen = total, at, failed, seen
         return (best, since) if best_failed >= best_seen * HALF else (0.0, 0)
 
-    def failed_since(self, since: int) -> dict[int, int]:
-        """Failed measurements by the hour of the clock."""
-        hours: dict[int, int] = {}
-        for at, failed, _ in self.recent:
+    def failed_since(self, since: int) -> dict[int, float]:
+        """Failed measurements beyond what is usual, by the hour of the clock."""
+        hours: dict[int, float] = {}
+        for at, failed, seen in self.recent:
             if at >= since:
-                hours[at // HOUR] = hours.get(at // HOUR, 0) + failed
+                beyond = failed - self.usual * seen
+                hours[at // HOUR] = hours.get(at // HOUR, 0.0) + beyond
         return hours
 
 

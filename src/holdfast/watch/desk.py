@@ -21,8 +21,6 @@ from holdfast.watch.issuer import Issuer
 from holdfast.watch.journal import STEP, Entry
 from holdfast.watch.places import Places
 
-GRACE: Final = 120
-"""Seconds for which the tokens of the window before are still good."""
 FORMS: Final = 12
 """Complaints a day that one address has in all."""
 KEYS: Final = 64
@@ -71,7 +69,7 @@ class Desk:
         known = self._keys.get(key_id) or self._learn(key_id, kind, window, now)
         if known is None or known.kind != kind:
             raise NotCounted("this token is for another kind of report or another time")
-        if known.window != window and known.window != report.window(kind, now - GRACE):
+        if known.window != window:  # one of the window before would make two of this one's
             raise NotCounted("this token is for another time")
         try:
             nonce = known.verifier.verify(token, known.digest)
@@ -84,14 +82,13 @@ class Desk:
         return _entries(one, now, "c", spent, kind, known.window)
 
     def _learn(self, key_id: bytes, kind: str, window: int, now: int) -> _Known | None:
-        """The keys of this kind's windows about now, of which one may be the token's."""
+        """The key of this kind's window, which may be the token's."""
         if len(self._keys) > KEYS:
             self._keys.clear()
-        for number in (window, report.window(kind, now - GRACE)):
-            verifier = self._issuer.verifier(kind, number, now)
-            if verifier is not None:
-                digest = report.challenge(self._issuer.watch, kind, number).digest
-                self._keys[verifier.key_id] = _Known(kind, number, verifier, digest)
+        verifier = self._issuer.verifier(kind, window, now)
+        if verifier is not None:
+            digest = report.challenge(self._issuer.watch, kind, window).digest
+            self._keys[verifier.key_id] = _Known(kind, window, verifier, digest)
         return self._keys.get(key_id)
 
     def admit_form(self, whose: bytes, one: Complaint, now: int) -> tuple[Entry, ...]:

@@ -2,10 +2,10 @@
 
 An event is public when independent signals agree, never on complaints from one operator alone:
 measurements of which more than half failed within an hour, beside complaints or by themselves;
-complaints at several operators from more credentials than a tenth of those that are active in
-the region; or reports that stay away at several operators at once. Multiplicity is controlled
-by what the statistics are: logarithms of likelihood ratios, which add up over independent
-operators and whose threshold bounds the rate of false alarms over all cells and steps.
+complaints at several operators; or reports that stay away at several operators at once; of each
+more than a tenth of the region's credentials could make up. Multiplicity is
+controlled by what the statistics are: logarithms of likelihood ratios, which add up over
+independent operators and whose threshold bounds the rate of false alarms over all cells and steps.
 """
 
 from __future__ import annotations
@@ -137,10 +137,12 @@ class Engine:
         self._day = at // DAY
         for code, place in self.regions.items():
             heard = by_region.get(code, ())
-            if new_day and (crept := place.creeping.day(code, at // DAY * DAY)) is not None:
-                changed.append(crept)
-                if crept not in self.events:
-                    self.events.append(crept)
+            if new_day:
+                crept = place.creeping.day(code, at // DAY * DAY, judging.quorum(self, place))
+                if crept is not None:
+                    changed.append(crept)
+                    if all(crept is not each for each in self.events):
+                        self.events.append(crept)
             place.creeping.add(heard)
             self._listen(place, at, heard, max(common, 0.25))
             self._remember(place, at, heard)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core import report
-from holdfast.watch.cells import Cell, Voice
+from holdfast.watch.cells import Cell
 from holdfast.watch.detect.counts import NOTICE, Counts
 from holdfast.watch.detect.season import HOUR
 from holdfast.watch.detect.shares import HALF
@@ -35,12 +35,10 @@ HUSHED: Final = 3.0
 """Nats of one operator's silence that agree with that of the others."""
 LEAST_FAILED: Final = 5
 SHARE: Final = 0.2
-"""Of all measurements that a region usually sends in an hour. A credential has one an hour and may
-name any operator, so that a tenth of them sends 0.11 of what the others do, or twice that where
-only half of them are on."""
+"""Of all measurements that a region usually sends in an hour: more has to fail or be missing."""
 QUORUM: Final = 0.15
-"""Share of a region's active credentials that complaints alone have to exceed: half as many again
-as the tenth that is taken to be hostile."""
+"""The same of a region's active credentials: half as many again as the tenth that is taken to be
+hostile. Each has one measurement an hour, and one complaint for a function and day."""
 CALM: Final = HOUR
 """Seconds that a function has to be well before it is said to be over."""
 WELL: Final = 0.2
@@ -70,7 +68,7 @@ class Finding:
     failed: int = 0
     seen: int = 0
     solid: bool = False
-    """Whether more fails within an hour than a tenth of the credentials can send."""
+    """Whether more fails within an hour than hostile credentials can send."""
     since: int = 0
     verdicts: dict[str, int] = field(default_factory=dict)
     hours: int = 0
@@ -86,7 +84,7 @@ class Finding:
         """All evidence, in nats."""
         return self.complained + self.measured
 
-    def agreed(self, threshold: float, active: int) -> bool:
+    def agreed(self, threshold: float, quorum: float) -> bool:
         """Whether independent signals agree; see `engine`."""
         if self.together < threshold:
             return False
@@ -95,16 +93,16 @@ class Finding:
         if self.solid and self.measured >= threshold and self.failed >= LEAST_FAILED:
             return True
         several = len(self.complaining) >= 2 and self.complained >= threshold
-        return several and active > 0 and self.signed > QUORUM * active
+        return several and quorum > 0 and self.signed > quorum
 
 
-def find(
-    pooled: Counts, cells: list[tuple[str, Cell]], voices: dict[str, Voice], watches: int = 1
-) -> Finding:
-    """One function of a region, from all complaints and its cells by operator."""
+def find(pooled: Counts, cells: list[tuple[str, Cell]], enough: float) -> Finding:
+    """One function of a region, from all complaints and its cells by operator. `enough`: failures
+    of an hour."""
     found = Finding()
     starts: list[int] = []
-    by_hour: dict[int, int] = {}
+    by_hour: dict[int, float] = {}
+    signed: dict[int, int] = {}
     best = max((cell.complaints.evidence for _, cell in cells), default=0.0)
     if max(best, pooled.evidence) >= NOTICE:
         found.complained = max(best, pooled.evidence)
@@ -114,24 +112,32 @@ def find(
         found.seen += cell.seen
         if found.complained and cell.complaints.evidence >= AGREES:
             found.complaining.append(operator)
-            found.signed += cell.signed
+            for day, count in cell.signed.items():
+                signed[day] = signed.get(day, 0) + count
             starts.append(cell.complaints.since)
             if cell.complaints.evidence >= BESIDE and not cell.works:
                 found.loud.append(operator)
         failing, since = cell.failing() if cell.failed else (0.0, 0)
         if failing >= 2:
             for hour, failed in cell.failed_since(since).items():
-                by_hour[hour] = by_hour.get(hour, 0) + failed
+                by_hour[hour] = by_hour.get(hour, 0.0) + failed
             found.measured += failing
             found.failing.append(operator)
             starts.append(since)
             for verdict, count in cell.verdicts.items():
                 found.verdicts[verdict] = found.verdicts.get(verdict, 0) + count
-    hourly = sum(voice.expected for voice in voices.values()) * HOUR / STEP
-    found.solid = max(by_hour.values(), default=0) > (hourly * SHARE * watches or found.seen * HALF)
+    found.signed = max(signed.values(), default=0)
+    found.solid = max(by_hour.values(), default=0) > (enough or found.seen * HALF)
     if starts:
         found.since = sorted(starts)[len(starts) // 2]
     return found
+
+
+def quorum(engine: Engine, place: Place) -> float:
+    """Credentials of a region that are more than the hostile ones; 0 if no number is known."""
+    active = max(place.alive.get(month(engine.now) - back, 0) for back in (0, 1))
+    # Who is alive at another watch with fewer than it publishes is taken to be as many as that.
+    return QUORUM * engine.watches * (active + LEAST * (engine.watches - 1))
 
 
 def judge(engine: Engine, code: str, place: Place) -> Event | None:
@@ -140,15 +146,15 @@ def judge(engine: Engine, code: str, place: Place) -> Event | None:
     hushed = place.quiet.evidence >= BESIDE
     if event is None and not place.hot and not hushed:
         return None
+    credentials = quorum(engine, place)
+    hourly = sum(voice.expected for voice in place.voices.values()) * HOUR / STEP
+    enough = max(credentials, hourly * SHARE * engine.watches)
     findings = {
-        function: find(place.pooled[function], cells, place.voices, engine.watches)
+        function: find(place.pooled[function], cells, enough)
         for function, cells in place.by_function.items()
         if event is not None or function in place.hot
     }
     silent = _silent(place) if hushed else []
-    active = max((place.alive.get(month(engine.now) - back, 0) for back in (0, 1)), default=0)
-    # Who is alive at another watch with fewer than it publishes is taken to be as many as that.
-    active = engine.watches * (active + LEAST * (engine.watches - 1))
     changed = False
     if event is None:
         suspects = {f: found for f, found in findings.items() if found.together >= engine.public}
@@ -159,11 +165,14 @@ def judge(engine: Engine, code: str, place: Place) -> Event | None:
         for function, cells in place.by_function.items():
             if function not in findings:
                 pooled = place.pooled[function]
-                findings[function] = find(pooled, cells, place.voices, engine.watches)
+                findings[function] = find(pooled, cells, enough)
         changed = True
     changed |= _spread(place, event, findings, silent, engine.now)
     _describe(engine, place, event, findings, silent)
-    if not event.published and _agreed(engine, place, event, findings, silent, active):
+    missing = _missing(place, silent, engine.now) > enough
+    if not event.published and _agreed(
+        engine, event, findings, silent if missing else [], credentials
+    ):
         event.published = engine.now
         changed = True
     changed |= _calm(engine.now, place, event, findings, silent)
@@ -177,15 +186,23 @@ def _silent(place: Place) -> list[str]:
     return sorted(o for o, v in place.voices.items() if v.silence.evidence >= PUBLIC)
 
 
+def _missing(place: Place, silent: list[str], now: int) -> float:
+    """Reports that these operators' users did not send, in an hour; of less than an hour, all."""
+    return sum(
+        (voice.expected - voice.seen) / max(1.0, (now - voice.since) / HOUR)
+        for voice in (place.voices[operator].silence for operator in silent)
+    )
+
+
 def _agreed(
     engine: Engine,
-    place: Place,
     event: Event,
     findings: dict[str, Finding],
     silent: list[str],
-    active: int,
+    quorum: float,
 ) -> bool:
-    if any(findings[f].agreed(engine.public, active) for f in event.functions if f in findings):
+    """`silent`: operators of which more is missing than hostile credentials can hold back."""
+    if any(findings[f].agreed(engine.public, quorum) for f in event.functions if f in findings):
         return True
     complained = max((found.complained for found in findings.values()), default=0.0)
     return (len(silent) >= 2) or (bool(silent) and complained >= PUBLIC / 2)

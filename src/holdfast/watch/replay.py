@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from holdfast.watch import merging
 from holdfast.watch.engine import Engine
 from holdfast.watch.event import Event, encode
@@ -38,7 +40,10 @@ def replay(data: Path, places: Places, key: bytes, simulated: bool = False) -> R
         steps += 1
         changes += [encode(event) for event in engine.tick(one.at, one.rows, one.watches)]
     for own in merging.own(data, key):
-        uncovered += not simulated and own.rows != admitted.get(own.at, [])
+        rows = admitted.get(own.at, [])
+        if not any(row.share for row in own.rows):  # written before there were shares
+            rows = [replace(row, share=0) for row in rows]
+        uncovered += not simulated and own.rows != rows
     log = data / "events"
     logged = log.read_bytes().split(b"\n")[:-1] if log.exists() else []
     return Replayed(tuple(engine.events), steps, changes == logged, uncovered)

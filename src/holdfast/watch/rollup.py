@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
 from holdfast.watch.journal import Entry, Text
 
+THOUSAND: Final = 1000
 Count = Annotated[int, Meta(ge=0, le=2**40)]
 
 
@@ -33,6 +34,8 @@ class Row(Struct, array_like=True, forbid_unknown_fields=True):
     grade: Count = 0
     graded: Count = 0
     """Measurements that have a grade, whose sum `grade` is."""
+    share: Count = 0
+    """Sum of thousandths of the control's rate that each rated one reached, a thousand at most."""
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -93,6 +96,7 @@ class Sums:
                 row.rate += entry.rate
                 row.control += entry.control
                 row.rated += 1
+                row.share += min(THOUSAND, THOUSAND * entry.rate // entry.control)
             if entry.grade:
                 row.grade += entry.grade
                 row.graded += 1
@@ -110,6 +114,7 @@ class Sums:
             row.rated += other.rated
             row.grade += other.grade
             row.graded += other.graded
+            row.share += other.share
             for verdict, count in other.verdicts.items():
                 row.verdicts[verdict] = row.verdicts.get(verdict, 0) + count
 

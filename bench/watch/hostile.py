@@ -11,8 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "attacks"))
-from hostile import creep, trial
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+from attacks.hostile import creep, trial
 
 Row = tuple[str, str]
 

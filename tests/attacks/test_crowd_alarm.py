@@ -5,14 +5,8 @@ Elsewhere: Sybil attacks (Douceur 2002); measurements that were made up (Nobori 
 VPN Gate, section 4).
 """
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from hostile import creep, trial
+from attacks.hostile import creep, trial
 
 from holdfast.watch import creeping, judging
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from msgspec import Meta, Struct
 
+from holdfast.core.log.admission import NUMBER
 from holdfast.core.tokens import REQUEST, SIZE
 
 MAX_ASKED: Final = 80
@@ -84,6 +85,8 @@ class Ask(Struct, frozen=True, forbid_unknown_fields=True):
     credential: Annotated[bytes, Meta(min_length=32, max_length=32)]
     wishes: Annotated[tuple[Wish, ...], Meta(min_length=1, max_length=MAX_ASKED)]
     signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
+    work: Annotated[bytes, Meta(max_length=NUMBER)] = b""
+    """Of a newcomer where the network is crowded; over `newcomer`."""
 
     def check(self, watch: str) -> None:
         """Raise `BadIssuance` unless the credential signed this for this observatory."""
@@ -101,6 +104,14 @@ class Given(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Annotated[bytes, Meta(max_length=SIZE)], ...], Meta(max_length=MAX_ASKED)
     ]
     why: Annotated[str, Meta(max_length=300)] = ""
+    bits: Annotated[int, Meta(ge=0, le=64)] = 0
+    """Of work, without which there is nothing for a newcomer."""
+
+
+def newcomer(watch: str, credential: bytes, day: int) -> bytes:
+    """What a newcomer's work is over (`core.log.admission.work`); days are counted since 1970."""
+    name = hashlib.sha256(watch.encode()).digest()
+    return b"holdfast/newcomer/1" + name + credential + day.to_bytes(4, "big")
 
 
 def signed(watch: str, wishes: tuple[Wish, ...]) -> bytes:
@@ -109,12 +120,14 @@ def signed(watch: str, wishes: tuple[Wish, ...]) -> bytes:
     return b"holdfast/ask/1" + hashlib.sha256(watch.encode()).digest() + digest
 
 
-def ask(credential: Ed25519PrivateKey, watch: str, wishes: tuple[Wish, ...]) -> Ask:
+def ask(
+    credential: Ed25519PrivateKey, watch: str, wishes: tuple[Wish, ...], work: bytes = b""
+) -> Ask:
     """Sign what is asked for."""
     public = credential.public_key().public_bytes(
         serialization.Encoding.Raw, serialization.PublicFormat.Raw
     )
-    return Ask(public, wishes, credential.sign(signed(watch, wishes)))
+    return Ask(public, wishes, credential.sign(signed(watch, wishes)), work)
 
 
 def encode(message: Keys | Ask | Given) -> bytes:

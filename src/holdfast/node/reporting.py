@@ -22,7 +22,8 @@ from msgspec import Meta, Struct
 
 from holdfast.core import issuance, report, tokens
 from holdfast.core.finding import Finding
-from holdfast.core.issuance import BadIssuance, Keys, Wish
+from holdfast.core.issuance import BadIssuance, Given, Keys, Wish
+from holdfast.core.log.admission import MOST_BITS, work
 from holdfast.core.report import Alive, BadReport, Complaint, Measurement, Report, Result
 from holdfast.core.tokens import BadToken
 from holdfast.drive.fetch import Look
@@ -34,6 +35,8 @@ TICK: Final = 60
 RESTOCK: Final = 1800
 """Seconds between two times that tokens are asked for."""
 MAX_WAITING: Final = 50
+QUICK: Final = 19
+"""Bits of work for which a person may wait."""
 NAME: Final = "reporting"
 """What `meta` calls it."""
 
@@ -147,6 +150,10 @@ class Reporter:
         self._measured = -1
         """The hour in which that was tried last."""
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._due: tuple[str, int] | None = None
+        """Work that waits: at the observatory of this name, so many bits."""
+        self._worked = b""
 
     @property
     def now(self) -> int:
@@ -159,6 +166,7 @@ class Reporter:
 
     async def stop(self) -> None:
         """Send nothing more."""
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -367,20 +375,45 @@ class Reporter:
     async def _ask(self, watch: str, pending: list[tuple[str, int, tokens.Pending]]) -> None:
         credential = Ed25519PrivateKey.from_private_bytes(self.chosen.credential)
         wishes = tuple(Wish(kind, window, one.request) for kind, window, one in pending)
-        body = issuance.encode(issuance.ask(credential, watch, wishes))
-        given = issuance.decode_given(await self._fetch(self.chosen.url + "/api/tokens", body))
-        if len(given.answers) != len(pending):
+
+        async def given(worked: bytes) -> Given:
+            body = issuance.encode(issuance.ask(credential, watch, wishes, worked))
+            return issuance.decode_given(await self._fetch(self.chosen.url + "/api/tokens", body))
+
+        answer = await given(self._worked)
+        if answer.bits and not any(answer.answers):
+            self._due = (watch, answer.bits)
+            if answer.bits <= QUICK:
+                await self._work()
+                answer = await given(self._worked)
+        if len(answer.answers) != len(pending):
             raise BadIssuance("the answer does not fit the question")
-        self.chosen.trouble = given.why if not any(given.answers) else ""
-        for (kind, window, one), answer in zip(pending, given.answers, strict=True):
-            if answer:
-                self.chosen.spare.append(Spare(kind, window, one.finish(answer)))
+        self.chosen.trouble = answer.why if not any(answer.answers) else ""
+        for (kind, window, one), signed in zip(pending, answer.answers, strict=True):
+            if signed:
+                self.chosen.spare.append(Spare(kind, window, one.finish(signed)))
+
+    async def _work(self) -> None:
+        """Do the work that a newcomer's first tokens cost; ends with the node."""
+        assert self._due is not None
+        (watch, bits), self._due = self._due, None
+        if bits <= MOST_BITS:
+            credential = Ed25519PrivateKey.from_private_bytes(self.chosen.credential)
+            public = credential.public_key().public_bytes_raw()
+            over = issuance.newcomer(watch, public, self.now // report.DAY)
+            done = await asyncio.to_thread(work, over, bits, lambda: not self._stopped)
+            self._worked = done or b""
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(TICK)
             if not self.chosen.url:
                 continue
+            if self._due is not None:
+                await self._work()  # minutes, in which everything else goes on
+                with contextlib.suppress(CannotReport):
+                    async with self._lock:
+                        await self._restock()
             with contextlib.suppress(CannotReport):
                 if self.chosen.automatic and self.now // 60 % 60 >= self._minute:
                     async with self._lock:

@@ -99,9 +99,15 @@ class Issuer:
             signer = self._signer(kind, window)
         return signer.verifier
 
+    def knows(self, credential: bytes) -> bool:
+        """Whether a credential was seen before."""
+        with self._lock:
+            sql = "select 1 from credentials where id = ?"
+            return self._database.execute(sql, (_name(credential),)).fetchone() is not None
+
     def give(self, ask: Ask, now: int) -> Given:
         """Sign what a credential may have; `ask` was checked. The count is durable first."""
-        name = hashlib.sha256(b"holdfast/credential" + ask.credential).digest()[:16]
+        name = _name(ask.credential)
         why = self._enter(name, now)
         if why:
             return Given(tuple(b"" for _ in ask.wishes), why)
@@ -184,3 +190,7 @@ class Issuer:
                 if row is not None:
                     found = self._signers[kind, window] = Signer.load(row[0])
             return found
+
+
+def _name(credential: bytes) -> bytes:
+    return hashlib.sha256(b"holdfast/credential" + credential).digest()[:16]

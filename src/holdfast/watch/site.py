@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,10 +16,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from holdfast.core import issuance, report
-from holdfast.core.issuance import BadIssuance
+from holdfast.core.issuance import Ask, BadIssuance, Given
+from holdfast.core.log.admission import is_work
 from holdfast.core.report import BadReport, Complaint
 from holdfast.drive.http import MAX_BODY, Request, Response
 from holdfast.watch import bundle, document, edits, feeds, judging, page, reach, told, where
+from holdfast.watch.crowd import DAY, Newcomers
 from holdfast.watch.desk import Desk, NotCounted, network
 from holdfast.watch.edits import BadEdit
 from holdfast.watch.issuer import Issuer
@@ -36,8 +39,8 @@ TEXTS: Final = ("text/", "image/svg", "application/json", "application/atom", "a
 PACKED: Final = 500
 """Bytes from which compressing is worth it."""
 PACKS: Final = 64
-NEWCOMERS: Final = 8
-"""Requests for tokens from one network an hour."""
+ASKS: Final = 12
+"""Requests for tokens of one credential an hour."""
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-src 'self';"
     " base-uri 'none'"
@@ -111,6 +114,7 @@ class Site:
         self._root = root
         self._bots = bots
         self._style = document.style(station.places).encode()
+        self._newcomers = Newcomers(secrets.token_bytes)
         self._asked: dict[bytes, int] = {}
         self._asked_hour = 0
         self._packs: dict[bytes, bytes] = {}
@@ -408,19 +412,39 @@ class Site:
 
     async def _tokens(self, request: Request) -> Response:
         now = self._clock()
-        hour, who = now // 3600, network(request.peer)
-        if hour != self._asked_hour:
-            self._asked_hour, self._asked = hour, {}
-        self._asked[who] = self._asked.get(who, 0) + 1
-        if self._asked[who] > NEWCOMERS and not request.peer.startswith("127."):
-            return said(429, {"error": "too many requests from this network. Try in an hour"})
         try:
             ask = issuance.decode_ask(request.body)
             ask.check(self._issuer.watch)
         except BadIssuance as error:
             return said(400, {"error": str(error)})
+        if now // 3600 != self._asked_hour:
+            self._asked_hour, self._asked = now // 3600, {}
+        known = await asyncio.to_thread(self._issuer.knows, ask.credential)
+        if not known and not request.peer.startswith("127."):
+            refused = self._admit(ask, network(request.peer), now)
+            if refused is not None:
+                return answer(200, issuance.encode(refused), JSON)
+        elif known:
+            self._asked[ask.credential] = self._asked.get(ask.credential, 0) + 1
+            if self._asked[ask.credential] > ASKS:
+                return said(429, {"error": "too many requests. Try in an hour"})
         given = await asyncio.to_thread(self._issuer.give, ask, now)
         return answer(200, issuance.encode(given), JSON)
+
+    def _admit(self, ask: Ask, where: bytes, now: int) -> Given | None:
+        """Count a newcomer; or what to tell them instead."""
+        nothing = tuple(b"" for _ in ask.wishes)
+        bits = self._newcomers.price(where, now)
+        if bits is None:
+            return Given(nothing, "too many newcomers from this network today. Try again tomorrow")
+        # The price may have gone up while they worked, and the day may have ended.
+        enough = max(0, bits - 1)
+        days = (now // DAY, now // DAY - 1)
+        over = (issuance.newcomer(self._issuer.watch, ask.credential, day) for day in days)
+        if enough and not any(is_work(each, ask.work, enough) for each in over):
+            return Given(nothing, "many newcomers share this network, so it takes work", bits)
+        self._newcomers.came(where, now)
+        return None
 
     def _edit(self, request: Request) -> Response:
         try:

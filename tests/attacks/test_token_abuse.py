@@ -7,6 +7,7 @@ Elsewhere: Privacy Pass (RFC 9576 section 4.3, draft-ietf-privacypass-key-consis
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "watch"))
 
-from watches import Clock, Person, watching
+from watches import Clock, Person, get, watching
 
 from holdfast.core import issuance, report
 from holdfast.core.finding import Finding
@@ -29,6 +30,9 @@ from holdfast.node import reporting
 from holdfast.node.measuring import Heard
 from holdfast.node.reporting import Reporter
 from holdfast.watch.desk import Desk
+from holdfast.watch.ledger import raw
+from holdfast.watch.merging import Peer
+from holdfast.watch.program import key_of
 
 NOW = 1_790_000_000
 KINDS = ("calls", "measure", "alive")
@@ -151,6 +155,46 @@ async def test_keys_of_ones_own_from_the_start_are_found_by_comparing() -> None:
         await made.choose("https://spy.example", "A", "b", False, [])
         prints.append(made.chosen.keys)
     assert prints[0] == prints[1]
+
+
+@pytest.mark.timeout(120)
+async def test_another_observatory_sees_which_keys_are_everybodys_and_twin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node's mark beside what is seen from another place; Amina, the twin, is shown other keys."""
+    one = {kind: report.window(kind, NOW) for kind in report.KINDS}
+    monkeypatch.setattr(report, "ahead", lambda kind, now: range(one[kind], one[kind] + 1))
+    clock = Clock(NOW)
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+    async with watching(tmp_path / "1", clock) as first:
+        peer = Peer(first, raw(key_of(tmp_path / "1")))
+        async with watching(tmp_path / "2", clock, peers=(peer,)) as second:
+            spy = Spy()
+            spy.shown_to("Amina")
+
+            async def fetch(url: str, body: bytes | None) -> bytes:
+                return (await get(url, body))[1]
+
+            async def fetch_hers(url: str, body: bytes | None) -> bytes:
+                if url.endswith("/api/keys"):
+                    return await spy.answer("Amina", "https://spy.example/api/keys", None)
+                return await fetch(url, body)
+
+            everybody, hers = node(spy, []), node(spy, [])
+            everybody._fetch, hers._fetch = fetch, fetch_hers
+            for each in (everybody, hers):
+                await each.choose(first, "VEL", "veltel", False, [])
+            shown = json.loads((await get(first + "/about.json"))[1])["tokens"]
+            assert shown.encode() in (await get(first + "/data"))[1]
+            clock.now += 600
+            seen = ""
+            while not seen:
+                about = json.loads((await get(second + "/about.json"))[1])
+                seen = about["with"][0]["tokens"]
+                clock.now += 60  # what is published is made anew
+                await asyncio.sleep(0.1)
+            assert everybody.chosen.keys == shown == seen != hers.chosen.keys
 
 
 async def test_what_was_not_signed_by_the_observatory_is_no_list() -> None:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from msgspec import Meta, Struct
 
+from holdfast.core import report
 from holdfast.core.log.admission import NUMBER
 from holdfast.core.tokens import REQUEST, SIZE
 
@@ -65,10 +66,11 @@ class Keys(Struct, frozen=True, forbid_unknown_fields=True):
             raise BadIssuance("it has two keys for the same kind and window")
 
 
-def fingerprint(keys: tuple[Key, ...], windows: dict[str, int]) -> str:
-    """Of those keys that serve in these windows, by kind: to be compared with others'."""
-    now = sorted((key.kind, key.spki) for key in keys if windows.get(key.kind) == key.window)
-    return hashlib.sha256(msgspec.msgpack.encode(now)).hexdigest()[:16]
+def fingerprint(keys: tuple[Key, ...], now: int) -> str:
+    """Of the day's and the month's keys at the second `now`: to be compared with others'."""
+    windows = {kind: report.window(kind, now) for kind in report.KINDS if kind != "measure"}
+    found = sorted((key.kind, key.spki) for key in keys if windows.get(key.kind) == key.window)
+    return hashlib.sha256(msgspec.msgpack.encode(found)).hexdigest()[:16]
 
 
 class Wish(Struct, frozen=True, forbid_unknown_fields=True):

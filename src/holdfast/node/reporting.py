@@ -369,8 +369,7 @@ class Reporter:
             if int(name.rpartition("/")[2]) >= windows.get(name.rpartition("/")[0], 0)
         }
         chosen.seen = {**kept, **shown}
-        daily = {kind: window for kind, window in windows.items() if kind != "measure"}
-        chosen.keys = issuance.fingerprint(keys.keys, daily)
+        chosen.keys = issuance.fingerprint(keys.keys, self.now)
 
     async def _ask(self, watch: str, pending: list[tuple[str, int, tokens.Pending]]) -> None:
         credential = Ed25519PrivateKey.from_private_bytes(self.chosen.credential)

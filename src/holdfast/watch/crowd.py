@@ -16,7 +16,7 @@ from holdfast.core.log.admission import MOST_BITS
 FREE: Final = 8
 """Newcomers of a network and day."""
 FIRST: Final = 19
-"""Bits of work from then on: half a second or so. It ends at `MOST_BITS`, minutes."""
+"""Bits of work from then on: a second or so. It ends at `MOST_BITS`, minutes."""
 NETWORKS: Final = 200_000
 DAY: Final = 86_400
 

@@ -14,7 +14,7 @@ import apsw
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from holdfast.core import report
+from holdfast.core import issuance, report
 from holdfast.core.issuance import Ask, Given, Key, Keys, Wish
 from holdfast.core.tokens import EXPONENT, SIZE, BadToken, Signer, Verifier
 
@@ -88,6 +88,16 @@ class Issuer:
         public = self._own.public_key().public_bytes_raw()
         plain = Keys(self.watch, found, public)
         return Keys(self.watch, found, public, self._own.sign(plain.signed()))
+
+    def mark(self, now: int) -> str:
+        """Of today's keys, by which people see whether they are everybody's; "" until there are."""
+        kinds = [kind for kind in report.KINDS if kind != "measure"]
+        found = [(kind, report.window(kind, now)) for kind in kinds]
+        signers = [(*each, self._found(*each)) for each in found]
+        if any(signer is None for _, _, signer in signers):
+            return ""
+        keys = (Key(kind, window, one.verifier.spki) for kind, window, one in signers if one)
+        return issuance.fingerprint(tuple(keys), now)
 
     def verifier(self, kind: str, window: int, now: int) -> Verifier | None:
         """The key with which tokens of a current window are checked."""

@@ -38,6 +38,8 @@ class Peer:
     """Why the last line was."""
     trouble: str = ""
     """Why it could not be asked."""
+    mark: str = ""
+    """Of the keys for tokens that it showed last (`core.issuance.fingerprint`)."""
     rows: dict[int, list[Row]] = field(default_factory=dict)
     """Of the steps that are waited for."""
 

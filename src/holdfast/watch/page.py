@@ -457,8 +457,9 @@ class Page(Document):
         )
         return self.whole(say("Report", "Сообщить"), body, "/report")
 
-    def data(self, root: str = "") -> str:
-        """Everything for programs; `root` is where the public finds this."""
+    def data(self, root: str = "", mark: str = "") -> str:
+        """Everything for programs; `root` is where the public finds this, `mark` that of the keys
+        for tokens."""
         say = self.say
         rows = (
             ("/events.atom", say("Events as an Atom feed", "События лентой Atom")),
@@ -481,12 +482,32 @@ class Page(Document):
         body = (
             f'<div class="narrow"><h1>{say("Data and feeds", "Данные и ленты")}</h1>'
             f"<p>{free}</p>"
-            f'<ul class="events">{items}</ul><h2>{say("On your page", "На вашей странице")}</h2>'
+            f'<ul class="events">{items}</ul>{self._marks(mark)}<h2>'
+            f"{say('On your page', 'На вашей странице')}</h2>"
             f'<iframe class="embed" src="{self.root}/card/{code}" loading="lazy" title="'
             f'{say("Example of a card", "Пример карточки")}"></iframe><p><code dir="ltr">{embed}'
             "</code></p></div>"
         )
         return self.whole(say("Data and feeds", "Данные и ленты"), body, "/data")
+
+    def _marks(self, mark: str) -> str:
+        """By which people see whether everybody has the same keys for tokens."""
+        peers = [peer for peer in self.station.peers.all.values() if peer.mark]
+        if not mark:
+            return ""
+        say = self.say
+        why = say(
+            "Whoever had keys of their own could be told from others by their reports. A node shows"
+            " the mark of those it uses; it must be this one.",
+            "Кому выдали бы особые ключи, того отличали бы по сообщениям. Узел показывает"
+            " отпечаток своих; он должен быть таким.",
+        )
+        others = "".join(f"<li>{escape(peer.url)} <code>{peer.mark}</code></li>" for peer in peers)
+        if others:
+            seen = say("Seen from here of others:", "Отсюда видны у других:")
+            others = f'<p>{seen}</p><ul class="events">{others}</ul>'
+        title = say("Keys for reports today", "Ключи для сообщений сегодня")
+        return f"<h2>{title}</h2><p><code>{mark}</code></p><p>{why}</p>{others}"
 
     def card(self, code: str) -> str:
         """A region for somebody else's page."""

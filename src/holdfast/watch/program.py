@@ -20,6 +20,8 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from holdfast.core import issuance
+from holdfast.core.issuance import BadIssuance
 from holdfast.drive.fetch import fetch
 from holdfast.drive.http import HttpConnection, Open
 from holdfast.watch import hooks, reach, simulate
@@ -36,6 +38,8 @@ from holdfast.watch.station import Station
 TICK_SECONDS: Final = 1.0
 ASK_SECONDS: Final = 5.0
 """Between two times that another watch is asked for its rollups."""
+COMPARE: Final = 600
+"""Seconds between two times that its keys for tokens are looked at."""
 CONNECTIONS: Final = 4096
 STEPS: Final = DAY // STEP
 SERVE: Final = 0.03
@@ -177,6 +181,7 @@ async def run(
         await asyncio.gather(
             _go_on(station, issuer, clock, stop),
             *(_follow(station, peer, clock, stop) for peer in peers),
+            *(_compare(peer, clock, stop) for peer in peers),
         )
         sender.close()
     except (JournalError, BadRollup, BadEdit) as error:
@@ -231,6 +236,22 @@ async def _follow(
             peer.trouble = ""
         except OSError as error:
             peer.trouble = str(error)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ASK_SECONDS):
+                await stop.wait()
+
+
+async def _compare(peer: Peer, clock: Callable[[], int], stop: asyncio.Event) -> None:
+    """See which keys for tokens another watch shows to somebody who is here."""
+    asked = clock() // COMPARE
+    while not stop.is_set():
+        now = clock()
+        if now // COMPARE != asked:
+            asked = now // COMPARE
+            with contextlib.suppress(OSError, BadIssuance):
+                keys = issuance.decode_keys(await fetch(peer.url.rstrip("/") + "/api/keys"))
+                keys.check()
+                peer.mark = issuance.fingerprint(keys.keys, now) if keys.key == peer.key else ""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ASK_SECONDS):
                 await stop.wait()

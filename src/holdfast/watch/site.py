@@ -176,7 +176,7 @@ class Site:
         if query.path == "/report":
             return html(shown.form(region=query.one("region"), operator=query.one("operator")))
         if query.path == "/data":
-            return html(shown.data(self._root))
+            return html(shown.data(self._root, self._issuer.mark(self._clock())))
         if head == "event" and (one := self._station.event(rest)) is not None:
             return html(shown.event(one))
         if head in ("region", "card") and self._station.places.region(rest) is not None:
@@ -270,12 +270,14 @@ class Site:
             {
                 "watch": self._station.name,
                 "key": self._station.public.hex(),
+                "tokens": self._issuer.mark(self._clock()),
                 "edits": self._station.edits.head.hex(),
                 "simulated": self._station.simulated,
                 "country": self._station.places.country,
                 "with": [
                     {
                         "key": peer.key.hex(),
+                        "tokens": peer.mark,
                         "last": peer.last,
                         "refused": peer.refused,
                         "why": peer.refusal,

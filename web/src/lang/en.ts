@@ -362,6 +362,8 @@ export const en = {
   repChange: "Change",
   repAll: "This is all that is sent",
   repSent: "What failed, your region and operator. Not who you are or who you write to. One report counts once a day.",
+  repSame: "Does it treat everybody alike?",
+  repSameHow: "An observatory that gave you keys of your own could tell your reports from others’. Its keys today have the mark below. Somebody else who reports there, or the page “Data” of the observatory seen from another network, must show the same.",
   repCounted: "It counts. Thank you.",
   repBefore: "You told that today already; it counts once.",
   repWaits: "Waits for the network. Sends by itself today.",

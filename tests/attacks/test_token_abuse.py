@@ -161,7 +161,7 @@ async def test_keys_of_ones_own_from_the_start_are_found_by_comparing() -> None:
 async def test_another_observatory_sees_which_keys_are_everybodys_and_twin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A node's mark beside what is seen from another place; Amina, the twin, is shown other keys."""
+    """A node's mark beside what is seen from elsewhere; Amina, the twin, is shown other keys."""
     one = {kind: report.window(kind, NOW) for kind in report.KINDS}
     monkeypatch.setattr(report, "ahead", lambda kind, now: range(one[kind], one[kind] + 1))
     clock = Clock(NOW)

@@ -20,6 +20,7 @@ from typing import Any, Final
 from simulation import town
 from simulation.town import GROUP, PATIENCE, PEOPLE, RELAYS, Person, Relay, Town
 
+from holdfast.node.api import Node
 from holdfast.testing.virtual import VirtualLoop
 
 ACTS: Final = 60
@@ -55,6 +56,8 @@ class Story:
             (2, self.edit),
             (1, self.take_back),
             (2, self.react),
+            (1, self.remove),
+            (1, self.pin),
             (3, self.read),
             (3, self.cut),
             (3, self.block),
@@ -97,7 +100,7 @@ class Story:
         if person is None or person.node is None:
             return ""
         others = [name for name in PEOPLE if name != person.name]
-        to = self.dice.choice(others if self.set_back else [*others, GROUP])
+        to = self.dice.choice([*others, GROUP])
         text = f"{MARK} {next(self.numbers)} {person.name} to {to}" + "." * self.dice.choice(
             (0, 0, 300, 3000)
         )
@@ -142,6 +145,31 @@ class Story:
         emoji = self.dice.choice(EMOJI)
         person.go(person.node.react(str(found[0]), emoji))
         return f"{person.name} reacts to message {found[0]}: {emoji}"
+
+    def _of_all(self, where: str) -> tuple[Node, int] | None:
+        """Who leads the group, and a message of it."""
+        leader = self.town.people[PEOPLE[0]]
+        found = leader.rows(
+            "SELECT m.id FROM message m JOIN contact c ON c.id = m.contact WHERE c.own_name = ?"
+            f" AND m.kind = 'text' AND NOT m.deleted{where} ORDER BY m.id",
+            GROUP,
+        )
+        if leader.node is None or not found:
+            return None
+        return leader.node, self.dice.choice(found)[0]
+
+    def remove(self) -> str:
+        if (found := self._of_all(" AND NOT m.mine")) is None:
+            return ""
+        self.town.people[PEOPLE[0]].go(found[0].delete(str(found[1])))
+        return f"{PEOPLE[0]} removes message {found[1]} for all"
+
+    def pin(self) -> str:
+        if (found := self._of_all("")) is None:
+            return ""
+        on = self.dice.random() < 0.6
+        self.town.people[PEOPLE[0]].go(found[0].pin(str(found[1]), on))
+        return f"{PEOPLE[0]} {'pins' if on else 'takes down'} message {found[1]}"
 
     def read(self) -> str:
         person = self._somebody()
@@ -280,7 +308,7 @@ class Story:
             assert person.node is not None
             person.asked.append(town.Wrote(to, text))
             person.go(person.node.send(person.contact(to), text))
-        for name, person in self.town.people.items() if not self.set_back else ():
+        for name, person in self.town.people.items():
             text = f"{MARK} {name}'s last to all"
             assert person.node is not None
             person.asked.append(town.Wrote(GROUP, text))
@@ -335,25 +363,50 @@ class Story:
         )
 
     def grouped(self, healed: bool) -> Iterator[str]:
-        """The same of the group, in which nobody is set back. Who is shown what somebody wrote in
-        which order is not promised there, nor that a change is not older than what it changes: see
-        spec/threats.md."""
-        for one, other in PAIRS if not self.set_back else ():
+        """The same of the group. Who was set back has forgotten what others have of them."""
+        for one, other in PAIRS:
             sender, receiver = self.town.people[one], self.town.people[other]
             asked = {wrote.text for wrote in sender.asked if wrote.to == GROUP}
             wrote, got = self.group(sender, one), self.group(receiver, one)
             mids, mine = [mid for mid, *_ in got], [mid for mid, *_ in wrote]
             if len(set(mids)) != len(mids):
                 yield f"{other} has a message of {one}'s to all twice"
-            if healed and not set(mids) <= set(mine):
+            if healed and not sender.back and not set(mids) <= set(mine):
                 yield f"{other} has what {one} is not shown to have written to all"
             for _, text, deleted, _ in got:
                 if not deleted and "edited" not in text and text not in asked:
                     yield f"{other} has {text[:30]!r} from {one} to all, who did not write it"
             if healed:
-                for mid, text, _, state in wrote:
+                for mid, text, _, state in wrote if not receiver.back else ():
                     if mid not in mids:
                         yield f"{other} has not got {text[:30]!r} to all from {one}: {state}"
+
+    def shown(self, person: Person) -> list[tuple[Any, ...]]:
+        """The group as a person sees it, with roots for everybody."""
+        ((mine,),) = person.rows(
+            "SELECT root FROM group_card WHERE root NOT IN (SELECT root FROM contact)"
+        )
+        return [
+            (
+                author or mine,
+                text,
+                deleted,
+                remover,
+                pinned,
+                sorted(
+                    (by or mine, emoji)
+                    for by, emoji in person.rows(
+                        "SELECT author, emoji FROM reaction WHERE message = ? AND emoji <> ''", id
+                    )
+                ),
+            )
+            for id, author, text, deleted, remover, pinned in person.rows(
+                "SELECT m.id, m.author, m.text, m.deleted, m.remover, m.pinned > 0 FROM message m"
+                " JOIN contact c ON c.id = m.contact WHERE c.own_name = ? AND m.kind = 'text'"
+                " ORDER BY m.place, m.mid",
+                GROUP,
+            )
+        ]
 
     def wrong(self, healed: bool) -> Iterator[str]:
         """Promises that hold at any time; that a state was set back shows once two have spoken."""
@@ -390,7 +443,13 @@ class Story:
                     yield f"{other} has not got {len(lost)} that {one} is shown as delivered"
 
     def different(self) -> Iterator[str]:
-        """Once everything has arrived, both sides show the same."""
+        """Once everything has arrived, both sides show the same, and in the group everybody."""
+        still = [person for person in self.town.people.values() if not person.back]
+        seen = [self.shown(person) for person in still]
+        for person, other_seen in zip(still, seen, strict=True):
+            if other_seen != seen[0]:
+                apart = [two for two in zip(seen[0], other_seen, strict=False) if two[0] != two[1]]
+                yield f"{person.name} and {still[0].name} see another group: {apart[:1]}"
         for one, other in PAIRS:
             sender, receiver = self.town.people[one], self.town.people[other]
             if self._frozen(sender, receiver) or sender.back or receiver.back:

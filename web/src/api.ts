@@ -325,7 +325,7 @@ export interface Poll {
 export interface Message {
   id: string;
   contact: string;
-  /** Position in the conversation: ascending, never changes. */
+  /** Position in the conversation: ascending, never changes; in a group the same for all. */
   order: number;
   /** Rises with every change of any message; `listen` goes on from it. */
   cursor: number;

@@ -37,9 +37,10 @@ class Notices {
   }
 
   came(message: Message): void {
-    const fresh = message.order > this.newest && !message.mine && said(message)
+    const id = Number(message.id);
+    const fresh = id > this.newest && !message.mine && said(message)
       && Date.now() - message.received < 60_000;
-    this.newest = Math.max(this.newest, message.order);
+    this.newest = Math.max(this.newest, id);
     const contact = model.contact(message.contact);
     if (!fresh || !contact || contact.request) return;
     const name = contact.name;

@@ -349,6 +349,29 @@ SCHEMA: Final = (
     -- Whose messages in groups are not taken.
     CREATE TABLE blocked (root BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
     """,
+    """
+    -- Where a message stands in its conversation: as it came, or in a group by its author's clock;
+    -- and the clocks of what was said last of it.
+    ALTER TABLE message ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
+    UPDATE message SET place = id;
+    CREATE INDEX message_place ON message(contact, place);
+    CREATE TRIGGER message_new AFTER INSERT ON message WHEN new.place = 0 BEGIN
+        UPDATE message SET place = new.id WHERE id = new.id;
+    END;
+    ALTER TABLE message ADD COLUMN edit_clock INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE message ADD COLUMN pin_clock INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE reaction ADD COLUMN clock INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE vote ADD COLUMN clock INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE groups ADD COLUMN clock INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE group_queue ADD COLUMN clock INTEGER NOT NULL DEFAULT 0;
+    -- What somebody (`by`) said of a message that is not here yet.
+    CREATE TABLE ahead (
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        author BLOB NOT NULL, mid BLOB NOT NULL, clock INTEGER NOT NULL, by BLOB NOT NULL,
+        data BLOB NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (contact, author, mid, clock, by)
+    ) WITHOUT ROWID;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

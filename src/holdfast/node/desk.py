@@ -21,7 +21,7 @@ from holdfast.core.seal.padding import TooLong
 from holdfast.core.seal.pairwise import CannotSend, Outgoing, Pairwise
 from holdfast.core.seal.rest import Rows
 from holdfast.core.seal.verification import Verification
-from holdfast.node import effects, views
+from holdfast.node import effects, ordering, views
 from holdfast.node.database import row, rows
 from holdfast.node.keeper import Work
 from holdfast.node.rpc import ApiError
@@ -343,5 +343,8 @@ class Desk:
             ),
         )
         id = work.db.last_insert_rowid()
+        clock = ordering.now(work, contact)
+        if clock:
+            ordering.put(work, id, max(clock, work.now), b"", id.to_bytes(8, "big"))
         self.touch_message(work, id)
         return id

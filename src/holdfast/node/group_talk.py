@@ -9,7 +9,7 @@ from holdfast.core.chat import content
 from holdfast.core.group.entries import Entry
 from holdfast.core.group.epochs import Epoch, place
 from holdfast.core.group.franking import message_key
-from holdfast.core.group.senders import Inbound, Outbound, announced, read
+from holdfast.core.group.senders import Inbound, Outbound, announced, read, timed, untimed
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.padding import TooLong
 from holdfast.node import (
@@ -18,6 +18,7 @@ from holdfast.node import (
     group_keys,
     group_state,
     moderation,
+    ordering,
     polls,
     taking,
 )
@@ -61,16 +62,18 @@ def say(desk: Desk, work: Work, cid: str, said: content.Known) -> int:
         group_keys.renew(desk, work, group)
         group_keys.settle(desk, work, group)
     seq = group_keys.number(work, cid)
-    epoch = group.epochs.now()
+    epoch, clock = group.epochs.now(), ordering.tick(work, cid)
     if epoch is None:
-        work.db.execute("INSERT INTO group_queue VALUES (?, ?, ?)", (cid, seq, data))
+        work.db.execute("INSERT INTO group_queue VALUES (?, ?, ?, ?)", (cid, seq, data, clock))
         group_keys.ask(desk, work, group)
         return seq
-    _post(desk, work, group, epoch, seq, data)
+    _post(desk, work, group, epoch, seq, clock, data)
     return seq
 
 
-def _post(desk: Desk, work: Work, group: Group, epoch: Epoch, seq: int, data: bytes) -> None:
+def _post(
+    desk: Desk, work: Work, group: Group, epoch: Epoch, seq: int, clock: int, data: bytes
+) -> None:
     outbound = Outbound.load(group.keys.outbound) if group.keys.outbound else None
     if outbound is not None and not _goes_on(desk, group, outbound):
         outbound = None
@@ -87,7 +90,9 @@ def _post(desk: Desk, work: Work, group: Group, epoch: Epoch, seq: int, data: by
         )
         desk.begun[group.cid] = outbound.session
         group_keys.post(desk, work, group.cid, record)
-    group_keys.post(desk, work, group.cid, outbound.seal(epoch, data, desk.entropy), seq)
+    group_keys.post(
+        desk, work, group.cid, outbound.seal(epoch, timed(clock, data), desk.entropy), seq
+    )
     group.keys.outbound = outbound.dump(desk.entropy)
     group_state.keep(desk, work, group)
 
@@ -103,10 +108,12 @@ def flush(desk: Desk, work: Work, group: Group) -> None:
     epoch = group.epochs.now()
     if epoch is None or not group.view.holds(group.me.root):
         return
-    for seq, data in rows(
-        work.db, "SELECT seq, content FROM group_queue WHERE contact = ? ORDER BY seq", group.cid
+    for seq, data, clock in rows(
+        work.db,
+        "SELECT seq, content, clock FROM group_queue WHERE contact = ? ORDER BY seq",
+        group.cid,
     ):
-        _post(desk, work, group, epoch, seq, data)
+        _post(desk, work, group, epoch, seq, clock, data)
     work.db.execute("DELETE FROM group_queue WHERE contact = ?", (group.cid,))
 
 
@@ -281,14 +288,14 @@ def _message(
         index = message.message_index()
         try:
             exported = inbound.exported(index)
-            data = inbound.open(message)
+            clock, data = untimed(inbound.open(message))
         except Unopenable:
             continue
         _keep_sender(desk, work, group.cid, inbound)
         author = inbound.state.root
         stale = _stale(group, epoch)
         if _counts(group, epoch, author, session, index, work.now):
-            taking.take(desk, work, group, epoch, author, data, outage, stale)
+            taking.take(desk, work, group, epoch, author, clock, data, outage, stale)
             assert exported is not None
             proof = message_key(exported) + message.to_bytes()
             of = inbound.state.device, session
@@ -430,6 +437,7 @@ def renew_after_leaving(desk: Desk, work: Work) -> None:
 def sweep(desk: Desk, work: Work) -> None:
     """Once a minute: what has run out, and what is still missing."""
     group_state.leave_logs(desk, work)
+    ordering.sweep(work)
     tell_gaps(desk, work)
     renew_after_leaving(desk, work)
     work.db.execute("DELETE FROM group_waiting WHERE at <= ?", (work.now - WAITS,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from holdfast.core.chat import content
-from holdfast.node import effects, requests, views
+from holdfast.node import effects, ordering, requests, views
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -99,6 +99,8 @@ def insert_mine(
         ),
     )
     id = work.db.last_insert_rowid()
+    if clock := ordering.now(work, cid):
+        ordering.put(work, id, clock, desk.identity(work).party.root, mid)
     work.db.execute("UPDATE contact SET active = ? WHERE id = ?", (work.now, cid))
     requests.accept(desk, work, cid)
     if expires:

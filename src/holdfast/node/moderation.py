@@ -18,6 +18,7 @@ from holdfast.core.group import franking
 from holdfast.core.group.epochs import Epoch
 from holdfast.core.group.franking import Proof
 from holdfast.core.group.roster import View
+from holdfast.core.group.senders import untimed
 from holdfast.core.seal import keys
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.identity import Wire
@@ -203,7 +204,7 @@ def proved(group: Group, told: franking.Report) -> tuple[bytes, bytes, str]:
     for proof in told.proofs:
         shown = franking.opened(proof, group.roster.id)
         try:
-            said = content.decode(shown.content)
+            said = content.decode(untimed(shown.content)[1])
         except content.Malformed:
             raise Unopenable from None
         if not isinstance(said, (*_FIRST, content.Edit)):
@@ -333,14 +334,11 @@ def may_remove(view: View, who: bytes, author: bytes) -> bool:
     return role == "owner" or (role == "admin" and author != view.owner)
 
 
-def taken(
-    desk: Desk, work: Work, group: Group, epoch: Epoch, by: bytes, said: content.Remove
-) -> None:
-    """A member removes somebody's message: what it takes they must have had when they said it, and
-    have now, so that nobody who led once goes on."""
+def counts(group: Group, epoch: Epoch, by: bytes, said: content.Remove) -> bool:
+    """Whether a member may remove somebody's message: what it takes they must have had when they
+    said it, and have now, so that nobody who led once goes on."""
     then, now, author = group.epochs.view(epoch), group.view, said.ref.author
-    if may_remove(then, by, author) and may_remove(now, by, author):
-        removed(desk, work, group.cid, by, author, said.ref.mid)
+    return may_remove(then, by, author) and may_remove(now, by, author)
 
 
 def removed(desk: Desk, work: Work, cid: str, by: bytes, author: bytes, mid: bytes) -> None:
@@ -349,7 +347,7 @@ def removed(desk: Desk, work: Work, cid: str, by: bytes, author: bytes, mid: byt
     found = row(
         work.db,
         "SELECT id FROM message WHERE contact = ? AND mine = ? AND author = ? AND mid = ?"
-        " AND kind IN ('text', 'file') AND NOT deleted",
+        " AND kind IN ('text', 'file')",
         cid,
         mine,
         b"" if mine else author,
@@ -357,6 +355,10 @@ def removed(desk: Desk, work: Work, cid: str, by: bytes, author: bytes, mid: byt
     )
     if found is not None:
         wipe(desk, work, found[0])
-        work.db.execute("UPDATE message SET remover = ? WHERE id = ?", (by, found[0]))
+        # Of several who do it at once, and of an author who takes it back, the same for everybody.
+        work.db.execute(
+            "UPDATE message SET remover = ?1 WHERE id = ?2 AND (remover = x'' OR remover > ?1)",
+            (by, found[0]),
+        )
         desk.touch_message(work, found[0])
         desk.touch_contact(work, cid)

@@ -8,7 +8,7 @@ from typing import Final
 
 from holdfast.core.chat import content, names
 from holdfast.core.group.entries import Add
-from holdfast.node import group_state, messages, views
+from holdfast.node import group_state, messages, ordering, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.group_state import Group
@@ -81,7 +81,13 @@ def vote(desk: Desk, work: Work, id: str, choices: list[int]) -> Message:
 
 
 def count(
-    work: Work, id: int, mine: bool, author: bytes, choices: tuple[int, ...], at: int
+    work: Work,
+    id: int,
+    mine: bool,
+    author: bytes,
+    choices: tuple[int, ...],
+    at: int,
+    clock: int = 0,
 ) -> bool:
     """Count somebody's vote in the place of their last; False if the poll does not take it."""
     found = row(work.db, "SELECT options, many FROM poll WHERE message = ?", id)
@@ -92,9 +98,11 @@ def count(
     if any(choice >= len(options) for choice in chosen) or (len(chosen) > 1 and not many):
         return False
     work.db.execute(
-        "INSERT INTO vote VALUES (?, ?, ?, ?, ?) ON CONFLICT(message, mine, author)"
-        " DO UPDATE SET choices = excluded.choices, at = excluded.at WHERE excluded.at >= vote.at",
-        (id, mine, author, json.dumps(chosen), at),
+        "INSERT INTO vote (message, mine, author, choices, at, clock) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT(message, mine, author) DO UPDATE SET choices = excluded.choices,"
+        " at = excluded.at, clock = excluded.clock"
+        " WHERE (excluded.clock, excluded.at) >= (vote.clock, vote.at)",
+        (id, mine, author, json.dumps(chosen), at, clock),
     )
     return True
 
@@ -120,14 +128,17 @@ def pin(desk: Desk, work: Work, id: str, on: bool) -> Message:
         raise ApiError("not-allowed", "only admins pin messages in a group")
     ref = messages.ref(desk, work, cid, mid, bool(mine), author)
     desk.say(work, cid, content.Pin(ref, on, work.now))
-    pinned(work, rowid, on, work.now)
+    pinned(work, rowid, on, work.now, ordering.now(work, cid))
     desk.touch_message(work, rowid)
     return views.message(work.db, rowid)
 
 
-def pinned(work: Work, id: int, on: bool, at: int) -> None:
+def pinned(work: Work, id: int, on: bool, at: int, clock: int = 0) -> None:
     """Pin it here, or take it down."""
-    work.db.execute("UPDATE message SET pinned = ? WHERE id = ?", (at if on else 0, id))
+    work.db.execute(
+        "UPDATE message SET pinned = ?, pin_clock = ? WHERE id = ? AND pin_clock <= ?",
+        (at if on else 0, clock, id, clock),
+    )
 
 
 def all_pinned(work: Work, cid: str) -> list[Message]:
@@ -167,7 +178,7 @@ def history(work: Work, group: Group) -> content.GroupHistory | None:
     said = rows(
         work.db,
         "SELECT mine, author, mid, at, text FROM message WHERE contact = ? AND kind = 'text'"
-        " AND NOT deleted AND timer = 0 AND note = '' ORDER BY id DESC LIMIT ?",
+        " AND NOT deleted AND timer = 0 AND note = '' ORDER BY place DESC LIMIT ?",
         group.cid,
         most,
     )

@@ -10,7 +10,15 @@ from typing import Final
 
 from holdfast.core.chat import content, names
 from holdfast.core.group.epochs import Epoch
-from holdfast.node import files, group_cards, group_state, moderation, polls, rehousing
+from holdfast.node import (
+    files,
+    group_cards,
+    group_state,
+    moderation,
+    ordering,
+    polls,
+    rehousing,
+)
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
 from holdfast.node.group_state import Group
@@ -32,12 +40,14 @@ def take(
     group: Group,
     epoch: Epoch,
     author: bytes,
+    clock: int,
     data: bytes,
     outage: Outage | None,
     stale: bool = False,
 ) -> None:
     """One content of a member of a group. What does not fit what is known here changes
-    nothing. `stale`: they did not know yet who had been removed."""
+    nothing; what changes a message that is not here waits for it. `clock`: see `ordering`. `stale`:
+    they did not know yet who had been removed."""
     cid = group.cid
     if len(data) > content.MAX_SAID or moderation.is_blocked(work, author):
         return
@@ -52,18 +62,40 @@ def take(
     if isinstance(said, content.Introduce):
         group_cards.introduced(desk, work, cid, author, said)
         return
-    if isinstance(said, content.Remove):
-        moderation.taken(desk, work, group, epoch, author, said)
+    if isinstance(said, content.Remove) and not moderation.counts(group, epoch, author, said):
         return
-    if not change(desk, work, cid, author, said, outage, stale) and isinstance(
-        said, content.Profile
-    ):
+    clock = ordering.heard(work, cid, clock)
+    target = _target(author, said)
+    if target is not None and not _is_here(desk, work, cid, *target):
+        ordering.wait(work, cid, *target, author, clock, data)
+        return
+    done = change(desk, work, cid, author, said, outage, stale, clock)
+    if isinstance(said, (content.Text, content.Poll, content.File)):
+        for by, then, waiting in ordering.waited(work, cid, author, said.mid):
+            change(desk, work, cid, by, content.decode(waiting), None, False, then)
+    if not done and isinstance(said, content.Profile):
         name = names.clean(said.name)
         work.db.execute(
             "INSERT INTO group_card VALUES (?, ?, ?, ?, x'') ON CONFLICT(contact, root)"
             " DO UPDATE SET name = excluded.name, at = excluded.at",
             (cid, author, work.now, name),
         )
+
+
+def _target(author: bytes, said: content.Known | content.Unknown) -> tuple[bytes, bytes] | None:
+    """Author and id of the message that a content is about."""
+    match said:
+        case content.Edit() | content.Delete():
+            return author, said.mid
+        case content.React() | content.Vote() | content.Pin() | content.Remove():
+            return said.ref.author, said.ref.mid
+    return None
+
+
+def _is_here(desk: Desk, work: Work, cid: str, author: bytes, mid: bytes) -> bool:
+    """Whether a message is here, or was taken back; mine always are."""
+    mine = author == desk.identity(work).party.root
+    return mine or is_known(work, cid, author, mid)
 
 
 def change(
@@ -74,35 +106,43 @@ def change(
     said: content.Known | content.Unknown,
     outage: Outage | None,
     stale: bool = False,
+    clock: int = 0,
 ) -> bool:
-    """Carry out a content about messages; whether it was one."""
+    """Carry out a content about messages; whether it was one. In a group of several changes the one
+    with the highest clock holds, in whichever order they come."""
     match said:
         case content.Text():
             id = _text(desk, work, cid, author, said, outage, stale)
             if id is not None:
+                _place(work, id, clock, author, said.mid)
                 _shown(desk, work, cid, id)
         case content.Poll():
             asked = content.Text(said.mid, said.at, said.question, None, said.timer)
             id = _text(desk, work, cid, author, asked, outage, stale)
             if id is not None:
                 polls.keep(work, id, said.options, said.many)
+                _place(work, id, clock, author, said.mid)
                 _shown(desk, work, cid, id)
         case content.Vote():
             rowid = find(work, cid, said.ref.mid, *side(desk, work, said.ref))
             at = min(said.at, work.now)
-            if rowid is not None and polls.count(work, rowid, False, author, said.choices, at):
+            if rowid is not None and polls.count(
+                work, rowid, False, author, said.choices, at, clock
+            ):
                 desk.touch_message(work, rowid)
         case content.Pin():
             rowid = find(work, cid, said.ref.mid, *side(desk, work, said.ref))
             if rowid is not None and (not author or polls.leads(desk, work, cid, author)):
-                polls.pinned(work, rowid, said.on, min(said.at, work.now))
+                polls.pinned(work, rowid, said.on, min(said.at, work.now), clock)
                 desk.touch_message(work, rowid)
         case content.Edit():
             rowid = find(work, cid, said.mid, False, author, "text")
             if rowid is not None:
                 text, at = names.clean_text(said.text), min(said.at, work.now)
                 work.db.execute(
-                    "UPDATE message SET text = ?, edited = ? WHERE id = ?", (text, at, rowid)
+                    "UPDATE message SET text = ?, edited = ?, edit_clock = ?"
+                    " WHERE id = ? AND edit_clock <= ?",
+                    (text, at, clock, rowid, clock),
                 )
                 desk.touch_message(work, rowid)
         case content.Delete():
@@ -116,10 +156,13 @@ def change(
             rowid = find(work, cid, said.ref.mid, mine, whose)
             if rowid is not None:
                 emoji = names.clean_emoji(said.emoji)
-                set_reaction(work, rowid, False, emoji, min(said.at, work.now), author)
+                at = min(said.at, work.now)
+                set_reaction(work, rowid, False, emoji, at, author, clock)
                 desk.touch_message(work, rowid)
         case content.File():
-            _file(desk, work, cid, author, said, outage, stale)
+            _file(desk, work, cid, author, said, outage, stale, clock)
+        case content.Remove():
+            moderation.removed(desk, work, cid, author, said.ref.author, said.ref.mid)
         case _:
             return False
     return True
@@ -178,6 +221,7 @@ def _file(
     said: content.File,
     outage: Outage | None,
     stale: bool,
+    clock: int,
 ) -> None:
     mine, whose = side(desk, work, said.reply) if said.reply else (None, b"")
     if is_known(work, cid, author, said.mid):
@@ -189,7 +233,13 @@ def _file(
     if outage is not None:
         _gap(desk, work, cid, outage)
     work.db.execute("UPDATE message SET stale = ? WHERE id = ?", (stale, id))
+    _place(work, id, clock, author, said.mid)
     _shown(desk, work, cid, id)
+
+
+def _place(work: Work, id: int, clock: int, author: bytes, mid: bytes) -> None:
+    if author:
+        ordering.put(work, id, clock, author, mid)
 
 
 def _shown(desk: Desk, work: Work, cid: str, id: int) -> None:

@@ -72,7 +72,7 @@ def delete(desk: Desk, work: Work, id: str, for_both: bool) -> Message | None:
 def wipe(desk: Desk, work: Work, rowid: int) -> None:
     """Leave the place of a message and nothing of what it said."""
     files.forget(desk, work, rowid)
-    work.db.execute("UPDATE message SET text = '', deleted = 1 WHERE id = ?", (rowid,))
+    work.db.execute("UPDATE message SET text = '', deleted = 1, pinned = 0 WHERE id = ?", (rowid,))
     work.db.execute("DELETE FROM reaction WHERE message = ?", (rowid,))
     work.db.execute("DELETE FROM evidence WHERE message = ?", (rowid,))
 
@@ -112,16 +112,22 @@ def react(desk: Desk, work: Work, id: str, emoji: str | None) -> Message:
 
 
 def set_reaction(
-    work: Work, rowid: int, mine: bool, emoji: str, at: int, author: bytes = b""
+    work: Work,
+    rowid: int,
+    mine: bool,
+    emoji: str,
+    at: int,
+    author: bytes = b"",
+    clock: int = 0,
 ) -> None:
-    """One reaction a person; an empty one removes it."""
+    """One reaction a person; an empty one removes it, and stays so that an earlier one is known for
+    one."""
     work.db.execute(
-        "DELETE FROM reaction WHERE message = ? AND mine = ? AND author = ?", (rowid, mine, author)
+        "INSERT INTO reaction (message, mine, author, emoji, at, clock) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT(message, mine, author) DO UPDATE SET emoji = excluded.emoji,"
+        " at = excluded.at, clock = excluded.clock WHERE excluded.clock >= clock",
+        (rowid, mine, author, emoji, at, clock),
     )
-    if emoji:
-        work.db.execute(
-            "INSERT INTO reaction VALUES (?, ?, ?, ?, ?)", (rowid, mine, author, emoji, at)
-        )
 
 
 def mark_read(desk: Desk, work: Work, cid: str, upto: str) -> Contact:
@@ -129,7 +135,7 @@ def mark_read(desk: Desk, work: Work, cid: str, upto: str) -> Contact:
     unseen = rows(
         work.db,
         "SELECT id, mid, timer FROM message WHERE contact = ? AND mine = 0 AND seen = 0"
-        " AND id <= ? ORDER BY id",
+        " AND place <= (SELECT place FROM message WHERE id = ?) ORDER BY place",
         cid,
         messages.number(upto),
     )
@@ -231,7 +237,7 @@ def page(work: Work, cid: str, before: int | None, limit: int) -> Page:
     limit = min(max(limit, 1), MAX_PAGE)
     found = views.messages(
         work.db,
-        "WHERE contact = ? AND id < ? ORDER BY id DESC LIMIT ?",
+        "WHERE contact = ? AND place < ? ORDER BY place DESC, mid LIMIT ?",
         cid,
         before if before is not None else 2**62,
         limit + 1,
@@ -242,14 +248,19 @@ def page(work: Work, cid: str, before: int | None, limit: int) -> Page:
 def page_around(work: Work, cid: str, id: str, limit: int) -> Page:
     """The neighbourhood of a message."""
     limit = min(max(limit, 2), MAX_PAGE)
+    (place,) = row(
+        work.db,
+        "SELECT coalesce((SELECT place FROM message WHERE id = ?1), ?1)",
+        messages.number(id),
+    )
     after = views.messages(
         work.db,
-        "WHERE contact = ? AND id > ? ORDER BY id LIMIT ?",
+        "WHERE contact = ? AND place > ? ORDER BY place, mid LIMIT ?",
         cid,
-        messages.number(id),
+        place,
         limit // 2,
     )
-    earlier = page(work, cid, messages.number(id) + 1, limit - limit // 2)
+    earlier = page(work, cid, place + 1, limit - limit // 2)
     return Page(messages=earlier.messages + after, more=earlier.more)
 
 

@@ -19,7 +19,7 @@ from holdfast.node.rpc import ApiError
 _MESSAGE: Final = (
     "SELECT id, contact, cursor, mine, kind, note, text, at, received, until, count, edited,"
     " deleted, reply_mid, reply_mine, state, read_at, expires, author, reply_author, stale,"
-    " pinned, mention, remover"
+    " pinned, mention, remover, place"
     " FROM message "
 )
 QUOTED: Final = 200
@@ -94,16 +94,17 @@ def _message(db: apsw.Connection, found: tuple[Any, ...]) -> schema.Message:
         deleted,
     ) = found[:13]
     reply_mid, reply_mine, state, read_at, expires, root, reply_root, stale = found[13:21]
-    pinned, mention, remover = found[21:]
+    pinned, mention, remover, place = found[21:]
     reactions = rows(
         db,
-        "SELECT emoji, mine, at, author FROM reaction WHERE message = ? ORDER BY at, mine, author",
+        "SELECT emoji, mine, at, author FROM reaction WHERE message = ? AND emoji <> ''"
+        " ORDER BY at, mine, author",
         id,
     )
     return schema.Message(
         id=str(id),
         contact=contact,
-        order=id,
+        order=place,
         cursor=cursor,
         mine=bool(mine),
         author=author(db, contact, root),
@@ -212,7 +213,7 @@ def _quote(db: apsw.Connection, contact: str, mid: bytes, mine: int, root: bytes
 _CONTACT: Final = (
     "SELECT id, name, own_name, state, verified, root, direct, echo, added, timer,"
     " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.seen = 0 AND m.mine = 0),"
-    " (SELECT max(id) FROM message m WHERE m.contact = contact.id),"
+    " (SELECT id FROM message m WHERE m.contact = contact.id ORDER BY place DESC LIMIT 1),"
     " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.state = 'waiting'),"
     " kind, members, via, leads, request FROM contact "
 )

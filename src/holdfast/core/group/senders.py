@@ -290,6 +290,18 @@ def _require(epoch: Epoch, said: Statement, view: View) -> None:
         raise Unopenable
 
 
+def timed(clock: int, content: bytes) -> bytes:
+    """What is sealed: a content behind its author's clock, 8 bytes."""
+    return clock.to_bytes(8, "big") + content
+
+
+def untimed(data: bytes) -> tuple[int, bytes]:
+    """Inverse of `timed`. Raises `Unopenable`."""
+    if len(data) < 8:
+        raise Unopenable
+    return int.from_bytes(data[:8], "big"), data[8:]
+
+
 def read(plain: bytes) -> tuple[bytes, vodozemac.MegolmMessage]:
     """Session and Megolm message of a record's inside. Raises `Unopenable`."""
     try:

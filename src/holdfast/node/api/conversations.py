@@ -98,14 +98,16 @@ class Conversations(Jobs):
         """A whole conversation."""
         return await self._of(
             contact,
-            lambda desk, work, cid: views.messages(work.db, "WHERE contact = ? ORDER BY id", cid),
+            lambda desk, work, cid: views.messages(
+                work.db, "WHERE contact = ? ORDER BY place, mid", cid
+            ),
         )
 
     async def export_page(self, contact: str, language: Literal["en", "ru"] = "en") -> str:
         """A whole conversation as a web page."""
 
         def job(desk: Desk, work: Work, cid: str) -> str:
-            found = views.messages(work.db, "WHERE contact = ? ORDER BY id", cid)
+            found = views.messages(work.db, "WHERE contact = ? ORDER BY place, mid", cid)
             return page(views.contact(work.db, cid), found, language, work.now)
 
         return await self._of(contact, job)

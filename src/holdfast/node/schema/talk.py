@@ -82,7 +82,7 @@ class Message(Struct, frozen=True, kw_only=True):
     id: Id
     contact: Id
     order: int
-    """Position in the conversation: ascending, never changes."""
+    """Position in the conversation: ascending, never changes; in a group the same for all."""
     cursor: int
     """Rises with every change of any message; `listen` goes on from it."""
     mine: bool

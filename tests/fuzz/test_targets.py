@@ -141,7 +141,7 @@ def relay_session(data: bytes) -> None:
                     commands += session.settled(handle, n, None)
                 case server.Send(answer):
                     wire_relay(wire.encode(answer))
-        session.acks()
+        session.ack()
 
 
 def node_client(data: bytes) -> None:

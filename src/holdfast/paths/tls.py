@@ -122,6 +122,11 @@ def challenge_context(
 
 def feed(protocol: asyncio.BufferedProtocol, data: bytes | memoryview) -> None:
     """Give a buffered protocol bytes that somebody else has read."""
+    room = protocol.get_buffer(len(data))
+    if isinstance(room, memoryview) and 0 < len(data) <= len(room):
+        room[: len(data)] = data
+        protocol.buffer_updated(len(data))
+        return
     view = memoryview(data)
     while view:
         room = memoryview(protocol.get_buffer(len(view)))

@@ -103,11 +103,17 @@ class Socket(Undivided, WSListener):
             return
         self.heard()
         kind = frame.msg_type
-        if kind == WSMsgType.CLOSE:
+        strange = frame.rsv1 or frame.rsv2 or frame.rsv3
+        if kind == self.kind and frame.fin and not (self._parts or strange):  # most often
+            if frame.payload_size > self.largest:
+                self._refuse(WSCloseCode.MESSAGE_TOO_BIG)
+            else:
+                self.got(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.CLOSE:
             self.close("the other side closed the connection")
         elif kind in (self.kind, WSMsgType.CONTINUATION):
             starts = kind == self.kind
-            if starts == bool(self._parts) or frame.rsv1 or frame.rsv2 or frame.rsv3:
+            if starts == bool(self._parts) or strange:
                 self._refuse(WSCloseCode.PROTOCOL_ERROR)
                 return
             self._size += frame.payload_size

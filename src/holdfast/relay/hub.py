@@ -118,8 +118,12 @@ class Hub:
 
     def stored(self, key: int, seq: int, body: bytes) -> None:
         """A record that came here is durable."""
-        if self._shared is None:
-            self._publish(key, seq, body)
+        if self._shared is not None:
+            return
+        followers = self._followers.get(key)
+        if followers is not None:
+            for connection, reader in followers.values():
+                connection.published(reader, seq, body)
 
     def live(self, key: int, body: bytes) -> None:
         """A live frame passes."""

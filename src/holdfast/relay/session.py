@@ -61,6 +61,8 @@ class Connection:
         path: bytes = b"",
     ) -> None:
         self._hub = hub
+        self._store = hub.store
+        self._most = hub.limits.unsent_bytes
         self._left = left
         self.channel = self._channel = channel
         self._peer = peer
@@ -74,7 +76,11 @@ class Connection:
         self._ready: dict[int, Reader] = {}
         self._slow: dict[int, Reader] = {}
         self._fetching = False
-        self._unsent = -1
+        self._unsent = 0
+        """Bytes that the channel may have unsent: what it had when it was asked last, and all that
+        it was given since."""
+        self._gathered = 0
+        """Bytes of records that go to it at the end of this turn."""
         self.token = b""
         self.lends = False
         """Its datagrams are for another connection."""
@@ -87,8 +93,6 @@ class Connection:
         self.partial = 0
         """Bytes that came since the last whole frame, as of the last look; about."""
         self._partial_since = hub.clock()
-        self._said = 0
-        """Bytes of frames since it was last seen whether they are taken."""
         self.closed = False
         hub.joined(self)
         self._carry_out(self.session.open())
@@ -104,8 +108,13 @@ class Connection:
         if self._tunnel is not None:
             self._tunnel.on_frame(data)
             return
-        self._carry_out(self.session.receive(data, self._hub.clock()))
-        self._hub.dirty(self)
+        hub = self._hub
+        commands = self.session.receive(data, hub.clock())
+        if len(commands) == 1 and type(commands[0]) is server.Add:
+            self._add(commands[0])  # nothing to say before it is settled
+        else:
+            self._carry_out(commands)
+            hub.dirty(self)
 
     def on_live(self, data: bytes) -> None:
         """A datagram came."""
@@ -118,7 +127,7 @@ class Connection:
         """The channel has little left to send: slow readers go on."""
         if self._tunnel is not None:
             self._tunnel.on_drained()
-        self._unsent = -1
+        self._unsent = self._channel.buffered
         self._read_on()
 
     def on_closed(self, reason: str) -> None:
@@ -131,8 +140,7 @@ class Connection:
     def published(self, reader: Reader, seq: int, body: bytes) -> None:
         """A log that `reader` follows has a new durable record."""
         reader.published(seq, body, self._room)
-        if self._unsent >= 0:
-            self._unsent += len(body)
+        self._gathered += len(body)
         self._moved(reader)
 
     def passed(self, reader: Reader, bodies: Sequence[bytes], encoded: Sequence[bytes]) -> None:
@@ -143,9 +151,11 @@ class Connection:
         if channel.link is not None:
             left = [body for body in bodies if not self._sent_live(reader, body)]
             encoded = [wire.encode_live(left)] if left else ()
-        if encoded and self._channel.buffered < self._hub.limits.unsent_bytes:
+        if encoded and self._room:
             for part in encoded:
-                self._channel.send(wire.records_of(reader.handle, part))
+                frame = wire.records_of(reader.handle, part)
+                self._channel.send(frame)
+                self._unsent += len(frame)
 
     def missed(self, reader: Reader) -> None:
         """Something may have come that was not told."""
@@ -209,14 +219,17 @@ class Connection:
         """Send acknowledgements and records that gathered in this turn."""
         if self.closed:
             return
-        self._carry_out(self.session.acks())
-        ready, self._ready = self._ready, {}
-        for reader in ready.values():
-            for frame in reader.flush():
-                self._send(frame)
-        self._unsent = -1
-        self._read_on()
-        self._unsent = -1
+        ack = self.session.ack()
+        if ack is not None:
+            self._send(ack)
+        if self._ready:
+            ready, self._ready = self._ready, {}
+            for reader in ready.values():
+                for frame in reader.flush():
+                    self._send(frame)
+        self._gathered = 0
+        if self._slow:
+            self._read_on()
 
     def _sent_live(self, reader: Reader, body: bytes) -> bool:
         """Whether a live frame went as a datagram and need not go by the stream: it goes by both
@@ -233,19 +246,20 @@ class Connection:
 
     @property
     def _room(self) -> bool:
-        if self._unsent < 0:
+        most = self._most
+        if self._unsent + self._gathered >= most:
             self._unsent = self._channel.buffered
-        return self._unsent < self._hub.limits.unsent_bytes
+        return self._unsent + self._gathered < most
 
     def _send(self, frame: wire.RelayFrame) -> None:
         if self.closed:
             return
         data = wire.encode(frame)
         self._channel.send(data)
-        self._said += len(data)
-        if self._said > self._hub.limits.unsent_bytes:
-            self._said = 0
-            if self._channel.buffered > UNTAKEN * self._hub.limits.unsent_bytes:
+        self._unsent += len(data)
+        if self._unsent > UNTAKEN * self._most:
+            self._unsent = self._channel.buffered
+            if self._unsent > UNTAKEN * self._most:
                 self._channel.close("the other side does not take its answers")
                 self._leave()
 
@@ -254,8 +268,7 @@ class Connection:
         for command in commands:
             match command:
                 case server.Add():
-                    done = partial(self._stored, command)
-                    hub.store.append(command.key, command.expires, command.body, done)
+                    self._add(command)
                 case server.Send(frame):
                     self._send(frame)
                 case server.Fan(key, body):
@@ -288,12 +301,16 @@ class Connection:
                     self._channel.close(reason)
                     self._leave()
 
+    def _add(self, add: server.Add) -> None:
+        self._store.append(add.key, add.expires, add.body, partial(self._stored, add))
+
     def _stored(self, add: server.Add, refusal: server.Refusal | None, seq: int) -> None:
+        hub = self._hub
         if refusal is None:
-            self._hub.stored(add.key, seq, add.body)
+            hub.stored(add.key, seq, add.body)
         for command in self.session.settled(add.handle, add.n, refusal):
             self._carry_out([command])
-        self._hub.dirty(self)
+        hub.dirty(self)
 
     def _found(self, log: server.Found | server.Refusal | None) -> None:
         self._carry_out(self.session.found(log, self._hub.clock()))

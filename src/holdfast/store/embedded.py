@@ -56,6 +56,8 @@ class _Batch:
     parts: list[bytes]
     reports: list[_Report]
     end: tuple[int, int]
+    size: int
+    """Bytes of `parts`, and of what precedes them."""
     frozen: Changes | None = None
     """Everything up to here ends a segment, and is to be in the index."""
 
@@ -91,6 +93,8 @@ class Embedded:
         self._removed = 0
         """Bytes, by the keeper's."""
         self._backlog = 0
+        self.crowded = False
+        """See `Store.crowded`."""
         self._flying = False
         self._batches = 0
         self._opened = time.monotonic()
@@ -130,12 +134,6 @@ class Embedded:
         for thread in self._threads:
             thread.start()
 
-    @property
-    def crowded(self) -> bool:
-        """See `Store.crowded`."""
-        late = len(self._shelf.changes.fresh) > 4 * CHANGED_RECORDS
-        return late or self._backlog > self._quota.backlog_bytes
-
     def make(self, frame: wire.Create, done: Answer) -> None:
         """See `Store.make`."""
         self._answer(done, self._shelf.make(frame))
@@ -145,7 +143,11 @@ class Embedded:
         answer = self._shelf.append(key, expires, body)
         if answer[0] is None:
             self._backlog += len(body)
-        self._answer(done, *answer)
+            if self._backlog > self._quota.backlog_bytes:
+                self.crowded = True
+        self._reports.append((done, answer))
+        if not self._flying:
+            self._gather()
 
     def trim(self, key: int, upto: int, done: Answer) -> None:
         """See `Store.trim`."""
@@ -255,14 +257,16 @@ class Embedded:
         reports, self._reports = self._reports, []
         if shelf.parts:
             self._batches += 1
-        end = (shelf.segment, shelf.offset)
-        return _Batch(shelf.segment, self._batches, shelf.take(), reports, end)
+        end, size = (shelf.segment, shelf.offset), shelf.gathered
+        return _Batch(shelf.segment, self._batches, shelf.take(), reports, end, size)
 
     def _committed(self, batch: _Batch, room: int) -> None:
         shelf = self._shelf
         shelf.durable = batch.end
         shelf.room = room - shelf.gathered
-        self._backlog = max(0, shelf.gathered)
+        self._backlog = shelf.gathered
+        late = len(shelf.changes.fresh) > 4 * CHANGED_RECORDS
+        self.crowded = late or self._backlog > self._quota.backlog_bytes
         if batch.frozen is not None:
             self._chores.put(functools.partial(self._keep, batch.frozen))
         self._send()
@@ -342,14 +346,17 @@ class Embedded:
                         self._files.close(descriptor)
                     current = batch.segment
                     descriptor = self._files.create(path_of(self._folder, current, False))
+                size = batch.size - entries.BATCH.size
+                if size < entries.SMALL * len(batch.parts):
+                    batch.parts = [b"".join(batch.parts)]
                 head = entries.batch(current, batch.number, batch.parts, self._seed)
                 self._files.write(descriptor, [head, *batch.parts])
                 self._files.sync(descriptor)
-                self._written += len(head) + sum(map(len, batch.parts))
+                self._written += batch.size
             if (now := time.monotonic()) >= measured + MEASURE_SECONDS:
                 measured, room = now, self._measure()
             else:
-                room -= sum(map(len, batch.parts))
+                room -= batch.size
             self._post(functools.partial(self._committed, batch, room))
         if descriptor >= 0:
             self._files.close(descriptor)

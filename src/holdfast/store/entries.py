@@ -33,6 +33,8 @@ DROP: Final = 4
 TOUCH: Final = 5
 """Key, day of last use."""
 
+SMALL: Final = 4096
+"""Parts smaller than this on average are copied together: cheaper than telling them apart."""
 _crc = zlib.crc32
 
 
@@ -42,9 +44,8 @@ class Damaged(Exception):
 
 def entry(kind: int, key: int, seq: int, time: int, body: bytes) -> bytes:
     """What precedes `body` in a segment."""
-    size = len(body)
-    crc = _crc(body, _crc(_CHECKED.pack(size, kind, key, seq, time)))
-    return HEAD.pack(crc, size, kind, key, seq, time)
+    checked = _CHECKED.pack(len(body), kind, key, seq, time)
+    return _crc(body, _crc(checked)).to_bytes(4, "little") + checked
 
 
 def batch(segment: int, number: int, payload: Sequence[bytes], seed: int) -> bytes:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Final, Protocol
 
 IOV_MAX: Final = 1024
-_JOINED: Final = 4096
-"""Parts smaller than this on average are copied together: cheaper than telling them apart."""
 
 
 class Files(Protocol):
@@ -50,9 +48,6 @@ class OsFiles:
 
     def write(self, descriptor: int, parts: Sequence[bytes]) -> None:
         """See `Files.write`."""
-        size = sum(map(len, parts))
-        if size < _JOINED * len(parts):
-            parts = [b"".join(parts)]
         for at in range(0, len(parts), IOV_MAX):
             _write_all(descriptor, parts[at : at + IOV_MAX])
 

@@ -99,6 +99,8 @@ class Shelf:
         """Bytes that may still be stored."""
         self.durable = (segment, 0)
         """Segment and offset: what is before is on the disk."""
+        self._second = 0
+        """In which the batch that is being gathered was begun."""
         self.idle_before = -1
         """Logs last used by then are as good as gone."""
 
@@ -130,11 +132,13 @@ class Shelf:
         seq = log.next
         if (log.made.most and seq > log.made.most) or seq > LAST_SEQ:
             return Refusal("closed", "this log took all the records it ever takes"), 0
-        cost = len(body) + ROW_COST
+        size = len(body)
+        cost = size + ROW_COST
         quota = self._quota
-        second = self._clock() // 1000
-        if second != log.second:
-            log.second, log.recent = second, 0
+        if not self.parts:
+            self._second = self._clock() // 1000
+        if self._second != log.second:
+            log.second, log.recent = self._second, 0
         elif log.recent >= quota.log_rate:
             return Refusal("rate", f"a log takes at most {quota.log_rate} records a second"), 0
         log.recent += 1
@@ -150,7 +154,7 @@ class Shelf:
             return _disk_full(), 0
         self.room -= cost
         at = self._write(entries.RECORD, key, seq, expires, body)
-        place = ((key << SEQ_BITS) + seq, expires, self.segment, at, len(body))
+        place = ((key << SEQ_BITS) + seq, expires, self.segment, at, size)
         self._append(log, seq, place)
         return None, seq
 

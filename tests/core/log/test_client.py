@@ -330,9 +330,8 @@ class Model:
         for reader in self.readers.values():
             for frame in reader.flush():
                 yield wire.encode(frame)
-        for command in self.session.acks():
-            assert isinstance(command, server.Send)
-            yield wire.encode(command.frame)
+        if (ack := self.session.ack()) is not None:
+            yield wire.encode(ack)
 
     def found(self) -> Found | None:
         made = self.made

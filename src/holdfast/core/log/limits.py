@@ -33,14 +33,17 @@ class Bucket:
         self._rate = rate / 1000
         self._burst = burst
         self._level = burst
-        self._at: int | None = None
+        self._at = 0
 
     def take(self, amount: float, now: int) -> bool:
         """Take `amount` if it is there; a clock that goes backwards adds nothing."""
-        if self._at is not None and now > self._at:
-            self._level = min(self._burst, self._level + (now - self._at) * self._rate)
-        self._at = now
-        if amount > self._level:
+        level = self._level
+        if now != self._at:
+            if now > self._at:
+                level = min(self._burst, level + (now - self._at) * self._rate)
+            self._at = now
+        if amount > level:
+            self._level = level
             return False
-        self._level -= amount
+        self._level = level - amount
         return True

@@ -71,7 +71,8 @@ class Reader:
 
     def published(self, seq: int, body: bytes, room: bool) -> None:
         """A record became durable."""
-        self._newest = max(self._newest, seq)
+        if seq > self._newest:
+            self._newest = seq
         if self.state != "following" or seq <= self.cursor:
             return
         if room:
@@ -93,6 +94,9 @@ class Reader:
     def flush(self) -> list[wire.RelayFrame]:
         """What is to be sent now: records in frames of about `CHUNK`, then `Done` once."""
         frames: list[wire.RelayFrame] = []
+        if self._told and len(self._pending) == 1:  # most often
+            frames.append(wire.Records(self.handle, (self._pending.pop(),)))
+            return frames
         chunk: list[tuple[int, bytes]] = []
         size = 0
         for record in self._pending:

@@ -341,13 +341,13 @@ class Session:
             return []
         return [_refused(handle, refusal, n)]
 
-    def acks(self) -> list[Command]:
+    def ack(self) -> wire.Acked | None:
         """The cumulative acknowledgement, if it moved. Ask after a batch, not per record."""
         upto = self._unsettled[0][0] - 1 if self._unsettled else self._last
         if upto == self._acked or self.state != "open":
-            return []
+            return None
         self._acked = upto
-        return [Send(wire.Acked(upto))]
+        return wire.Acked(upto)
 
     def gone(self, handle: int) -> list[Command]:
         """Somebody dropped the log that this handle is attached to."""
@@ -362,10 +362,10 @@ class Session:
             self._handle(frame, now, out)
 
     def _handle(self, frame: wire.ClientFrame, now: int, out: list[Command]) -> None:
-        if self.state == "lending":
-            out += self.end("malformed", "this connection has datagrams alone")
-        elif isinstance(frame, wire.Append) and self.state == "open":
+        if type(frame) is wire.Append and self.state == "open":
             self._append(frame, now, out)
+        elif self.state == "lending":
+            out += self.end("malformed", "this connection has datagrams alone")
         elif isinstance(frame, wire.Hello):
             self._hello(frame, out)
         elif isinstance(frame, wire.Onward) and self.state == "greeting":
@@ -458,19 +458,20 @@ class Session:
         if frame.n != self._last + 1:
             out += self.end("malformed", "appends are counted from 1 without gaps")
             return
-        self._last = frame.n
-        refusal = self._check(frame, now)
-        if refusal is not None:
-            out.append(_refused(frame.handle, refusal, frame.n))
+        handle, n, body, limits = frame.handle, frame.n, frame.body, self._limits
+        self._last = n
+        binding, size = self._bound.get(handle), len(body)
+        refusal = self._check(binding, size, now)
+        if refusal is not None or binding is None:
+            out.append(_refused(handle, refusal or UNKNOWN, n))
             return
-        key = self._bound[frame.handle].key
-        size = len(frame.body)
         if self._unsettled is None:
             self._unsettled = deque()
-        self._unsettled.append((frame.n, size))
+        self._unsettled.append((n, size))
         self._unsettled_bytes += size
-        expires = expiry(now, min(frame.lifetime, self._limits.max_lifetime))
-        out.append(Add(frame.handle, frame.n, key, expires, frame.body))
+        lifetime, most = frame.lifetime, limits.max_lifetime
+        expires = expiry(now, lifetime if lifetime < most else most)
+        out.append(Add(handle, n, binding.key, expires, body))
 
     def _live(self, frame: wire.Live, now: int, out: list[Command]) -> None:
         binding = self._bound.get(frame.handle)
@@ -480,18 +481,17 @@ class Session:
         if self._records.take(1, now) and self._bytes.take(size, now):
             out.append(Fan(binding.key, frame.body))
 
-    def _check(self, frame: wire.Append, now: int) -> Refusal | None:
-        binding = self._bound.get(frame.handle)
+    def _check(self, binding: _Binding | None, size: int, now: int) -> Refusal | None:
+        limits = self._limits
         if binding is None:
             return UNKNOWN
         if not binding.append:
             return DENIED
-        size = len(frame.body)
-        if size > self._limits.max_body:
-            return Refusal("size", f"a record has at most {self._limits.max_body} bytes")
+        if size > limits.max_body:
+            return Refusal("size", f"a record has at most {limits.max_body} bytes")
         if not (self._records.take(1, now) and self._bytes.take(size, now)):
             return self._rate()
-        if self._unsettled_bytes + size > self._limits.unsettled_bytes or self._crowded():
+        if self._unsettled_bytes + size > limits.unsettled_bytes or self._crowded():
             return CROWDED
         return None
 

@@ -111,6 +111,22 @@ def test_a_conversation(people: tuple[Person, Person]) -> None:
     assert anna.one("delete", sent["id"]) == {"deleted": sent["id"]}
 
 
+def test_a_channel(people: tuple[Person, Person]) -> None:
+    anna, boris = people
+    made = anna.one("channel", "create", "Town news", "--about", "What happens")
+    anna.one("send", "Town news", "bridge", "closed")
+    link = anna.one("channel", "show", made["id"])["link"]
+    theirs = boris.one("channel", "follow", link)["id"]
+    assert boris.until(1, "search", "bridge")
+    assert "bridge closed" in boris.text("read", theirs)
+    assert "1 to" not in boris.text("channel", "show", theirs)
+    assert anna.one("channel", "set", made["id"], "--title", "News")["title"] == "News"
+    boris.fails(Exit.REFUSED, "send", theirs, "me too")
+    new = anna.one("channel", "move", made["id"], "--public")["id"]
+    for person, id in ((boris, theirs), (anna, made["id"]), (anna, new)):
+        person.text("channel", "leave", id)
+
+
 def test_the_same_key_is_the_same_message(people: tuple[Person, Person]) -> None:
     anna, _ = people
     first = anna.one("send", "Boris", "once", "--key", "k1")

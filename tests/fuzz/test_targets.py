@@ -28,6 +28,8 @@ from holdfast.core.call import frames
 from holdfast.core.call.direct import Checks
 from holdfast.core.call.machine import Machine
 from holdfast.core.call.rungs import RUNGS
+from holdfast.core.channel import link as channel_link
+from holdfast.core.channel import posts
 from holdfast.core.chat import content, names
 from holdfast.core.group import cards, franking, senders
 from holdfast.core.group import entries as group_entries
@@ -52,6 +54,7 @@ from holdfast.node import backup, rpc
 from holdfast.paths import hello
 from holdfast.paths.exchange import Ask, BadExchange, Incoming, Tell
 from holdfast.testing import groups
+from holdfast.testing.channels import Writer
 from holdfast.testing.entropy import seeded
 from holdfast.testing.pairs import NOW, Met, home, meet
 
@@ -178,6 +181,35 @@ def link(data: bytes) -> None:
     with contextlib.suppress(BadLink):
         invitation_link = Link.parse(data.decode("utf-8", "surrogateescape"), NOW)
         assert Link.parse(invitation_link.text(), NOW) == invitation_link
+
+
+def link_of_channel(data: bytes) -> None:
+    text = data.decode("utf-8", "surrogateescape")
+    channel_link.is_channel(text)
+    with contextlib.suppress(BadLink):
+        found = channel_link.Link.parse(text)
+        assert channel_link.Link.parse(found.text()) == found
+
+
+@functools.cache
+def _channel() -> Writer:
+    writer = Writer("fuzz")
+    writer.say("hello")
+    writer.write(posts.encode(posts.About("News", "of the town")), "about")
+    return writer
+
+
+def channel_post(data: bytes) -> None:
+    """A record as it is, and as what the link's key gives."""
+    link = _channel().link
+    for what in (data, posts._seal_plain(link, data[: posts.MAX_DATA], _channel().entropy)):
+        with contextlib.suppress(posts.BadPost):
+            assert posts.read(link, what).number in (1, 2)
+    for read in (posts.about, posts.moved):
+        with contextlib.suppress(posts.BadPost):
+            posts.encode(read(data))
+    with contextlib.suppress(posts.BadPost):
+        posts.read_mark(data)
 
 
 # What contacts and strangers seal.
@@ -550,6 +582,11 @@ def _targets() -> dict[str, Target]:
             link,
             (met.invitation.link.text().encode(), met.invitation.link.text("a.example").encode()),
         ),
+        "channel-link": Target(
+            link_of_channel,
+            (_channel().link.text().encode(), _channel().link.address().encode()),
+        ),
+        "channel-post": Target(channel_post, tuple(_channel().records)),
         "device-list": Target(device_list, (met.anna.devices.encode(),)),
         "group-entry": Target(group_entry, tuple(entry.data for entry in _group()[0].entries)),
         "group-record": Target(

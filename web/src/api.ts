@@ -144,7 +144,7 @@ export interface Backup {
 
 export interface Contact {
   id: string;
-  kind: "person" | "group";
+  kind: "person" | "group" | "channel";
   /** What they call themselves, or what you call them. */
   name: string;
   /** What they call themselves. */
@@ -153,7 +153,7 @@ export interface Contact {
   state: "joining" | "active" | "frozen" | "used" | "blocked" | "restored" | "left" | "removed";
   /** How many are in the group. */
   members: number;
-  /** Whether I may do what admins do; true with a person. */
+  /** Whether I may do what admins do; true with a person. Whether a channel is mine. */
   leads: boolean;
   /** The group through which they became a contact, by a link or from within. */
   via: string;
@@ -334,8 +334,8 @@ export interface Message {
   author: Author | null;
   /** A note is what the node has to say: see `note`. */
   kind: "text" | "file" | "call" | "note";
-  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was added. group-member, -admin, -owner: that is their role now. group-link: the invitation leads into the group `text`. group-report: `author` reported something of `text` to those who lead. told: a text from before I came, as whoever added me told it. */
-  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "restored" | "from-call" | "group-made" | "group-joined" | "group-added" | "group-removed" | "group-banned" | "group-unbanned" | "group-left" | "group-member" | "group-admin" | "group-owner" | "group-link" | "group-report" | "told";
+  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was added. group-member, -admin, -owner: that is their role now. group-link: the invitation leads into the group `text`. group-report: `author` reported something of `text` to those who lead. told: a text from before I came, as whoever added me told it. channel-from: `text` is the channel that pointed to this one. channel-gap: `count` posts are missing here; channel-older: before what is here. channel-withheld: what a post said was taken back. channel-fork: its key signed two different posts `count`. */
+  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "restored" | "from-call" | "group-made" | "group-joined" | "group-added" | "group-removed" | "group-banned" | "group-unbanned" | "group-left" | "group-member" | "group-admin" | "group-owner" | "group-link" | "group-report" | "told" | "channel-made" | "channel-followed" | "channel-from" | "channel-gap" | "channel-older" | "channel-withheld" | "channel-fork" | "channel-moved";
   text: string;
   /** When it was written, by its author's clock, never later than when it came. */
   at: number;
@@ -433,6 +433,44 @@ export interface CallStory {
   /** About one a second; of long calls, fewer. */
   samples: CallSample[];
   moments: CallMoment[];
+}
+
+export interface ChannelGap {
+  first: number;
+  last: number;
+}
+
+export interface Channel {
+  id: string;
+  title: string;
+  about: string;
+  /** Whether I write in it. */
+  mine: boolean;
+  /** Whoever has it reads everything and writes nothing. */
+  link: string;
+  /** The same for a browser: a page of its first relay. */
+  web: string;
+  qr: string;
+  /** The last number that its owner has signed. */
+  posts: number;
+  /** The first that is here; what came before is kept by no relay any more, or withheld. */
+  first: number;
+  missing: ChannelGap[];
+  /** When its owner's node last gave a sign of life, 0 for never. */
+  heard: number;
+  /** That is over three days ago: it is away, or its relays withhold what it says. */
+  quiet: boolean;
+  /** A number for which its key has signed two different posts, 0 for none. */
+  forked: number;
+  /** About how many nodes read it, of my own channel; nobody knows which. */
+  readers: number;
+  /** An invitation into the group that talks about it. */
+  comments: string;
+  /** The link of the channel that goes on in its place, if everybody may know it. */
+  moved: string;
+  /** It goes on elsewhere. */
+  ended: boolean;
+  relays: string[];
 }
 
 export interface StatusChanged {
@@ -594,6 +632,16 @@ export interface Calls {
   renew_group: { params: { contact: string }; result: Group };
   /** Leave; what was written stays here. An owner appoints another one first. */
   leave_group: { params: { contact: string }; result: Contact };
+  /** A channel of mine, at my relays. Whoever has its link reads it. */
+  create_channel: { params: { title: string; about?: string }; result: Contact };
+  /** What it is, its link, and what is missing. */
+  channel: { params: { contact: string }; result: Channel };
+  /** Change what is given, for everybody. `comments`: a group of mine, by id or exact name, into which every reader is then invited; empty for none. */
+  set_channel: { params: { contact: string; title?: string | null; about?: string | null; comments?: string | null }; result: Channel };
+  /** Read a channel from now on; its owner does not learn who. `accept_invitation` takes such links too. bad-link. */
+  follow_channel: { params: { link: string }; result: Contact };
+  /** Begin a new channel in the place of one of mine, which ends by pointing to it. `public`: with the new link, for everybody who has the old one; without, readers know the new one when they are given its link. */
+  move_channel: { params: { contact: string; public?: boolean }; result: Contact };
   /** A conversation backwards from its end, or from an `order`. Limit to 200. */
   messages: { params: { contact: string; before?: number | null; limit?: number }; result: Page };
   /** The neighbourhood of one message, to jump to it. */

@@ -30,6 +30,7 @@ def make_parser() -> argparse.ArgumentParser:
     _invitations(commands)
     _contacts(commands)
     _groups(commands)
+    _channels(commands)
     _messages(commands)
     _files(commands)
     _calls(commands)
@@ -374,6 +375,26 @@ def _contacts(commands: Any) -> None:
     verify.add_argument("--yes", **FLAG, help="say that they match without asking")
     verify.add_argument("--show", **FLAG, help="only show a comparison in progress")
     verify.add_argument("--timeout", type=float, default=120, help="seconds to wait (120)")
+
+
+def _channels(commands: Any) -> None:
+    channel = commands.add_parser(
+        "channel", help="channels: one writes, everybody with the link reads"
+    )
+    parts = channel.add_subparsers(metavar="WHAT", required=True)
+    create = _call(parts, "create", "channels:create", "a channel of your own, at your relays")
+    create.add_argument("title")
+    create.add_argument("--about", default="", help="what it is")
+    _one(_call(parts, "show", "channels:channel", "what it is, its link, and what is missing"))
+    follow = _call(parts, "follow", "channels:follow", "read a channel; nobody learns that you do")
+    follow.add_argument("link")
+    change = _one(_call(parts, "set", "channels:change", "say anew what it is"))
+    change.add_argument("--title")
+    change.add_argument("--about")
+    change.add_argument("--comments", help="a group of yours for comments; empty for none")
+    move = _one(_call(parts, "move", "channels:move", "go on under a new link; the old one ends"))
+    move.add_argument("--public", **FLAG, help="show the new link to all who have the old one")
+    _one(_call(parts, "leave", "channels:leave", "read it no longer, or end your own"))
 
 
 def _groups(commands: Any) -> None:

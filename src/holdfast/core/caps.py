@@ -121,6 +121,12 @@ def exchange_path(home: Home, tls_key_hash: bytes) -> str:
     return "/" + b64(hkdf(home.path_secret, "exchange/1", tls_key_hash, length=18))
 
 
+def reader_path(path_secret: bytes) -> str:
+    """The HTTP path behind which a relay shows channels to browsers, which cannot say on which TLS
+    key their connection runs."""
+    return b64(hkdf(path_secret, "reader/1", length=18))
+
+
 @dataclass(frozen=True, repr=False)
 class Caps:
     """What somebody holds of one log; `None` is a role they do not have."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from holdfast.core.caps import Home
 from holdfast.node import (
+    channel_feed,
     comparing,
     effects,
     files,
@@ -34,7 +35,7 @@ def used_homes(desk: Desk, work: Work) -> dict[str, Home]:
     found: dict[str, Home] = {str(home): home for home in desk.homes(work)}
     for pair in rows(
         work.db,
-        "SELECT inbox, outbox FROM contact WHERE kind = 'person'"
+        "SELECT inbox, outbox FROM contact WHERE kind IN ('person', 'channel')"
         " UNION ALL SELECT log, log FROM group_log UNION ALL SELECT log, log FROM group_early",
     ):
         for stored in pair:
@@ -66,6 +67,7 @@ def tick(desk: Desk, work: Work) -> None:
         (work.now, json.dumps(sorted(desk.reached))),
     )
     group_talk.sweep(desk, work)
+    channel_feed.tick(desk, work)
     for cid in desk.with_gap():
         receiving.caught_up(desk, work, cid)
 
@@ -74,6 +76,7 @@ def missing(desk: Desk, work: Work, cid: str) -> None:
     """What another relay may still bring has had its time: it is asked for."""
     if cid in desk.with_gap():
         receiving.caught_up(desk, work, cid)
+    channel_feed.caught_up(desk, work, cid)
 
 
 def dropped(work: Work, locator: bytes, home: str) -> None:
@@ -83,14 +86,15 @@ def dropped(work: Work, locator: bytes, home: str) -> None:
 
 def append_unsent(work: Work) -> None:
     """Append again what some home lacks; what is queued already is not queued twice."""
-    for stored, address, rid, blob in rows(
+    for stored, address, rid, blob, kind in rows(
         work.db,
-        "SELECT coalesce(o.caps, c.outbox), u.home, u.rid, o.blob FROM unsent u"
+        "SELECT coalesce(o.caps, c.outbox), u.home, u.rid, o.blob, c.kind FROM unsent u"
         " JOIN outgoing o ON o.rid = u.rid JOIN contact c ON c.id = u.contact"
         " ORDER BY u.contact, u.seq, u.home",
     ):
         caps = unpack_inbox(stored).caps
-        work.after.append(effects.Append(caps, Home.parse(address), rid, blob, LIFETIME))
+        lifetime = channel_feed.LIFETIME if kind == "channel" else LIFETIME
+        work.after.append(effects.Append(caps, Home.parse(address), rid, blob, lifetime))
 
 
 def resume(desk: Desk, work: Work) -> None:
@@ -136,6 +140,7 @@ def resume(desk: Desk, work: Work) -> None:
         for home in log.homes:
             since = desk.position(work, log.caps.locator, str(home))
             work.after.append(effects.Follow(log.caps, home, since, ("group", cid)))
+    channel_feed.resume(desk, work)
     group_early.resume(work)
     append_unsent(work)
     for address, stored in rows(work.db, "SELECT home, caps FROM unwanted ORDER BY locator, home"):

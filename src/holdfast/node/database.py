@@ -370,6 +370,37 @@ SCHEMA: Final = (
         author BLOB NOT NULL, mid BLOB NOT NULL, clock INTEGER NOT NULL, by BLOB NOT NULL,
         data BLOB NOT NULL, at INTEGER NOT NULL,
         PRIMARY KEY (contact, author, mid, clock, by)
+    """,
+    """
+    -- A channel: a conversation of kind `channel`, whose `root` is its name and whose state is
+    -- `channel`. What it is, the number signed last and shown last, when its owner was heard.
+    CREATE TABLE channel (
+        contact TEXT PRIMARY KEY REFERENCES contact(id) ON DELETE CASCADE,
+        secret BLOB NOT NULL, counter INTEGER NOT NULL,
+        about TEXT NOT NULL DEFAULT '', comments TEXT NOT NULL DEFAULT '',
+        sample INTEGER NOT NULL DEFAULT 0,
+        head INTEGER NOT NULL DEFAULT 0, shown INTEGER NOT NULL DEFAULT 0,
+        heard INTEGER NOT NULL DEFAULT 0, forked INTEGER NOT NULL DEFAULT 0,
+        moved TEXT NOT NULL DEFAULT '', moved_key BLOB NOT NULL DEFAULT x'',
+        sent INTEGER NOT NULL DEFAULT 0,    -- numbers records of mine
+        mark_at INTEGER NOT NULL DEFAULT 0, -- when I say in this week that I read it
+        marked INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    CREATE TABLE channel_post (
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        number INTEGER NOT NULL, hash BLOB NOT NULL, prev BLOB NOT NULL, at INTEGER NOT NULL,
+        kind TEXT NOT NULL, data BLOB,      -- until it is shown
+        done INTEGER NOT NULL,
+        mid BLOB, rid BLOB NOT NULL, record BLOB NOT NULL, -- of mine, to append it again
+        posted INTEGER NOT NULL,
+        PRIMARY KEY (contact, number)
+    ) WITHOUT ROWID;
+    CREATE INDEX channel_post_waiting ON channel_post(contact, number) WHERE NOT done;
+    -- What readers of mine said, each once a week.
+    CREATE TABLE channel_mark (
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        week INTEGER NOT NULL, nonce BLOB NOT NULL, weight INTEGER NOT NULL,
+        PRIMARY KEY (contact, week, nonce)
     ) WITHOUT ROWID;
     """,
 )

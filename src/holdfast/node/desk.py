@@ -97,10 +97,14 @@ class Desk:
         """Groups that are open, see `group_state`."""
         self.begun: dict[str, bytes] = {}
         """The session that this run of the program began in each group."""
+        self.channels: dict[str, Any] = {}
+        """Channels that are open, see `channel_state`."""
         self.strangers: set[str] = set()
         """Conversations that nobody has accepted yet, see `requests`."""
         self.say_in_group: Callable[[Desk, Work, str, content.Known], int]
         """Says a content in a group, see `group_talk.say`; set by who starts all."""
+        self.say_in_channel: Callable[[Desk, Work, str, content.Known], int]
+        """The same in a channel, see `channel_feed.say`."""
         self._sessions: dict[str, Pairwise] = {}
         self._identity: Identity | None = None
 
@@ -221,6 +225,8 @@ class Desk:
         Raises `ApiError` if nothing can be sent."""
         if row(work.db, "SELECT 1 FROM groups WHERE contact = ?", contact):
             return self.say_in_group(self, work, contact, what)
+        if row(work.db, "SELECT 1 FROM channel WHERE contact = ?", contact):
+            return self.say_in_channel(self, work, contact, what)
         session = self.session(work, contact)
         try:
             outgoing = session.seal(content.encode(what), work.now, self.entropy)

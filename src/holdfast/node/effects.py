@@ -9,7 +9,7 @@ from holdfast.core.caps import Caps, Home
 from holdfast.core.chat.content import Answer, Burst, Places, Ring
 from holdfast.node.schema import Event
 
-Route = tuple[Literal["inbox", "accept", "answer", "group", "group-early"], str]
+Route = tuple[Literal["inbox", "accept", "answer", "group", "group-early", "channel"], str]
 """What a followed log is, and the id of its contact or invitation."""
 
 

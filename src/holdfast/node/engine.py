@@ -32,6 +32,8 @@ from holdfast.drive.logs import (
     Up,
 )
 from holdfast.node import (
+    channel_feed,
+    channel_state,
     chores,
     effects,
     group_early,
@@ -93,7 +95,7 @@ class Engine:
         tell: Callable[[Event], None],
     ) -> None:
         self.desk = desk
-        desk.say_in_group = group_talk.say
+        desk.say_in_group, desk.say_in_channel = group_talk.say, channel_feed.say
         self.relays = Relays(clock)
         self.health = Health(clock)
         self.hops: Callable[[list[Home]], None] = lambda homes: None
@@ -393,6 +395,14 @@ class Engine:
                         self.desk, work, id, locator, str(home), seq, rid, body, outage
                     ),
                 )
+            case Received(locator, home, seq, _, body) if kind == "channel":
+                self._careful(
+                    locator,
+                    home,
+                    lambda work: channel_feed.received(
+                        self.desk, work, id, locator, str(home), seq, body
+                    ),
+                )
             case CaughtUp(locator, home):
                 self.relays.caught_up(locator, home)
                 if kind == "inbox" and self.relays.all_caught_up(
@@ -403,7 +413,7 @@ class Engine:
                 self._live(id, body)
             case Refused(locator, home, "attach", "denied") if kind == "answer":
                 self._answer_refused(locator, home)
-            case Refused(locator, home, "attach") if kind in ("inbox", "group"):
+            case Refused(locator, home, "attach") if kind in ("inbox", "group", "channel"):
                 self._again(locator, home, make=True)
             case Refused(_, home, "append", "full"):
                 self.health.fault(str(home), "refuses")
@@ -465,6 +475,10 @@ class Engine:
                 if found is None:
                     return
                 caps = unpack_inbox(found[0]).caps
+            elif kind == "channel":
+                if not channel_state.is_channel(work, id):
+                    return
+                caps = channel_feed.caps_of(self.desk, work, id, locator)
             elif kind == "accept":
                 caps = inviting.load(self.desk, work, id).accept_caps
             else:

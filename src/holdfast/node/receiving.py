@@ -195,8 +195,8 @@ def appended(desk: Desk, work: Work, rid: bytes, home: str) -> None:
         inviting.answer_is_there(desk, work, rid)
         return
     cid, seq = found
-    if row(work.db, "SELECT 1 FROM groups WHERE contact = ?", cid):
-        # Nobody acknowledges what is said in a group: it is kept until every home has it.
+    if row(work.db, "SELECT 1 FROM contact WHERE id = ? AND kind <> 'person'", cid):
+        # Nobody acknowledges what is said to many: it is kept until every home has it.
         if not row(work.db, "SELECT 1 FROM unsent WHERE rid = ?", rid):
             work.db.execute("DELETE FROM outgoing WHERE rid = ?", (rid,))
     else:

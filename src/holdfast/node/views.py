@@ -272,7 +272,7 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
                 leads=bool(leads),
                 name=shown,
                 own_name=own_name,
-                state="active" if state == "group" else state,
+                state="active" if state in ("group", "channel") else state,
                 verified=verified is not None and verified == root,
                 direct=bool(direct) and verified == root,
                 echo=bool(echo),
@@ -312,8 +312,8 @@ def resolve(db: apsw.Connection, text: str) -> str:
 def person(db: apsw.Connection, text: str) -> str:
     """As `resolve`, of a person. Raises `ApiError`."""
     id = resolve(db, text)
-    if row(db, "SELECT 1 FROM contact WHERE id = ? AND kind = 'group'", id):
-        raise ApiError("not-allowed", "this is a group; it goes with one person only")
+    if row(db, "SELECT 1 FROM contact WHERE id = ? AND kind <> 'person'", id):
+        raise ApiError("not-allowed", "this goes with one person only")
     return id
 
 

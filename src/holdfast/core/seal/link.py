@@ -75,10 +75,7 @@ class Link:
             raise ValueError("an invitation names one to three relays")
         body = bytes([VERSION, MANY if self.many else 0]) + self.expires.to_bytes(4, "big")
         body += self.secret + self.bundle_hash
-        for home in self.homes:
-            host = home.host.encode("ascii")
-            body += bytes([len(host)]) + host + home.port.to_bytes(2, "big")
-            body += home.path_secret + home.pin
+        body += pack_homes(self.homes)
         return body + _check(body)
 
     @classmethod
@@ -105,7 +102,7 @@ class Link:
             int.from_bytes(body[2:6], "big"),
             body[6:22],
             body[22:54],
-            _homes(body[54:]),
+            read_homes(body[54:]),
             bool(body[1] & MANY),
         )
         if link.expires * 1000 <= now:
@@ -118,7 +115,18 @@ def landing_address(landing: str, payload: str) -> str:
     return f"https://{landing}/#{payload}"
 
 
-def _homes(data: bytes) -> tuple[Home, ...]:
+def pack_homes(homes: tuple[Home, ...]) -> bytes:
+    """Relays as they stand in a link."""
+    packed = b""
+    for home in homes:
+        host = home.host.encode("ascii")
+        packed += bytes([len(host)]) + host + home.port.to_bytes(2, "big")
+        packed += home.path_secret + home.pin
+    return packed
+
+
+def read_homes(data: bytes) -> tuple[Home, ...]:
+    """Inverse of `pack_homes`. Raises `BadLink`."""
     homes: list[Home] = []
     while data:
         length = data[0]

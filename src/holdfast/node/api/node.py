@@ -20,6 +20,7 @@ from holdfast.node import (
     talking,
     views,
 )
+from holdfast.node.api.channels import Channels
 from holdfast.node.api.conversations import Conversations
 from holdfast.node.api.groups import Groups
 from holdfast.node.api.people import People
@@ -73,7 +74,7 @@ class Censor(Protocol):
         """Do it, or stop."""
 
 
-class Node(People, Conversations, Groups, Telling):
+class Node(People, Conversations, Groups, Channels, Telling):
     """One node on its directory; `rpc.Served`. `connect` is the path to relays."""
 
     def __init__(

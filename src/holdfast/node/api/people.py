@@ -8,9 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from holdfast.core.channel.link import is_channel
 from holdfast.core.seal.link import BadLink, Link
 from holdfast.drive.logs import CaughtUp, Down, Received, Refused
 from holdfast.node import (
+    channels,
     comparing,
     effects,
     groups,
@@ -80,7 +82,9 @@ class People(Jobs):
         return await self._do(job)
 
     async def accept_invitation(self, link: str) -> Contact:
-        """Become contacts."""
+        """Become contacts, or read a channel."""
+        if is_channel(link):
+            return await self._do(lambda desk, work: channels.follow(desk, work, link))
         return await self._accept(link, echo=False)
 
     async def add_echo(self) -> Contact:
@@ -250,8 +254,9 @@ class People(Jobs):
         """Delete the conversation, its keys and its logs."""
 
         def job(desk: Desk, work: Work, cid: str) -> None:
-            is_group = views.contact(work.db, cid).kind == "group"
-            (groups.delete if is_group else renewing.delete_contact)(desk, work, cid)
+            kind = views.contact(work.db, cid).kind
+            ends = {"group": groups.delete, "channel": channels.delete}
+            ends.get(kind, renewing.delete_contact)(desk, work, cid)
 
         await self._of(contact, job)
 

@@ -26,6 +26,7 @@ from holdfast.node.schema.basic import (
     Words,
 )
 from holdfast.node.schema.calls import Call, CallEntry, CallMoment, CallSample, CallStory
+from holdfast.node.schema.channels import Channel, ChannelGap
 from holdfast.node.schema.events import (
     BackupProgress,
     CallChanged,
@@ -80,6 +81,8 @@ __all__ = [
     "CallMoment",
     "CallSample",
     "CallStory",
+    "Channel",
+    "ChannelGap",
     "Contact",
     "ContactChanged",
     "ContactRemoved",

@@ -19,6 +19,7 @@ from holdfast.node.schema.basic import (
     Words,
 )
 from holdfast.node.schema.calls import Call, CallStory
+from holdfast.node.schema.channels import Channel
 from holdfast.node.schema.groups import Group, Role
 from holdfast.node.schema.network import Diagnosis, KnownNetwork, Simulator, Status
 from holdfast.node.schema.people import Contact, Invitation, Verification
@@ -209,6 +210,33 @@ class NodeApi(Protocol):
 
     async def leave_group(self, contact: str) -> Contact:
         """Leave; what was written stays here. An owner appoints another one first."""
+
+    # Channels. A channel is a conversation: `send`, `edit` and `delete` are its owner's,
+    # `messages` and `mark_read` everybody's, `delete_contact` ends it or stops reading it.
+    async def create_channel(self, title: Name, about: str = "") -> Contact:
+        """A channel of mine, at my relays. Whoever has its link reads it."""
+
+    async def channel(self, contact: str) -> Channel:
+        """What it is, its link, and what is missing."""
+
+    async def set_channel(
+        self,
+        contact: str,
+        title: Name | None = None,
+        about: str | None = None,
+        comments: str | None = None,
+    ) -> Channel:
+        """Change what is given, for everybody. `comments`: a group of mine, by id or exact name,
+        into which every reader is then invited; empty for none."""
+
+    async def follow_channel(self, link: str) -> Contact:
+        """Read a channel from now on; its owner does not learn who. `accept_invitation` takes such
+        links too. bad-link."""
+
+    async def move_channel(self, contact: str, public: bool = False) -> Contact:
+        """Begin a new channel in the place of one of mine, which ends by pointing to it. `public`:
+        with the new link, for everybody who has the old one; without, readers know the new one
+        when they are given its link."""
 
     # Messages.
     async def messages(self, contact: str, before: int | None = None, limit: int = 50) -> Page:

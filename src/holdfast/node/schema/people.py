@@ -11,10 +11,10 @@ from holdfast.node.schema.talk import Message
 
 
 class Contact(Struct, frozen=True, kw_only=True):
-    """Whom one has a conversation with: a person, Echo, or a group."""
+    """Whom one has a conversation with: a person, Echo, a group, or a channel."""
 
     id: Id
-    kind: Literal["person", "group"] = "person"
+    kind: Literal["person", "group", "channel"] = "person"
     name: str
     """What they call themselves, or what you call them."""
     own_name: str
@@ -28,7 +28,7 @@ class Contact(Struct, frozen=True, kw_only=True):
     members: int = 0
     """How many are in the group."""
     leads: bool = True
-    """Whether I may do what admins do; true with a person."""
+    """Whether I may do what admins do; true with a person. Whether a channel is mine."""
     via: Id = ""
     """The group through which they became a contact, by a link or from within."""
     request: bool = False

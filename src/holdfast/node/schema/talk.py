@@ -115,6 +115,14 @@ class Message(Struct, frozen=True, kw_only=True):
         "group-link",
         "group-report",
         "told",
+        "channel-made",
+        "channel-followed",
+        "channel-from",
+        "channel-gap",
+        "channel-older",
+        "channel-withheld",
+        "channel-fork",
+        "channel-moved",
     ] = ""
     """gap: the internet was off from `at` to `until`, `count` messages came after it.
     lost: `count` messages could not be recovered. timer: `count` seconds. renamed:
@@ -123,7 +131,10 @@ class Message(Struct, frozen=True, kw_only=True):
     added. group-member, -admin, -owner: that is their role now. group-link: the
     invitation leads into the group `text`. group-report: `author` reported something of
     `text` to those who lead. told: a text from before I came, as
-    whoever added me told it."""
+    whoever added me told it. channel-from: `text` is the channel that pointed to this one.
+    channel-gap: `count` posts are missing here; channel-older: before what is here.
+    channel-withheld: what a post said was taken back. channel-fork: its key signed two
+    different posts `count`."""
     text: str = ""
     at: Millis
     """When it was written, by its author's clock, never later than when it came."""

@@ -1,0 +1,1 @@
+"""Channels: one key speaks, everybody who has the link reads."""

@@ -370,6 +370,7 @@ SCHEMA: Final = (
         author BLOB NOT NULL, mid BLOB NOT NULL, clock INTEGER NOT NULL, by BLOB NOT NULL,
         data BLOB NOT NULL, at INTEGER NOT NULL,
         PRIMARY KEY (contact, author, mid, clock, by)
+    ) WITHOUT ROWID;
     """,
     """
     -- A channel: a conversation of kind `channel`, whose `root` is its name and whose state is

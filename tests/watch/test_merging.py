@@ -209,7 +209,12 @@ async def test_two_watches_over_their_ports(tmp_path):
             from holdfast.watch import bundle
 
             evidence = (await get(f"{first}/bundle/{events[0][0]['id']}.zip"))[1]
-            assert bundle.verify(evidence).event.complaints == 24
+            held = bundle.verify(evidence)
+            assert held.event.complaints == 24
+            assert held.others == {raw(key_of(two)).hex(): 1}
+            with pytest.raises(bundle.BadBundle, match="says more"):
+                bundle._added({f"other-{raw(OTHER).hex()}.jsonl": line(NOW)}, "VEL",
+                              [Rollup(NOW, [Row(*ROW.key, seen=ROW.seen - 1)])])  # fmt: skip
     for data in (one, two):
         found = replay.replay(data, WHOLE, raw(key_of(data)))
         assert found.same and not found.uncovered and len(found.events) == 1

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from watches import Clock, get, watching
 
-from holdfast.watch import reach
+from holdfast.watch import merging, reach
 from holdfast.watch.journal import DAY, STEP
-from holdfast.watch.ledger import Ledger
+from holdfast.watch.ledger import Ledger, divide, raw
 from holdfast.watch.program import keep
 from holdfast.watch.rollup import Rollup, Row
 
@@ -27,6 +27,24 @@ def test_no_number_under_fifty_is_told(secret, month, count):
     assert reach.told(secret, "R", month, count) == told
     if count >= 250:
         assert told is not None and abs(told - count) <= 200
+
+
+def test_signs_of_life_are_taken_out_of_an_old_ledger(tmp_path):
+    public, private = Ledger(tmp_path / "ledger"), Ledger(tmp_path / "alive")
+    calls = Row("c", "VEL", "veltel", "calls", 2, verdicts={})
+    old = [Row("a", "VEL", "", "", 57, verdicts={}), calls]
+    public.append(Rollup(NOW, old), KEY)
+    public.append(Rollup(NOW + STEP, [calls]), KEY)
+    private.append(Rollup(NOW + 2 * STEP, [Row("a", "NOR", "", "", 3)]), KEY)
+    before = list(merging.own(tmp_path, raw(KEY)))
+    for _ in range(2):
+        divide(public, private, KEY)
+        assert [one.rows for one in public.read(0, raw(KEY))] == [[calls], [calls]]
+        assert [(one.at, one.rows[0].seen) for one in private.read(0, raw(KEY))] == [
+            (NOW, 57), (NOW + 2 * STEP, 3),
+        ]  # fmt: skip
+        assert list(merging.own(tmp_path, raw(KEY))) == before
+    assert b"57" not in public.path(NOW // DAY).read_bytes()
 
 
 async def test_what_is_published(tmp_path):

@@ -85,6 +85,10 @@ def verify(asked: argparse.Namespace) -> None:
         f"Signatures and hashes hold; {found.steps} signed steps have {counted} that failed.",
         "Compare the key with the one that you know of this observatory.",
     ]
+    lines += [
+        f"With counts of another observatory, as it signed them: {steps} steps, key {key}"
+        for key, steps in found.others.items()
+    ]
     if found.simulated:
         lines.insert(0, "SIMULATED: this shows a made-up country.")
     lines += [f"Editor {e.editor.hex()[:16]}: {e.what} {e.note}".rstrip() for e in found.edits]
@@ -95,6 +99,7 @@ def verify(asked: argparse.Namespace) -> None:
         "key": found.key.hex(),
         "event": event.id,
         "steps": found.steps,
+        "others": found.others,
         "simulated": found.simulated,
     }
     show(about, asked.json, "\n".join(lines))

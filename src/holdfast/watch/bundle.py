@@ -22,6 +22,7 @@ from holdfast.watch import charts, event, ledger, merging
 from holdfast.watch.edits import BadEdit, Edit
 from holdfast.watch.edits import decode as decode_edit
 from holdfast.watch.event import BadEvent, Event
+from holdfast.watch.journal import DAY
 from holdfast.watch.rollup import BadRollup, Rollup
 from holdfast.watch.station import Station
 from holdfast.watch.words import Words
@@ -29,7 +30,11 @@ from holdfast.watch.words import Words
 VERSION: Final = 1
 BEFORE: Final = 86_400
 AFTER: Final = 3 * 3_600
-MAX_FILES: Final = 12
+AROUND: Final = 86_400
+"""Seconds from its begin for which others' lines are in it."""
+OTHER: Final = "other-"
+MAX_OTHERS: Final = 8
+MAX_FILES: Final = 8 + MAX_OTHERS
 MAX_SIZE: Final = 64 * 1024 * 1024
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 METHOD: Final = (
@@ -39,7 +44,8 @@ METHOD: Final = (
     "several operators, together reach 13.8 (a million to one), more fails than a tenth of all\n"
     "installations could send, and never on complaints from one operator alone.\n"
     "Source: spec/watch.md of Holdfast. The rollups here are this region's part of what the\n"
-    "observatory signed every five minutes: counts, no person, no address.\n"
+    "observatory signed every five minutes: counts, no person, no address. Where it adds up with\n"
+    "others, theirs are in it, and what each of them signed is in other-KEY.jsonl.\n"
 )
 
 
@@ -71,6 +77,8 @@ class Verified:
     steps: int
     simulated: bool
     edits: tuple[Edit, ...]
+    others: dict[str, int]
+    """Steps that other observatories signed, and that are in it, by their keys in hex."""
 
 
 def make(station: Station, one: Event, now: int) -> bytes:
@@ -88,6 +96,8 @@ def make(station: Station, one: Event, now: int) -> bytes:
     moments = charts.around(place.recent.get(main, ()), place.hours.get(main, ()), one)
     control = charts.around(place.recent.get("text", ()), place.hours.get("text", ()), one)
     chart = charts.timeline(words, moments, control, one, main, now)
+    if one.kind == "throttling":
+        chart = charts.rates(words, place.measured(main), one, main, now) or chart
     chart = chart or charts.complaints(words, moments, one, main, now)
     sentence = words.headline(one, now)
     files = {
@@ -99,6 +109,7 @@ def make(station: Station, one: Event, now: int) -> bytes:
             msgspec.json.encode(edit) + b"\n" for edit in station.edits.of(one.id)
         ),
         "method.txt": METHOD.encode(),
+        **_others(station, one, last),
     }
     manifest = msgspec.json.encode(
         Manifest(
@@ -118,6 +129,23 @@ def make(station: Station, one: Event, now: int) -> bytes:
         for name, data in sorted(files.items()):
             archive.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED)
     return out.getvalue()
+
+
+def _others(station: Station, one: Event, last: int) -> dict[str, bytes]:
+    """What other observatories said while it began, as they signed it: of all their regions."""
+    first, last = one.started - 3600, min(last, one.started + AROUND)
+    found = {}
+    for folder in merging.folders(station.data)[:MAX_OTHERS]:
+        kept = ledger.Ledger(folder)
+        lines = [
+            line
+            for day in range(first // DAY, last // DAY + 1)
+            for line in kept.lines(day)
+            if first <= ledger.unseal(line, None).at < last
+        ]
+        if lines:
+            found[f"{OTHER}{folder.name}.jsonl"] = b"".join(line + b"\n" for line in lines)
+    return found
 
 
 def verify(data: bytes) -> Verified:
@@ -158,10 +186,36 @@ def verify(data: bytes) -> Verified:
         except (InvalidSignature, ValueError):
             raise BadBundle("what an editor said was changed") from None
     _count(one, steps)
+    others = _added(files, one.region, steps)
     sentence = files.get("sentence.txt", b"").decode(errors="replace")
     return Verified(
-        manifest.watch, manifest.key, one, sentence, len(steps), manifest.simulated, tuple(edits)
-    )
+        manifest.watch, manifest.key, one, sentence, len(steps), manifest.simulated, tuple(edits),
+        others,
+    )  # fmt: skip
+
+
+def _added(files: dict[str, bytes], region: str, steps: list[Rollup]) -> dict[str, int]:
+    """What others signed has to be in what was added up."""
+    sums = {step.at: {row.key: row.seen for row in step.rows} for step in steps}
+    found: dict[str, int] = {}
+    for name in sorted(files):
+        if not name.startswith(OTHER):
+            continue
+        try:
+            key = bytes.fromhex(name.removeprefix(OTHER).removesuffix(".jsonl"))
+            lines = [line for line in files[name].split(b"\n") if line]
+            said = [ledger.unseal(line, key) for line in lines]
+        except (BadRollup, ValueError) as error:
+            raise BadBundle(f"{name}: {error}") from None
+        for one in said:
+            step = sums.get(one.at, {})
+            for row in one.rows:
+                if row.region == region and row.key in step:
+                    step[row.key] -= row.seen
+                    if step[row.key] < 0:
+                        raise BadBundle(f"{name}: it says more than was added up")
+        found[key.hex()] = len(said)
+    return found
 
 
 def _count(one: Event, steps: list[Rollup]) -> None:

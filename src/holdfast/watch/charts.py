@@ -8,6 +8,7 @@ from html import escape
 
 from holdfast.watch.engine import Moment
 from holdfast.watch.event import Event
+from holdfast.watch.rollup import THOUSAND
 from holdfast.watch.words import Words
 
 WIDTH, HEIGHT = 400, 170
@@ -48,8 +49,7 @@ def grouped(moments: Sequence[Moment], seconds: int) -> list[Moment]:
         last = found[-1]
         last.complaints += moment.complaints
         last.expected += moment.expected
-        last.failed += moment.failed
-        last.seen += moment.seen
+        last.add(moment)
     return found
 
 
@@ -81,10 +81,8 @@ def timeline(
     name = words.function(function)
     values = [_share(p) for p in points]
     before = [v for p, v in zip(points, values, strict=True) if v is not None
-              and p.at + HALF_HOUR <= event.started] or [100.0]  # fmt: skip
-    middle = sum(before) / len(before)
-    spread = 2 * math.sqrt(sum((v - middle) ** 2 for v in before) / len(before))
-    band = [(max(0.0, middle - spread), min(100.0, middle + spread))] * len(points)
+              and p.at + HALF_HOUR <= event.started]  # fmt: skip
+    band = _band(before, len(points))
     said = words.say(f"{name}: attempts that succeed", f"{name}: удавшиеся попытки")
     by_time = {p.at: _share(p) for p in grouped(control, HALF_HOUR)}
     beside = [by_time.get(p.at) for p in points] if function != "text" else []
@@ -112,6 +110,33 @@ def complaints(
     return _draw(words, points, values, band, [], top, "", said, event, now)
 
 
+def rates(words: Words, hours: Sequence[Moment], event: Event, function: str, now: int) -> str:
+    """What was reached of the control's throughput, in per cent, where that was measured: half
+    hours of two days, or days of what has lasted longer."""
+    long = (event.ended or now) - event.started > 3 * DAY
+    span = DAY if long else HALF_HOUR
+    first, last = event.started - (10 * DAY if long else DAY), (event.ended or now) + DAY
+    points = grouped([one for one in hours if first <= one.at <= last and one.rated], span)
+    if len(points) < 4:
+        return ""
+    values: list[float | None] = [100 * p.share / p.rated / THOUSAND for p in points]
+    before = [v for p, v in zip(points, values, strict=True) if v and p.at + span <= event.started]
+    band = _band([value for value in before if value is not None], len(points))
+    name = words.function(function)
+    said = words.say(
+        f"{name}: of the control’s throughput", f"{name}: доля от скорости контрольного адреса"
+    )
+    return _draw(words, points, values, band, [], 100.0, "%", said, event, now, span)
+
+
+def _band(before: Sequence[float], count: int) -> list[tuple[float, float]]:
+    """Two deviations about the mean of what was before, of 0 to 100."""
+    before = before or [100.0]
+    middle = sum(before) / len(before)
+    spread = 2 * math.sqrt(sum((v - middle) ** 2 for v in before) / len(before))
+    return [(max(0.0, middle - spread), min(100.0, middle + spread))] * count
+
+
 def _share(moment: Moment) -> float | None:
     return 100 * (1 - moment.failed / moment.seen) if moment.seen else None
 
@@ -137,8 +162,9 @@ def _draw(
     said: str,
     event: Event | None,
     now: int,
+    span: int = HALF_HOUR,
 ) -> str:
-    first, last = points[0].at, points[-1].at + HALF_HOUR
+    first, last = points[0].at, points[-1].at + span
 
     def x(at: float) -> int:
         return round(LEFT + (RIGHT - LEFT) * (min(max(at, first), last) - first) / (last - first))
@@ -164,12 +190,13 @@ def _draw(
             f'<text class="c-t" x="{LEFT - 5}" y="{level + 3}" text-anchor="end">'
             f"{top * part:.0f}{unit}</text>"
         )
-    for at in range(-(-first // 43_200) * 43_200, last - 14_400, 43_200):
+    every = 43_200 if span < DAY else 7 * DAY
+    for at in range(-(-first // every) * every, last - every // 3, every):
         label = words.clock(at) if words.local(at).hour else words.day(at)
         out.append(
             f'<text class="c-t" x="{x(at)}" y="{BOTTOM + 13}" text-anchor="middle">{label}</text>'
         )
-    centre = [x(point.at + HALF_HOUR / 2) for point in points]
+    centre = [x(point.at + span / 2) for point in points]
     upper = [f"{c} {y(high)}" for c, (_, high) in zip(centre, band, strict=True)]
     lower = [f"{c} {y(low)}" for c, (low, _) in zip(centre, band, strict=True)]
     out.append(f'<path class="c-band" d="M{"L".join(upper + lower[::-1])}Z"/>')

@@ -41,6 +41,26 @@ class Moment:
     expected: float = 0.0
     failed: int = 0
     seen: int = 0
+    rate: int = 0
+    control: int = 0
+    rated: int = 0
+    grade: int = 0
+    graded: int = 0
+    share: int = 0
+    """As in `Row`, like those before."""
+
+    def add(self, other: Moment | Row) -> None:
+        """Measurements of the same function, of another span or operator."""
+        self.failed += other.failed
+        self.seen += other.seen
+        if other.rated:
+            self.rate += other.rate
+            self.control += other.control
+            self.rated += other.rated
+            self.share += other.share
+        if other.graded:
+            self.grade += other.grade
+            self.graded += other.graded
 
 
 @dataclass
@@ -69,6 +89,13 @@ class Place:
     event: Event | None = None
     calm: dict[str, int] = field(default_factory=dict)
     """Since when a function of the event has been well."""
+
+    def measured(self, function: str) -> list[Moment]:
+        """All that is remembered of it: hours, and steps of the last two days."""
+        recent = list(self.recent.get(function, ()))
+        first = recent[0].at // HOUR * HOUR if recent else 0
+        hours = [one for one in self.hours.get(function, ()) if not recent or one.at < first]
+        return hours + recent
 
     def cell(self, function: str, operator: str) -> Cell:
         """The cell, made when it is first needed."""
@@ -233,8 +260,7 @@ class Engine:
             if row.source in "cf":
                 moment.complaints += row.seen
             elif row.source == "m":
-                moment.failed += row.failed
-                moment.seen += row.seen
+                moment.add(row)
         for function, moment in now.items():
             place.recent.setdefault(function, deque(maxlen=MOMENTS)).append(moment)
             hours = place.hours.setdefault(function, deque(maxlen=HOURS))
@@ -243,5 +269,4 @@ class Engine:
             last = hours[-1]
             last.complaints += moment.complaints
             last.expected += moment.expected
-            last.failed += moment.failed
-            last.seen += moment.seen
+            last.add(moment)

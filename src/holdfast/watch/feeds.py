@@ -13,15 +13,18 @@ from xml.sax.saxutils import escape, quoteattr
 
 from holdfast import __version__
 from holdfast.watch import merging
+from holdfast.watch.engine import Moment
 from holdfast.watch.event import Event
-from holdfast.watch.rollup import Row
+from holdfast.watch.rollup import THOUSAND, Row
 from holdfast.watch.station import Station
 from holdfast.watch.words import Words
 
 ATOM_ENTRIES: Final = 50
 COLUMNS: Final = (
     "hour", "region", "function", "complaints", "expected_complaints", "failed", "measured",
+    "mean_kbits", "control_mean_kbits", "reached_share", "mean_grade",
 )  # fmt: skip
+"""The last four are empty where nothing of the kind was measured."""
 
 
 def iso(at: int) -> str:
@@ -114,13 +117,25 @@ def geojson(station: Station, now: int) -> bytes:
     return json.dumps({"type": "FeatureCollection", "features": features}).encode()
 
 
-def table(station: Station) -> Iterator[tuple[str, str, str, int, float, int, int]]:
+def _means(one: Moment | Row) -> dict[str, float | None]:
+    """Throughput and the control's, kbit/s; what was reached of it; grade of calls, 1 to 5."""
+    rated, graded = one.rated, one.graded
+    return {
+        "mean_kbits": round(one.rate / rated) if rated else None,
+        "control_mean_kbits": round(one.control / rated) if rated else None,
+        "reached_share": round(one.share / rated / THOUSAND, 3) if rated and one.share else None,
+        "mean_grade": round(one.grade / graded, 1) if graded else None,
+    }
+
+
+def table(station: Station) -> Iterator[tuple[object, ...]]:
     """Hours by region and function: `COLUMNS`."""
     for code, place in station.engine.regions.items():
         for function, moments in sorted(place.hours.items()):
             for m in moments:
                 yield (
                     iso(m.at), code, function, m.complaints, round(m.expected, 2), m.failed, m.seen,
+                    *_means(m).values(),
                 )  # fmt: skip
 
 
@@ -141,8 +156,11 @@ def parquet(station: Station) -> bytes | None:
     except ImportError:
         return None
     columns = list(zip(*table(station), strict=True)) or [()] * len(COLUMNS)
+    kinds = [pyarrow.string()] * 3 + [pyarrow.int64(), pyarrow.float64()] + [pyarrow.int64()] * 4
+    schema = pyarrow.schema(list(zip(COLUMNS, [*kinds, *[pyarrow.float64()] * 2], strict=True)))
     sink = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(dict(zip(COLUMNS, columns, strict=True))), sink)
+    made = pyarrow.table([list(column) for column in columns], schema=schema)
+    pyarrow.parquet.write_table(made, sink)
     return sink.getvalue()
 
 
@@ -168,6 +186,19 @@ def metrics(station: Station) -> bytes:
                 field = {"complaints": "complaints", "failed": "failed", "measured": "seen"}[name]
                 value = sum(getattr(moment, field) for moment in last)
                 lines.append(f'holdfast_{name}{{region="{code}",function="{function}"}} {value}')
+    for name, told in (
+        ("grade", "Mean grade of calls of the last hour, 1 bad to 5 excellent."),
+        ("reached_share", "Of a control's throughput, mean of the last hour."),
+    ):
+        lines += [f"# TYPE holdfast_{name} gauge", f"# HELP holdfast_{name} {told}"]
+        for code, place in station.engine.regions.items():
+            for function, moments in sorted(place.recent.items()):
+                hour = Moment(0)
+                for moment in list(moments)[-12:]:
+                    hour.add(moment)
+                mean = _means(hour)["mean_grade" if name == "grade" else name]
+                if mean is not None:
+                    lines.append(f'holdfast_{name}{{region="{code}",function="{function}"}} {mean}')
     return ("\n".join([*lines, "# EOF"]) + "\n").encode()
 
 
@@ -205,9 +236,7 @@ def ooni(station: Station, at: int, row: Row) -> dict[str, Any]:
             "seen": row.seen,
             "failed": row.failed,
             "verdicts": row.verdicts,
-            "mean_kbits": round(row.rate / row.rated) if row.rated else None,
-            "control_mean_kbits": round(row.control / row.rated) if row.rated else None,
-            "mean_grade": round(row.grade / row.graded, 1) if row.graded else None,
+            **_means(row),
         },
     }
 

@@ -136,6 +136,33 @@ class Ledger:
                     yield one
 
 
+def divide(public: Ledger, private: Ledger, key: Ed25519PrivateKey) -> None:
+    """Take signs of life out of what is published, where an earlier version had them in it. A day's
+    file is replaced whole, the private one first, so that a crash on the way loses nothing."""
+    for day in public.days():
+        lines = public.lines(day)
+        if not any(b'["a",' in line for line in lines):
+            continue
+        steps = [unseal(line, raw(key)) for line in lines]
+        alive = {one.at: one.rows for one in (unseal(line, None) for line in private.lines(day))}
+        for one in steps:
+            if rows := [row for row in one.rows if row.source == "a"]:
+                alive[one.at] = rows
+        _replace(private.path(day), [seal(Rollup(at, alive[at]), key) for at in sorted(alive)])
+        told = [Rollup(one.at, [row for row in one.rows if row.source != "a"]) for one in steps]
+        _replace(public.path(day), [seal(one, key) for one in told])
+
+
+def _replace(path: Path, lines: list[bytes]) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(b"".join(line + b"\n" for line in lines))
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(path)
+
+
 def merge(watches: Iterable[Iterable[Rollup]]) -> Iterator[Rollup]:
     """Steps of several watches, added up."""
     sums: dict[int, Sums] = {}

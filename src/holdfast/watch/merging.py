@@ -140,10 +140,14 @@ def known(rows: list[Row], places: Places) -> list[Row]:
     ]
 
 
+def folders(data: Path) -> list[Path]:
+    """Of other watches, each named by its key."""
+    return [path for path in sorted((data / "peers").glob("*")) if path.is_dir()]
+
+
 def steps(data: Path, places: Places, since: int = 0, key: bytes | None = None) -> Iterator[Step]:
     """An observatory's past, from its folder, as its engine was given it. Raises `BadRollup`."""
-    folders = [path for path in sorted((data / "peers").glob("*")) if path.is_dir()]
-    others = [_Ahead(Ledger(path).read(since, bytes.fromhex(path.name))) for path in folders]
+    others = [_Ahead(Ledger(path).read(since, bytes.fromhex(path.name))) for path in folders(data)]
     for one in own(data, key, since):
         told = [known(rows, places) for each in others if (rows := each.at(one.at)) is not None]
         yield step(one.at, one.rows, told)

@@ -22,7 +22,7 @@ from holdfast.watch.edits import Edits
 from holdfast.watch.engine import Engine
 from holdfast.watch.event import Event, encode
 from holdfast.watch.journal import DAY, STEP, Entry, Journal, Settled
-from holdfast.watch.ledger import Ledger, append, raw
+from holdfast.watch.ledger import Ledger, append, divide, raw
 from holdfast.watch.merging import HOLD, Peer, Peers
 from holdfast.watch.places import Places
 from holdfast.watch.rollup import Rollup, Row, Sums, rollups
@@ -85,6 +85,7 @@ class Station:
         """Go on from what is on the disk."""
         self.ledger.mend()
         self.alive.mend()
+        divide(self.ledger, self.alive, self.key)
         said: list[bytes] = []
         for one in merging.steps(self.data, self.places, now - HISTORY):
             said += map(encode, self.engine.tick(one.at, one.rows, one.watches))

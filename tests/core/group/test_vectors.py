@@ -231,9 +231,6 @@ class Group:
 
     def banned(self, seen: set[bytes]) -> list[bytes]:
         bans = [
-            (one, op[1]) for one in seen for op in self.all[one].ops if op[:3:2] == ["remove", 1]
-        ]
-        bans += [
             (one, op[1])
             for one in seen
             for op in self.all[one].ops
@@ -301,13 +298,9 @@ class Group:
     def secret(self, known: set[bytes], fresh: dict[bytes, bytes]) -> bytes | None:
         """The secret of a set; `fresh` are those that entries brought."""
         tips = self.tips(known)
-        before: set[bytes] | None
         if len(tips) == 1 and self.all[tips[0]].renewal is not None:
             return fresh[tips[0]]
-        if len(tips) == 1:
-            before = known - {tips[0]}
-        else:
-            before = self._before(known, tips)
+        before = known - {tips[0]} if len(tips) == 1 else self._before(known, tips)
         if before is None:
             return None
         secret = self.secret(before, fresh)

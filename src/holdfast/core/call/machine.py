@@ -10,31 +10,11 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.core.call import bursts
-from holdfast.core.call.bursts import Spoken
-from holdfast.core.call.choice import Choice
-from holdfast.core.call.commands import (
-    Attach,
-    Burst,
-    Changed,
-    Code,
-    Command,
-    Doubt,
-    Keep,
-    Line,
-    Over,
-    Reason,
-    Say,
-    Send,
-    State,
-)
-from holdfast.core.call.frames import FRAME_MS, BadFrame, Frame, decode
-from holdfast.core.call.gathering import Gathering
-from holdfast.core.call.jitter import Jitter, Pulled
-from holdfast.core.call.receipts import Receipts
-from holdfast.core.call.routes import SILENT, SUSPECT, Route, Routes
-from holdfast.core.call.rungs import CODINGS, RUNGS, Rung
-from holdfast.core.call.sender import Sender
-from holdfast.core.call.story import Story, Way, Why
+from holdfast.core.call.commands import Attach, Changed, Command, Line, Over, Reason, Say
+from holdfast.core.call.frames import FRAME_MS
+from holdfast.core.call.routes import Route
+from holdfast.core.call.story import Way
+from holdfast.core.call.watch import Watched
 
 RING_MS: Final = 60_000
 """How long it rings."""
@@ -45,94 +25,20 @@ LOST_MS: Final = 120_000
 AWAY_MS: Final = 2_000
 """Nothing came for so long: say so."""
 AWAY_BURSTS_MS: Final = 9_000
-LATE_MS: Final = 100
-"""The sound card's rhythm may be so uneven before silence takes a place."""
-EARLY_MS: Final = 120
-STALE_MS: Final = 500
-"""What waited longer is not sent any more when the line turns out to be thin."""
-PROBE_MS: Final = 100
-"""Between two frames on a way that is silent."""
-ALONE_MS: Final = 60
-"""Between two frames by the way in use alone, while everything goes by two."""
-REPORT_MS: Final = 500
-"""Between two reports on live ways while it is spoken in bursts."""
-BURSTS_MS: Final = 1_500
-"""After so long without a live way it is spoken in bursts."""
-CROWD_MS: Final = 600
-"""So much more patience there is with a way on which a queue stands."""
-CROWDED_MS: Final = 2_500
-"""So much later, while frames of the other side still come: the line is thin, not dead."""
-EXHAUSTED_MS: Final = 10_000
-"""After so long with a queue on the lowest rung."""
-DOUBT_MS: Final = 500
-"""After so long without an answer by any way, connections are doubted; again every so often:"""
-DOUBT_EVERY_MS: Final = 2_000
-NOBODY_MS: Final = 3_000
-"""So long the other side may take to be there before it is spoken in bursts."""
 
 
-class Machine:
+class Machine(Watched):
     """`now` is in milliseconds, the same clock for all calls of all methods."""
 
     def __init__(self, outgoing: bool, now: int) -> None:
+        super().__init__("calling" if outgoing else "ringing", now)
         self.outgoing = outgoing
-        self.state: State = "calling" if outgoing else "ringing"
         self.reason: Reason = ""
-        self.since = 0
-        """When talking began."""
         self.until = 0
-        self.muted = False
-        self.their_muted = False
-        self.away = 0
-        self.offline = False
         self.delay = 0
-        self.bursts = False
-        """What this side says goes in bursts."""
-        self.their_bursts = False
-        self.story = Story()
-        self.rung = RUNGS[0]
-        """On which the microphone is coded."""
         self._began = now
         self._accepted = 0
-        self._due = 0
-        self._sender = Sender()
-        self._choice = Choice()
-        self._routes = Routes()
-        self._receipts = Receipts()
-        self._jitter = Jitter()
-        self._their_rung = RUNGS[0]
-        self._their_ms = FRAME_MS
-        self._their_frame = 0
-        self._heard_at = 0
-        self._doubling = False
-        self._silent_since = 0
-        self._probed = 0
-        self._gathering = Gathering()
-        self._reported = 0
-        self._double_until = 0
-        self._doubted = now
         self._shown: tuple[object, ...] = ()
-
-    @property
-    def open(self) -> bool:
-        """Frames go both ways."""
-        return self.state in ("connecting", "talking")
-
-    @property
-    def lost(self) -> int:
-        """Of a hundred frames, how many were missing lately."""
-        return self._jitter.lost
-
-    @property
-    def route(self) -> int | None:
-        """The number of the live way in use, if there is one."""
-        current = self._routes.current
-        return None if self.bursts or current is None else current.number
-
-    @property
-    def ways(self) -> tuple[int, ...]:
-        """The numbers of all live ways that there are."""
-        return tuple(one.number for one in self._routes.up)
 
     @property
     def line(self) -> Line:
@@ -212,277 +118,22 @@ class Machine:
         self.state, self.reason, self.until = "ended", reason, now
         return [*first, Changed(), Over()]
 
-    # Sound, from here.
-
-    def microphone(self, number: int, packet: bytes, now: int) -> list[Command]:
-        """A packet of the encoder, coded on the rung of this number. Without a place in the rhythm
-        it is dropped."""
-        rung = CODINGS.get(number)
-        if rung is None or not self.open or len(packet) not in (0, rung.size):
-            return []
-        if now < self._due - EARLY_MS - rung.ms:
-            return []
-        self._due = max(self._due, now - LATE_MS - rung.ms) + rung.ms
-        return self._speak(rung, b"" if self.muted else packet, now)
-
-    def _speak(self, rung: Rung, packet: bytes, now: int) -> list[Command]:
-        self._sender.speak(rung, packet, now)
-        return self._pump(now)
+    # What comes and goes while it is open, and what people see of it.
 
     def routes(self, up: tuple[Route, ...], now: int) -> list[Command]:
         """These live ways there are now, the best first."""
-        had = self._routes.up
-        if up == had:
-            return []
-        self.offline = self.open and not up
-        before = self._routes.current
-        if self._routes.set(up, now) and self.open:
-            if not self.bursts and self._routes.current is not None:
-                self._silent_since = 0
-            self._moved(before, Why("gone" if before else "came"), now)
-        return self._show()
-
-    def _moved(self, before: Route | None, why: Why, now: int) -> None:
-        """Another way is in use: what the last one swallowed is sent again."""
-        again = self._sender.send_again() if self._sender.heard_of else 0
-        after = self._routes.current
-        if after is not None:
-            self.story.note("way", why, now, str(after.number), again)
-        elif before is not None:
-            self.story.note("no-way", why, now, again=again)
-
-    def _pump(self, now: int) -> list[Command]:
-        """Send what may leave."""
-        if self.bursts:
-            return self._gather(now)
-        route = self._routes.current
-        if route is None:
-            return []
-        out: list[Command] = []
-        silent = self._silent(now)
-        crowded = self._receipts.crowded(now)
-        if silent and now - self._probed >= (CROWD_MS if crowded else PROBE_MS):
-            self._probed = now
-            turn = None if crowded else self._routes.turn(now)
-            out.append(self._send(None, turn or route, now))
-        while len(out) < 3:
-            spoken = self._sender.next(self._their_ms, now, silent)
-            if spoken is None:
-                break
-            out.append(self._send(spoken, route, now))
-            if self._silent_since:
-                break
-        return out
-
-    def _send(self, spoken: Spoken | None, route: Route, now: int) -> Send:
-        routes: tuple[Route, ...] = (route,)
-        if self._doubling and spoken is not None:
-            beside = self._routes.beside(now)
-            routes = routes if beside is None else (route, beside)
-        report = self._receipts.report(now)
-        self._reported = now
-        plain = self._sender.frame(spoken, self.muted, report, routes, now)
-        for one in routes:
-            self._routes.sent(one, now)
-        return Send(plain, tuple(one.number for one in routes))
-
-    def _patience(self, base: int) -> int:
-        return base + int(self._sender.trip * 1.25) + self._their_ms
-
-    def _silent(self, now: int) -> bool:
-        """The way in use is silent: nothing more is thrown into it."""
-        return (
-            self.state == "talking"
-            and self._sender.heard_of
-            and self._routes.silence(now) > self._patience(SILENT)
-        )
-
-    # Sound, from there.
+        return self._seen(super().routes(up, now))
 
     def frame(self, counter: int, plain: bytes, now: int) -> list[Command]:
         """A frame of theirs that was opened; `counter` is its place in the order."""
-        if not self.open:
-            return []
-        try:
-            frame = decode(plain)
-        except BadFrame:
-            return []
-        newer = self._receipts.frame(counter, frame.clock, now)
-        if newer:
-            self.their_muted = frame.muted
-            if self._their_frame and frame.rung is not None:
-                self._their_ms = frame.rung.ms
-            elif frame.rung is None and self.their_bursts:
-                self._their_ms = REPORT_MS
-            self._their_frame = now
-        out = self._report(frame, now)
-        if self.state == "connecting":
-            self._talk(now)
-        self._heard(now)
-        if frame.rung is not None:
-            if newer:
-                self._their_rung = frame.rung
-                self.their_bursts = False
-                self._jitter.floor = max(frame.rung.copies, default=0) * frame.rung.units
-                self._jitter.lump = frame.rung.units - 1
-            self._put(frame)
-        return out + self._show()
-
-    def _talk(self, now: int) -> None:
-        self.state, self.since = "talking", now
-        self.story.begin(now)
-
-    def _heard(self, now: int) -> None:
-        self._heard_at = now
-        self.away = 0
-
-    def _put(self, frame: Frame) -> None:
-        rung = frame.rung
-        assert rung is not None
-        self._jitter.put(frame.at, frame.packet, rung.units, rung.number)
-        for copy, back in zip(frame.copies, rung.copies, strict=True):
-            if copy and frame.at >= back * rung.units:
-                self._jitter.put(frame.at - back * rung.units, copy, rung.units, rung.number)
-
-    def _report(self, frame: Frame, now: int) -> list[Command]:
-        report = frame.report
-        arrived, lost = self._sender.reported(report, now)
-        if self._doubling and not self.bursts:
-            self._sender.put_back(lost)  # they went into the silence
-        for sent, size, numbers in arrived:
-            self._choice.through(size, now)
-            if len(numbers) == 1:
-                oldest = self._sender.oldest(numbers[0], sent)
-                self._routes.arrived(numbers[0], sent, oldest, now)
-                before = self._routes.current
-                if self._routes.answers(numbers[0], self._patience(SILENT), now):
-                    self._silent_since = 0
-                    if not self.bursts:
-                        self._moved(before, Why("answers"), now)
-                        self._choice.begin_at(self._choice.index, now)
-        if report.seen is None or self.bursts or not self._sender.heard_of:
-            return []
-        route = self._routes.current
-        if self._silent_since and route is not None and not self._silent(now):
-            self._recovered(now)
-        waiting = self._sender.waiting(now)
-        if route is None:
-            return []
-        trip = int(self._sender.trip)
-        index = self._choice.index
-        changed = self._choice.consider(
-            report.queue, waiting, report.lost, trip, route.datagrams, now
-        )
-        if self._choice.index > index:
-            self._sender.give_up(STALE_MS, now)  # the line is thin: it would never catch up
-        return self._code(now) if changed else []
-
-    def _code(self, now: int) -> list[Command]:
-        rung = self._gathering.rung if self.bursts else self._choice.rung
-        if rung is self.rung:
-            return []
-        self.rung = rung
-        self.story.note("coding", self._choice.why, now, rung.name)
-        return [Code(rung)]
-
-    def pull(self) -> Pulled:
-        """What the sound card is to play next."""
-        return self._jitter.pull()
-
-    # When no live way holds.
-
-    def _recovered(self, now: int) -> None:
-        """The silent way answers."""
-        silent = now - self._silent_since
-        self._silent_since = 0
-        again = 0
-        current = self._routes.current
-        assert current is not None
-        if current.datagrams:
-            again = self._sender.send_again()
-        self.story.note("goes-on", Why("silent", (silent,)), now, again=again)
-
-    def _burst(self, now: int, why: Why) -> list[Command]:
-        """Speak in bursts, beginning with all of which nothing is known."""
-        self.bursts = True
-        self._doubling, self._silent_since = False, 0
-        index = self._choice.index
-        self._gathering.begin(self._sender.take(), self._sender.at, index, now)
-        self.story.note("bursts", why, now)
-        self._choice.why = Why("bursting")
-        return [*self._code(now), *self._gather(now), Changed()]
-
-    def _gather(self, now: int) -> list[Command]:
-        return self._flush(now) if self._gathering.add(self._sender.take_waiting()) else []
-
-    def _flush(self, now: int) -> list[Command]:
-        """What was gathered leaves."""
-        out: list[Command] = [Burst(one, self._jitter.end) for one in self._gathering.take()]
-        if behind := self._gathering.behind(self._sender.at):
-            self._choice.why = Why("behind", (behind * FRAME_MS,))
-            out += self._code(now)
-        return out
+        return self._seen(super().frame(counter, plain, now))
 
     def burst(self, data: bytes, upto: int, now: int) -> list[Command]:
         """A burst of theirs. Raises `BadFrame`."""
-        packets = bursts.decode(data)
-        self._gathering.reached(upto, self._sender.at)
-        if not self.open:
-            return self._late(packets) if self.state == "ended" and self.since else []
-        if self.state == "connecting":
-            self._talk(now)
-        self._heard(now)
-        if packets and packets[-1].end > self._jitter.end:
-            self.their_bursts = True
-            self._their_rung = packets[-1].rung
-            self._jitter.floor, self._jitter.lump = 0, bursts.UNITS
-        late = [
-            one
-            for one in packets
-            if not self._jitter.put(one.at, one.packet, one.rung.units, one.rung.number)
-            and not self._jitter.was_played(one.at)
-        ]
-        return self._late(late) + self._show()
+        return self._seen(super().burst(data, upto, now))
 
-    def _late(self, packets: list[Spoken]) -> list[Command]:
-        said = tuple(one for one in packets if one.packet)
-        if not said:
-            return []
-        return [Keep(said[0].at * FRAME_MS, said)]
-
-    def _unheard(self) -> list[Command]:
-        """What came in bursts and is not played any more."""
-        waits = [
-            Spoken(at, CODINGS[packet.kind], packet.data) for at, packet in self._jitter.take()
-        ]
-        return self._late(waits)
-
-    def _alive(self, now: int) -> list[Command]:
-        """While it is spoken in bursts: is there a live way that holds?"""
-        out: list[Command] = []
-        every = REPORT_MS * (2 if self._gathering.thin else 1)
-        due = 2 * every + int(self._sender.trip) + SILENT
-        answers = self._routes.current is not None and self._routes.silence(now) < due
-        route = self._routes.current if answers else self._routes.turn(now)
-        if route is not None and now - self._reported >= every:
-            out.append(self._send(None, route, now))
-        well = (
-            answers
-            and self._sender.heard_of
-            and self._sender.silence(now) < due
-            and now - self._their_frame < due + every
-        )
-        if self._gathering.live(well, now):
-            out += self._flush(now)
-            self.bursts = False
-            self._routes.begin(now)
-            self._choice.begin_at(self._gathering.back_at, now)
-            self._choice.why = Why("well", (self._gathering.live_ms // 1000,))
-            self.story.note("live", self._choice.why, now)
-            out += [*self._code(now), Changed()]
-        return out
-
-    # Time.
+    def _seen(self, out: list[Command]) -> list[Command]:
+        return out + self._show() if self.open else out
 
     def tick(self, now: int) -> list[Command]:
         """Time has passed: call it every `FRAME_MS` while the call is `open`, else every
@@ -513,84 +164,6 @@ class Machine:
             self.delay += bursts.UNITS * FRAME_MS
         self._sample(now)
         return out + self._show()
-
-    def _fill(self, now: int) -> list[Command]:
-        """Silence where the sound card gave nothing."""
-        out: list[Command] = []
-        late = LATE_MS + self.rung.ms
-        if now - self._due > late + 5 * FRAME_MS + self.rung.ms:
-            self._due = now - late - 1  # after a sleep nothing is made up for
-        while now - self._due > late:
-            self._due += self.rung.ms
-            out += self._speak(self.rung, b"", now)
-        return out
-
-    def _watch(self, now: int) -> list[Command]:
-        """How the ways fare."""
-        out = self._doubt(now)
-        if self.bursts:
-            return out + self._alive(now)
-        route = self._routes.current
-        if route is None:
-            self._silent_since = self._silent_since or now
-            if now - self._silent_since >= BURSTS_MS:
-                out += self._burst(now, Why("none", (now - self._silent_since,)))
-            return out
-        nothing = self._sender.silence(now)
-        most = BURSTS_MS if self._sender.heard_of else NOBODY_MS
-        if now - self._their_frame < DOUBT_MS:
-            most += CROWDED_MS
-        if nothing >= self._patience(most) + self._slow:
-            return out + self._burst(now, Why("all-silent", (nothing,)))
-        if not self._sender.heard_of:
-            return out
-        silence = self._routes.silence(now)
-        crowd = CROWD_MS if self._receipts.crowded(now) else 0
-        if silence > self._patience(SILENT) + crowd:
-            if not self._silent_since:
-                self._silent_since = now - silence
-            if self._routes.leave(now):
-                self._silent_since = 0
-                self._moved(route, Why("silent", (silence,)), now)
-                return out
-        doubling = silence > self._patience(SUSPECT) + crowd
-        if doubling and not self._doubling and self._routes.beside(now) is not None:
-            self._double_until = now + 1_000
-            self._doubling = True
-            again = self._sender.send_again()
-            self.story.note("two-ways", Why("silent", (silence,)), now, again=again)
-        elif self._doubling and not doubling and now >= self._double_until:
-            self._doubling = False
-        if self._doubling and not self._silent(now) and now - self._probed >= ALONE_MS:
-            self._probed = now
-            assert self._routes.current is not None
-            out.append(self._send(None, self._routes.current, now))
-        trial = self._routes.trial(now)
-        if trial is not None:
-            out.append(self._send(None, trial, now))
-        if self._routes.better(now):
-            self._moved(route, Why("proved"), now)
-        since = self._choice.exhausted_since
-        if since and now - since >= EXHAUSTED_MS:
-            return [*out, *self._burst(now, Why("too-much"))]
-        return out
-
-    @property
-    def _slow(self) -> int:
-        """By how much more answers may be late on thin rungs, in milliseconds."""
-        return 3 * max(0, max(self.rung.ms, self._their_ms) - RUNGS[1].ms)
-
-    def _doubt(self, now: int) -> list[Command]:
-        """Where nothing arrives by any way, connections may stand in name alone."""
-        nothing = self._sender.silence(now)
-        sure = self._routes.up and nothing >= self._patience(DOUBT_MS) + self._slow
-        return self._doubts(now) if sure else []
-
-    def _doubts(self, now: int) -> list[Command]:
-        if now - self._doubted < DOUBT_EVERY_MS:
-            return []
-        self._doubted = now
-        return [Doubt()]
 
     def _sample(self, now: int) -> None:
         way: Way = "bursts" if self.bursts else "none" if self._routes.current is None else "live"

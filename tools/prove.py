@@ -173,6 +173,13 @@ PROOFS = {
         "calls",
         "between two Chromiums speech is understood, within 120 ms, while a page is busy",
     ),
+    "watch-lives": Proof(
+        "tests/watch/test_lives.py",
+        200,
+        50,
+        "lives",
+        "an observatory is killed, its disk full: what it acknowledged is there, once, and replays",
+    ),
     "observed": Proof(
         "tests/lab/test_observed.py",
         10,

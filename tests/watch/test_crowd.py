@@ -5,6 +5,7 @@ import asyncio
 import secrets
 from typing import Any
 
+import apsw
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from watches import Clock
@@ -164,3 +165,12 @@ async def test_a_node_does_the_work(asked, monkeypatch, quick):
             await asyncio.sleep(0.01)
         await node.stop()
     assert "tomorrow" in node.chosen.trouble
+
+
+async def test_a_full_disk_is_said(asked, monkeypatch):
+    def full(*about):
+        raise apsw.FullError("database or disk is full")
+
+    monkeypatch.setattr(asked.issuer, "_enter", full)
+    status, body = await asked(Ed25519PrivateKey.generate(), OTHER)
+    assert status == 503 and b"disk is full" in body

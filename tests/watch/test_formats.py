@@ -5,8 +5,10 @@ import io
 import json
 import random
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import feedparser  # type: ignore[import-untyped]
 import msgspec
@@ -16,12 +18,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from geojson_pydantic import FeatureCollection
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from holdfast.watch import bundle, feeds, simulate
+from holdfast.watch import bundle, charts, feeds, simulate
+from holdfast.watch.engine import Moment
+from holdfast.watch.event import Event
 from holdfast.watch.journal import STEP
 from holdfast.watch.places import parse
 from holdfast.watch.program import SAMPLE
-from holdfast.watch.rollup import Rollup
+from holdfast.watch.rollup import Rollup, Row
 from holdfast.watch.station import Station
+from holdfast.watch.words import Words
 
 ENDS = 1_790_000_000 // 3600 * 3600
 DAYS = 4
@@ -91,6 +96,39 @@ def test_csv_and_parquet_say_the_same(station: Station) -> None:
     for name in ("complaints", "failed", "measured"):
         assert sum(int(row[name]) for row in rows) == sum(table[name].to_pylist())
     assert {row["hour"] for row in rows} == set(table["hour"].to_pylist())
+    reached = [float(row["reached_share"] or 0) for row in rows]
+    assert reached == [value or 0 for value in table["reached_share"].to_pylist()]
+    assert {row["function"] for row in rows if row["reached_share"]} == {"media"}
+    assert {row["mean_grade"] for row in rows} == {""}  # no call was graded
+
+
+def test_how_calls_were_graded_and_what_was_reached() -> None:
+    hour = Moment(0)
+    hour.add(Row("m", "VEL", "veltel", "calls", 4, 1, {}, 300, 600, 3, 7, 2, 1400))
+    hour.add(Row("m", "VEL", "sayat", "calls", 2, 0, {}, 0, 0, 0, 5, 1, 0))
+    assert feeds._means(hour) == {
+        "mean_kbits": 100, "control_mean_kbits": 200, "reached_share": 0.467, "mean_grade": 4.0,
+    }  # fmt: skip
+
+
+def test_throttling_is_drawn_as_what_was_reached(station: Station) -> None:
+    begins = ENDS - 6 * 3600
+    slow = Event("20260101-1200-VEL", "VEL", "throttling", begins, begins)
+    points = [
+        Moment(at, rated=10, share=9000 if at < begins else 2000)
+        for at in range(begins - 86_400, ENDS, STEP)
+    ]
+    drawn = charts.rates(Words("en", station.places), points, slow, "media", ENDS)
+    levels = ElementTree.fromstring(drawn).find("path[@class='c-now']")
+    assert levels is not None
+    heights = [int(point.split()[1]) for point in levels.attrib["d"][1:].split("L")]
+    assert heights[0] == 33 and heights[-1] == 124  # 90 % and 20 % of what the control had
+    weeks = [Moment(at, rated=10, share=9000) for at in range(ENDS - 30 * 86_400, ENDS, 3600)]
+    slow = msgspec.structs.replace(slow, started=ENDS - 15 * 86_400)
+    assert "of the control’s throughput" in charts.rates(
+        Words("en", station.places), weeks, slow, "media", ENDS
+    )
+    assert charts.rates(Words("en", station.places), points[:3], slow, "media", ENDS) == ""
 
 
 def test_openmetrics(station: Station) -> None:
@@ -121,9 +159,6 @@ def test_oonis_own_reader_takes_the_measurements(station: Station) -> None:
 
 
 def test_the_evidence_has_a_drawing_of_its_own(station: Station) -> None:
-    import zipfile
-    from xml.etree import ElementTree
-
     data = bundle.make(station, station.public_events()[0], ENDS)
     assert bundle.verify(data).simulated
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

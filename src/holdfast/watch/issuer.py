@@ -5,8 +5,10 @@ What is kept is who got how many, never what. Keys of windows that are over are 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +32,19 @@ create table if not exists given (
     id blob, kind text, window integer, primary key (id, kind, window)) without rowid;
 create index if not exists given_window on given (kind, window);
 """
+
+
+class CannotIssue(Exception):
+    """The disk does not take what has to be kept first; the sentence says so."""
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[None]:
+    try:
+        yield
+    except apsw.Error as error:
+        why = f"it could not be written to the disk ({error}). Try again later"
+        raise CannotIssue(why) from None
 
 
 class Issuer:
@@ -77,12 +92,14 @@ class Issuer:
                 return  # a full disk; who asks is told
 
     def keys(self, now: int) -> Keys:
-        """Of all windows for which tokens are given out at the second `now`."""
-        found = tuple(
-            Key(kind, window, self._signer(kind, window).verifier.spki)
-            for kind in report.KINDS
-            for window in report.ahead(kind, now)
-        )
+        """Of all windows for which tokens are given out at the second `now`. Raises
+        `CannotIssue`."""
+        with _kept():
+            found = tuple(
+                Key(kind, window, self._signer(kind, window).verifier.spki)
+                for kind in report.KINDS
+                for window in report.ahead(kind, now)
+            )
         if self._own is None:
             return Keys(self.watch, found)
         public = self._own.public_key().public_bytes_raw()
@@ -110,13 +127,18 @@ class Issuer:
         return signer.verifier
 
     def knows(self, credential: bytes) -> bool:
-        """Whether a credential was seen before."""
-        with self._lock:
+        """Whether a credential was seen before. Raises `CannotIssue`."""
+        with _kept(), self._lock:
             sql = "select 1 from credentials where id = ?"
             return self._database.execute(sql, (_name(credential),)).fetchone() is not None
 
     def give(self, ask: Ask, now: int) -> Given:
-        """Sign what a credential may have; `ask` was checked. The count is durable first."""
+        """Sign what a credential may have; `ask` was checked. The count is durable first. Raises
+        `CannotIssue`."""
+        with _kept():
+            return self._give(ask, now)
+
+    def _give(self, ask: Ask, now: int) -> Given:
         name = _name(ask.credential)
         why = self._enter(name, now)
         if why:

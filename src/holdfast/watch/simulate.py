@@ -12,14 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.core import report
 from holdfast.watch.journal import STEP
 from holdfast.watch.places import Places
 from holdfast.watch.rollup import THOUSAND, Row
 
 HOUR: Final = 3600
-ON: Final = 0.6
-"""Share of installations that are on at once, on average."""
 DAY: Final = 24 * HOUR
 FUNCTIONS: Final = ("text", "voice", "calls", "video", "media", "internet")
 WEIGHTS: Final = (0.10, 0.06, 0.30, 0.16, 0.20, 0.18)
@@ -103,16 +100,12 @@ class Country:
         hidden: list[Hidden],
         complaints: float = 0.7,
         reports: float = 4.0,
-        alive: bool = False,
     ) -> None:
-        """`complaints` and `reports`: a step, in a region of middling size. `alive`: installations
-        say so each month."""
+        """`complaints` and `reports`: a step, in a region of middling size."""
         self._draw = random.Random(seed)
         self._hidden = hidden
         self._complaints = complaints
         self._reports = reports
-        self._alive = alive
-        self._month = -1
         self._operators = [operator.code for operator in places.operators]
         size = random.Random(seed + 1)
         self._sizes = {region.code: size.lognormvariate(0, 0.6) for region in places.regions}
@@ -127,11 +120,6 @@ class Country:
         for region, size in self._sizes.items():
             here = [one for one in going if region in one.regions]
             rows += self._region(region, size, busy, here)
-        if self._alive and report.window("alive", at) != self._month:
-            self._month = report.window("alive", at)
-            for region, size in self._sizes.items():
-                count = round(self._reports * size * HOUR / STEP / ON)
-                rows.append(Row("a", region, "", "", count))
         return sorted(rows, key=lambda row: row.key)
 
     def _region(self, region: str, size: float, busy: float, here: list[Hidden]) -> Iterator[Row]:

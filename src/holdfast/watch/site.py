@@ -24,7 +24,7 @@ from holdfast.watch import bundle, document, edits, feeds, judging, page, reach,
 from holdfast.watch.crowd import DAY, Newcomers
 from holdfast.watch.desk import Desk, NotCounted, network
 from holdfast.watch.edits import BadEdit
-from holdfast.watch.issuer import Issuer
+from holdfast.watch.issuer import CannotIssue, Issuer
 from holdfast.watch.journal import Entry
 from holdfast.watch.station import Station
 from holdfast.watch.told import BadTold
@@ -289,7 +289,10 @@ class Site:
         ).encode()
 
     async def _keys(self, now: int) -> Response:
-        keys = await asyncio.to_thread(self._issuer.keys, now)
+        try:
+            keys = await asyncio.to_thread(self._issuer.keys, now)
+        except CannotIssue as error:
+            return said(503, {"error": str(error)})
         return answer(200, issuance.encode(keys), JSON, (("cache-control", "max-age=600"), OPEN))
 
     def _rollups(self, query: Query) -> Response:
@@ -421,9 +424,15 @@ class Site:
             return said(400, {"error": str(error)})
         if now // 3600 != self._asked_hour:
             self._asked_hour, self._asked = now // 3600, {}
+        try:
+            return await self._give(ask, request.peer, now)
+        except CannotIssue as error:
+            return said(503, {"error": str(error)})
+
+    async def _give(self, ask: Ask, peer: str, now: int) -> Response:
         known = await asyncio.to_thread(self._issuer.knows, ask.credential)
-        if not known and not request.peer.startswith("127."):
-            refused = self._admit(ask, network(request.peer), now)
+        if not known and not peer.startswith("127."):
+            refused = self._admit(ask, network(peer), now)
             if refused is not None:
                 return answer(200, issuance.encode(refused), JSON)
         elif known:

@@ -15,6 +15,7 @@ export type Screen =
   | { at: "talk"; contact: string; message?: string }
   | { at: "about"; contact: string }
   | { at: "new-group" }
+  | { at: "new-channel" }
   | { at: "verify"; contact: string }
   | { at: "call"; contact: string }
   | { at: "invite" }
@@ -128,6 +129,14 @@ class Model {
       case "group-report":
         return this.t("noteGroupReport", { author: this.author(message), name: message.text });
       case "group-owner": return this.done("noteGroupOwner", message);
+      case "channel-made": return this.t("noteChannelMade");
+      case "channel-followed": return this.t("noteChannelFollowed");
+      case "channel-from": return this.t("noteChannelFrom", { name: message.text });
+      case "channel-gap": return this.n("noteChannelGap", message.count);
+      case "channel-older": return this.t("channelOlder");
+      case "channel-withheld": return this.t("noteChannelWithheld");
+      case "channel-fork": return this.t("channelForked");
+      case "channel-moved": return this.t("channelEnded");
       case "restored": return this.t("noteRestored");
       default: return "";
     }

@@ -179,24 +179,28 @@ class Run(Owner):
                 self._live.append(op.log)
 
 
+def step(logs: Content, op: Op, body: Any) -> None:
+    """What an operation that is not refused makes of what is there; an append leaves `body`."""
+    coming, records = logs.get(op.log, (1, ()))
+    match op.what:
+        case "make":
+            logs[op.log] = (1, ())
+        case "append":
+            logs[op.log] = (coming + 1, (*records, (coming, body)))
+        case "trim":
+            kept = tuple(record for record in records if record[0] > op.value)
+            logs[op.log] = (coming, kept)
+        case "drop":
+            del logs[op.log]
+
+
 def contents(ops: list[Op], results: list[Refusal | None]) -> list[Content]:
     """What is there after the first k operations, for every k."""
     logs: Content = {}
     after = [dict(logs)]
     for op, refusal in zip(ops, results, strict=True):
         if refusal is None:
-            coming, records = logs.get(op.log, (1, ()))
-            match op.what:
-                case "make":
-                    logs[op.log] = (1, ())
-                case "append":
-                    digest = hashlib.sha256(op.body).digest()
-                    logs[op.log] = (coming + 1, (*records, (coming, digest)))
-                case "trim":
-                    kept = tuple(record for record in records if record[0] > op.value)
-                    logs[op.log] = (coming, kept)
-                case "drop":
-                    del logs[op.log]
+            step(logs, op, hashlib.sha256(op.body).digest())
         after.append(dict(logs))
     return after
 

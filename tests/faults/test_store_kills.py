@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from test_store_crashes import NOW, Content, Op, Owner
+from test_store_crashes import NOW, Content, Op, Owner, step
 
 from holdfast.core import wire
 from holdfast.core.log.server import Refusal
@@ -217,17 +217,7 @@ def after(found: Content, asked: Sequence[tuple[Op, Any]]) -> list[Content]:
     logs = dict(found)
     states = [dict(logs)]
     for op, body in asked:
-        coming, records = logs.get(op.log, (1, ()))
-        match op.what:
-            case "make":
-                logs[op.log] = (1, ())
-            case "append":
-                logs[op.log] = (coming + 1, (*records, (coming, body)))
-            case "trim":
-                kept = tuple(record for record in records if record[0] > op.value)
-                logs[op.log] = (coming, kept)
-            case "drop":
-                del logs[op.log]
+        step(logs, op, body)
         states.append(dict(logs))
     return states
 

@@ -35,6 +35,14 @@ async def lose(world: World, person: Person) -> None:
     shutil.rmtree(person.path)
 
 
+async def lost(world: World, file: Path) -> tuple[Person, Person, str]:
+    """Anna, of whom there is a backup alone, and Boris, with what he calls her."""
+    anna, boris, _, at_boris = await world.pair()
+    await anna.node.back_up(WORD, str(file))
+    await lose(world, anna)
+    return anna, boris, at_boris
+
+
 async def test_a_person_goes_on_with_a_new_device(world: World, tmp_path: Path) -> None:
     file = tmp_path / "anna.backup"
     async with world:
@@ -84,9 +92,7 @@ async def test_a_backup_can_be_used_twice(world: World, tmp_path: Path) -> None:
     """Lost again before another backup was made: contacts follow again."""
     file = tmp_path / "anna.backup"
     async with world:
-        anna, boris, _, at_boris = await world.pair()
-        await anna.node.back_up(WORD, str(file))
-        await lose(world, anna)
+        anna, boris, at_boris = await lost(world, file)
         for shift in (0, 120_000):
             restored = await again(world, anna, file, shift)
             mine = await restored.contact_when(lambda c: c.state == "active")
@@ -98,9 +104,7 @@ async def test_a_backup_can_be_used_twice(world: World, tmp_path: Path) -> None:
 async def test_a_node_that_was_off_hears_of_it_later(world: World, tmp_path: Path) -> None:
     file = tmp_path / "anna.backup"
     async with world:
-        anna, boris, _, at_boris = await world.pair()
-        await anna.node.back_up(WORD, str(file))
-        await lose(world, anna)
+        anna, boris, at_boris = await lost(world, file)
         await boris.stop()
         anna = await again(world, anna, file)
         (contact,) = await anna.node.contacts()
@@ -120,9 +124,7 @@ async def test_a_contact_is_told_once(world: World, tmp_path: Path) -> None:
     """However long they are away, and however often this node starts."""
     file = tmp_path / "anna.backup"
     async with world:
-        anna, boris, *_ = await world.pair()
-        await anna.node.back_up(WORD, str(file))
-        await lose(world, anna)
+        anna, boris, _ = await lost(world, file)
         await boris.stop()
         anna = await again(world, anna, file)
 
@@ -165,9 +167,7 @@ async def test_two_who_both_lost_everything_meet_again(world: World, tmp_path: P
 async def test_a_deleted_contact_is_heard_no_more(world: World, tmp_path: Path) -> None:
     file = tmp_path / "anna.backup"
     async with world:
-        anna, boris, _, at_boris = await world.pair()
-        await anna.node.back_up(WORD, str(file))
-        await lose(world, anna)
+        anna, boris, at_boris = await lost(world, file)
         anna = await again(world, anna, file)
         await anna.contact_when(lambda c: c.state == "active")
         await boris.contact_when(lambda c: c.state == "active")
@@ -190,12 +190,12 @@ async def test_a_member_is_one_again_and_so_is_an_owner(
         await people[0].node.send(ids[0], "to all of you")
         for person, id in zip(people[1:], ids[1:], strict=True):
             await person.message_when(id, lambda m: m.text == "to all of you")
-        lost = people[who]
-        await lost.node.back_up(WORD, str(file))
-        await lose(world, lost)
+        gone = people[who]
+        await gone.node.back_up(WORD, str(file))
+        await lose(world, gone)
         teller = 0 if who else 1
         await people[teller].node.send(ids[teller], "while you were lost")
-        back = people[who] = await again(world, lost, file)
+        back = people[who] = await again(world, gone, file)
         group = await back.contact_when(lambda c: c.kind == "group")
         assert (group.id, group.state) == (ids[who], "active")
         assert await back.texts(group.id) == ["to all of you"]
@@ -204,7 +204,7 @@ async def test_a_member_is_one_again_and_so_is_an_owner(
         for person, id in pairs:
             if person is not back:
                 got = await person.message_when(id, lambda m: m.text == "it is me again")
-                assert got.author is not None and got.author.name.lower() == lost.path.name
+                assert got.author is not None and got.author.name.lower() == gone.path.name
         await people[2].node.send(ids[2], "welcome")
         for person, id in pairs[:2]:
             await person.message_when(id, lambda m: m.text == "welcome")

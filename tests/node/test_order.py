@@ -51,12 +51,12 @@ async def test_whatever_comes_first(world: World, monkeypatch: pytest.MonkeyPatc
     held: list[Any] = []
     received = group_talk.received
 
-    def holds(desk, work, *record):
+    def holds(desk, work, cid, came):
         """Vera's relays hold back all that comes."""
         if desk.get(work, "name") == "Vera":
-            held.append(record)
+            held.append((cid, came))
         else:
-            received(desk, work, *record)
+            received(desk, work, cid, came)
 
     async with world:
         people = await trio(world)
@@ -102,7 +102,7 @@ async def test_whatever_comes_first(world: World, monkeypatch: pytest.MonkeyPatc
         await both("the end")
 
         async def all_held() -> bool:
-            return len({rid for *_, rid, _, _ in held}) >= 21
+            return len({came.rid for _, came in held}) >= 21
 
         await vera.wait(all_held)
         mixed = list(held)

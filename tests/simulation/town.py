@@ -93,11 +93,13 @@ class PersonalHub(Hub):
 
     relay: Relay
 
-    def _publish(self, key: int, seq: int, body: bytes) -> None:
+    def stored(self, key: int, seq: int, body: bytes) -> None:
+        """Told to everybody's, as if the connections were of one."""
         self.relay.publish(key, seq, body)
 
     def show(self, key: int, seq: int, body: bytes) -> None:
-        super()._publish(key, seq, body)
+        """Tell this one's."""
+        super().stored(key, seq, body)
 
 
 class Relay:

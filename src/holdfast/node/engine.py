@@ -55,6 +55,7 @@ from holdfast.node.near import Near
 from holdfast.node.networks import Networks
 from holdfast.node.relays import Relays
 from holdfast.node.schema import ContactChanged, ContactRemoved, Event, StatusChanged, TypingChanged
+from holdfast.node.taking import Arrived
 from holdfast.node.transfers import Transfers
 from holdfast.paths.base import Channel, Handler
 
@@ -386,14 +387,10 @@ class Engine:
                 )
             case Received(_, _, _, _, body) if kind == "group-early":
                 self._submit(lambda work: group_early.received(self.desk, work, id, body))
-            case Received(locator, home, seq, rid, body) if kind == "group":
-                outage = self.relays.outage(locator, home)
+            case Received(locator, home) if kind == "group":
+                came = self._arrived(event)
                 self._careful(
-                    locator,
-                    home,
-                    lambda work: group_talk.received(
-                        self.desk, work, id, locator, str(home), seq, rid, body, outage
-                    ),
+                    locator, home, lambda work: group_talk.received(self.desk, work, id, came)
                 )
             case Received(locator, home, seq, _, body) if kind == "channel":
                 self._careful(
@@ -430,21 +427,16 @@ class Engine:
         self._submit(lambda work: inviting.answer_refused(self.desk, work, locator, str(home)))
 
     def _received(self, cid: str, event: Received) -> None:
-        outage = self.relays.outage(event.locator, event.home)
+        came = self._arrived(event)
         self._careful(
             event.locator,
             event.home,
-            lambda work: receiving.received(
-                self.desk,
-                work,
-                cid,
-                event.locator,
-                str(event.home),
-                event.seq,
-                event.body,
-                outage,
-            ),
+            lambda work: receiving.received(self.desk, work, cid, came),
         )
+
+    def _arrived(self, event: Received) -> Arrived:
+        outage = self.relays.outage(event.locator, event.home)
+        return Arrived(event.locator, str(event.home), event.seq, event.rid, event.body, outage)
 
     def _careful(self, locator: bytes, home: Home, job: Callable[[Work], object]) -> None:
         """If the disk does not take what came, it is read again from the relay later."""

@@ -126,11 +126,9 @@ def send(
     key: str | None,
 ) -> Message:
     """Make a message of an upload."""
-    known = messages.known(work, cid, key)
+    known, timer = messages.begin(work, cid, key)
     if known is not None:
         return known
-    state, timer = row(work.db, "SELECT state, timer FROM contact WHERE id = ?", cid)
-    messages.may_write(state)
     found = row(
         work.db,
         "SELECT secret, size, chunk, root FROM file WHERE id = ? AND state = 'upload'",
@@ -238,12 +236,11 @@ def offered(
     desk: Desk,
     work: Work,
     cid: str,
-    said: content.File,
-    reply_mine: bool | None,
     author: bytes,
-    reply_author: bytes,
+    said: content.File,
+    to: tuple[bool | None, bytes],
 ) -> int | None:
-    """Somebody sends a file: its message's row, or None if it is none."""
+    """Somebody sends a file, in reply `to` a message of whom: its row, or None if it is none."""
     try:
         homes = tuple(Home.parse(text) for text in said.homes)
         FileKeys(said.secret, said.size, said.chunk)
@@ -257,24 +254,7 @@ def offered(
         kind = "file"
     thumb = said.thumb if views.picture_type(said.thumb) else b""
     name = names.clean_file(said.name)
-    work.db.execute(
-        "INSERT INTO message (contact, cursor, mine, author, mid, kind, text, at, received,"
-        " reply_mid, reply_mine, reply_author, state, timer)"
-        " VALUES (?, 0, 0, ?, ?, 'file', ?, ?, ?, ?, ?, ?, 'received', ?)",
-        (
-            cid,
-            author,
-            said.mid,
-            name,
-            min(said.at, work.now),
-            work.now,
-            said.reply.mid if said.reply else None,
-            reply_mine,
-            reply_author,
-            said.timer,
-        ),
-    )
-    message = work.db.last_insert_rowid()
+    message = messages.insert_theirs(work, cid, author, "file", name, said, to)
     id = desk.entropy(16).hex()
     small = said.size <= BY_ITSELF[kind] and has_room(desk.files, said.size)
     small = small and cid not in desk.strangers

@@ -27,7 +27,7 @@ from holdfast.node.desk import Desk
 from holdfast.node.group_state import LEFT, Group
 from holdfast.node.keeper import Work
 from holdfast.node.rpc import ApiError
-from holdfast.node.taking import Outage
+from holdfast.node.taking import Arrived, Outage
 
 Said = content.GroupEntries | content.GroupKey | content.GroupAsk | content.GroupHistory
 MAX_WAITING: Final = 4_096
@@ -120,23 +120,14 @@ def flush(desk: Desk, work: Work, group: Group) -> None:
 # In.
 
 
-def received(
-    desk: Desk,
-    work: Work,
-    cid: str,
-    locator: bytes,
-    home: str,
-    seq: int,
-    rid: bytes,
-    blob: bytes,
-    outage: Outage | None,
-) -> None:
+def received(desk: Desk, work: Work, cid: str, came: Arrived) -> None:
     """A record came in a group's log at one of its homes."""
-    work.db.execute("INSERT OR REPLACE INTO position VALUES (?, ?, ?)", (locator, home, seq))
+    place = (came.locator, came.home, came.seq)
+    work.db.execute("INSERT OR REPLACE INTO position VALUES (?, ?, ?)", place)
     if row(work.db, "SELECT 1 FROM contact WHERE id = ? AND state = 'group'", cid) is None:
         return
     group = group_state.opened(desk, work, cid)
-    if not _open(desk, work, group, blob, outage):
+    if not _open(desk, work, group, came.blob, came.outage):
         many, size = row(
             work.db,
             "SELECT count(*), coalesce(sum(length(blob)), 0) FROM group_waiting WHERE contact = ?",
@@ -145,7 +136,7 @@ def received(
         if many < MAX_WAITING and size < MAX_WAITING_BYTES:
             work.db.execute(
                 "INSERT OR IGNORE INTO group_waiting VALUES (?, ?, ?, ?)",
-                (cid, rid, blob, work.now),
+                (cid, came.rid, came.blob, work.now),
             )
 
 

@@ -40,6 +40,16 @@ def known(work: Work, cid: str, key: str | None) -> Message | None:
     return None if found is None else views.message(work.db, found[0])
 
 
+def begin(work: Work, cid: str, key: str | None) -> tuple[Message | None, int]:
+    """Before a message of mine: the one that was written with this key before, or the lifetime of a
+    new one. Raises `ApiError` if nothing can be sent."""
+    if (before := known(work, cid, key)) is not None:
+        return before, 0
+    state, timer = row(work.db, "SELECT state, timer FROM contact WHERE id = ?", cid)
+    may_write(state)
+    return None, int(timer)
+
+
 def ref(desk: Desk, work: Work, cid: str, mid: bytes, mine: bool, author: bytes) -> content.Ref:
     """A reference of mine to a message; in a group it says whose it is."""
     if not row(work.db, "SELECT 1 FROM contact WHERE id = ? AND kind = 'group'", cid):
@@ -106,3 +116,33 @@ def insert_mine(
     if expires:
         work.after.append(effects.Expire(expires))
     return id
+
+
+def insert_theirs(
+    work: Work,
+    cid: str,
+    author: bytes,
+    kind: str,
+    text: str,
+    said: content.Text | content.File,
+    to: tuple[bool | None, bytes],
+) -> int:
+    """A message of somebody else's; `to`: whose message it replies to. Its row."""
+    work.db.execute(
+        "INSERT INTO message (contact, cursor, mine, author, mid, kind, text, at, received,"
+        " reply_mid, reply_mine, reply_author, state, timer)"
+        " VALUES (?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'received', ?)",
+        (
+            cid,
+            author,
+            said.mid,
+            kind,
+            text,
+            min(said.at, work.now),
+            work.now,
+            said.reply.mid if said.reply else None,
+            *to,
+            said.timer,
+        ),
+    )
+    return int(work.db.last_insert_rowid())

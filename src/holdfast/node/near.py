@@ -18,6 +18,7 @@ from holdfast.node import receiving
 from holdfast.node.database import rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
+from holdfast.node.taking import Arrived
 
 if TYPE_CHECKING:
     from holdfast.core.near import Event
@@ -218,9 +219,8 @@ class Near:
         mine = next((one.mine for one in self._peers if one.contact == contact), None)
         if mine is None:
             return
-        done = self._submit(
-            lambda work: receiving.received(self._desk, work, contact, mine, "", 0, blob, None)
-        )
+        came = Arrived(mine, "", 0, rid, blob, None)
+        done = self._submit(lambda work: receiving.received(self._desk, work, contact, came))
 
         def taken(done: asyncio.Future[Any]) -> None:
             line = self._line(contact)

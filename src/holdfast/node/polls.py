@@ -33,11 +33,9 @@ def create(
     key: str | None,
 ) -> Message:
     """Ask something with answers to choose from."""
-    known = messages.known(work, cid, key)
+    known, timer = messages.begin(work, cid, key)
     if known is not None:
         return known
-    state, timer = row(work.db, "SELECT state, timer FROM contact WHERE id = ?", cid)
-    messages.may_write(state)
     text = names.clean_text(question).strip()
     choices = tuple(dict.fromkeys(names.clean_line(one)[:MAX_OPTION] for one in options))
     if not text or not 2 <= len(choices) <= content.MAX_OPTIONS or not all(choices):

@@ -23,35 +23,26 @@ from holdfast.node import (
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
-from holdfast.node.taking import Outage
+from holdfast.node.taking import Arrived, Outage
 
 MAX_RESEND: Final = 500
 """Records that one request to send again brings; the peer asks on for the rest."""
 
 
-def received(
-    desk: Desk,
-    work: Work,
-    cid: str,
-    locator: bytes,
-    home: str,
-    seq: int,
-    blob: bytes,
-    outage: Outage | None,
-) -> None:
+def received(desk: Desk, work: Work, cid: str, came: Arrived) -> None:
     """A record came into a contact's inbox at one of its homes."""
     found = row(work.db, "SELECT state, inbox FROM contact WHERE id = ?", cid)
     if found is None or found[0] == "blocked":
         return
-    if blob[:1] == renewal.KIND:
-        renewing.heard(desk, work, cid, locator, blob)
+    if came.blob[:1] == renewal.KIND:
+        renewing.heard(desk, work, cid, came.locator, came.blob)
     inbox = unpack_inbox(found[1])
-    if inbox.caps.locator != locator or found[0] == "restored":
+    if inbox.caps.locator != came.locator or found[0] == "restored":
         return
     session = desk.session(work, cid)
     before = session.received
     try:
-        opened = session.open(blob, work.now)
+        opened = session.open(came.blob, work.now)
     except Unopenable:
         opened = Opened()
     changed = session.received != before or bool(session.frozen)
@@ -59,10 +50,10 @@ def received(
         _awake(desk, work, cid, found[0], session)
         _acknowledged(desk, work, cid, opened.acked)
         for message in opened.messages:
-            _take(desk, work, cid, message.content, outage)
+            _take(desk, work, cid, message.content, came.outage)
         _send_again(desk, work, cid, opened.resend)
         desk.keep(work, cid, session)
-    _advance(desk, work, inbox.caps.locator, home, seq)
+    _advance(desk, work, inbox.caps.locator, came.home, came.seq)
     if session.gap is None:
         _settle(desk, work, cid)
     else:

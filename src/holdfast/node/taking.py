@@ -6,6 +6,7 @@ authors change and take back what they wrote. Source: spec/chat.md, "Folding".
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final
 
 from holdfast.core.chat import content, names
@@ -14,6 +15,7 @@ from holdfast.node import (
     files,
     group_cards,
     group_state,
+    messages,
     moderation,
     ordering,
     polls,
@@ -25,10 +27,24 @@ from holdfast.node.group_state import Group
 from holdfast.node.keeper import Work
 from holdfast.node.talking import set_reaction, wipe
 
-__all__ = ["Outage", "change", "find", "take"]
+__all__ = ["Arrived", "Outage", "change", "find", "take"]
 
 Outage = tuple[int, int]
 """When the internet was off: from and until, in milliseconds."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A record of a log that one of its homes brought, as record `seq` there."""
+
+    locator: bytes
+    home: str
+    seq: int
+    rid: bytes
+    blob: bytes = field(repr=False)
+    outage: Outage | None
+
+
 SLOWED: Final = (content.Text, content.File, content.Poll)
 """What a group may want its members to say less often."""
 KINDS: Final = ("text", "file")
@@ -190,27 +206,13 @@ def _text(
         return None
     if outage is not None:
         _gap(desk, work, cid, outage)
-    mine, whose = side(desk, work, said.reply) if said.reply else (None, b"")
+    to = side(desk, work, said.reply) if said.reply else (None, b"")
+    id = messages.insert_theirs(work, cid, author, "text", text, said, to)
     work.db.execute(
-        "INSERT INTO message (contact, cursor, mine, author, mid, kind, text, at, received,"
-        " reply_mid, reply_mine, reply_author, state, timer, stale, mention)"
-        " VALUES (?, 0, 0, ?, ?, 'text', ?, ?, ?, ?, ?, ?, 'received', ?, ?, ?)",
-        (
-            cid,
-            author,
-            said.mid,
-            text,
-            min(said.at, work.now),
-            work.now,
-            said.reply.mid if said.reply else None,
-            mine,
-            whose,
-            said.timer,
-            stale,
-            desk.identity(work).party.root in said.mentions,
-        ),
+        "UPDATE message SET stale = ?, mention = ? WHERE id = ?",
+        (stale, desk.identity(work).party.root in said.mentions, id),
     )
-    return int(work.db.last_insert_rowid())
+    return id
 
 
 def _file(
@@ -223,11 +225,11 @@ def _file(
     stale: bool,
     clock: int,
 ) -> None:
-    mine, whose = side(desk, work, said.reply) if said.reply else (None, b"")
+    to = side(desk, work, said.reply) if said.reply else (None, b"")
     if is_known(work, cid, author, said.mid):
         rehousing.moved(desk, work, cid, said, author)
         return
-    id = files.offered(desk, work, cid, said, mine, author, whose)
+    id = files.offered(desk, work, cid, author, said, to)
     if id is None:
         return
     if outage is not None:

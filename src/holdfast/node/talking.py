@@ -22,11 +22,9 @@ def send(
     desk: Desk, work: Work, cid: str, text: str, reply_to: str | None, key: str | None
 ) -> Message:
     """Write a message."""
-    known = messages.known(work, cid, key)
+    known, timer = messages.begin(work, cid, key)
     if known is not None:
         return known
-    state, timer = row(work.db, "SELECT state, timer FROM contact WHERE id = ?", cid)
-    messages.may_write(state)
     reply = messages.reply_ref(desk, work, cid, reply_to)
     text = _text(text)
     mid = desk.entropy(16)

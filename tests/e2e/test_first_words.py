@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -244,6 +246,26 @@ def test_a_page_without_its_node_says_so_and_keeps_what_it_shows(town) -> None:
     anna.page.get_by_label("Message", exact=True).press("Enter")
     expect(anna.page.get_by_role("alert")).to_contain_text("does not answer")
     expect(anna.page.get_by_label("Message", exact=True)).to_have_value("not lost")
+
+
+def test_whoever_writes_faster_than_the_node_takes_it_loses_no_word(town) -> None:
+    anna, boris = town.pair()
+    anna.write("Zero")
+    box = anna.page.get_by_label("Message", exact=True)
+    os.kill(anna.node.pid, signal.SIGSTOP)
+    try:
+        for text in ("One", "Two", "Three"):
+            expect(box).to_have_value("")
+            box.fill(text)
+            box.press("Enter")
+        box.fill("and wh")
+    finally:
+        os.kill(anna.node.pid, signal.SIGCONT)
+    expect(boris.message("Three")).to_be_visible()
+    assert boris.page.locator("article.msg .words").all_inner_texts() == [
+        "Zero", "One", "Two", "Three",
+    ]  # fmt: skip
+    expect(box).to_have_value("and wh")
 
 
 def test_a_page_whose_node_began_anew_says_how_to_open_it(town) -> None:

@@ -388,6 +388,7 @@ class Story:
         )
         return [
             (
+                mid,
                 author or mine,
                 text,
                 deleted,
@@ -400,9 +401,10 @@ class Story:
                     )
                 ),
             )
-            for id, author, text, deleted, remover, pinned in person.rows(
-                "SELECT m.id, m.author, m.text, m.deleted, m.remover, m.pinned > 0 FROM message m"
-                " JOIN contact c ON c.id = m.contact WHERE c.own_name = ? AND m.kind = 'text'"
+            for id, mid, author, text, deleted, remover, pinned in person.rows(
+                "SELECT m.id, m.mid, m.author, m.text, m.deleted, m.remover, m.pinned > 0"
+                " FROM message m JOIN contact c ON c.id = m.contact"
+                " WHERE c.own_name = ? AND m.kind = 'text'"
                 " ORDER BY m.place, m.mid",
                 GROUP,
             )
@@ -443,9 +445,14 @@ class Story:
                     yield f"{other} has not got {len(lost)} that {one} is shown as delivered"
 
     def different(self) -> Iterator[str]:
-        """Once everything has arrived, both sides show the same, and in the group everybody."""
+        """Once everything has arrived, both sides show the same, and in the group everybody. What
+        somebody wrote and was set back behind may be missing to some, for nobody sends it again;
+        the rest stands in the same order."""
         still = [person for person in self.town.people.values() if not person.back]
         seen = [self.shown(person) for person in still]
+        if len(still) < len(self.town.people):
+            both = set.intersection(*({one[0] for one in each} for each in seen))
+            seen = [[(one[0],) for one in each if one[0] in both] for each in seen]
         for person, other_seen in zip(still, seen, strict=True):
             if other_seen != seen[0]:
                 apart = [two for two in zip(seen[0], other_seen, strict=False) if two[0] != two[1]]

@@ -22,6 +22,7 @@ def test_an_owner_posts_and_a_reader_reads(town) -> None:
     expect(anna.page.get_by_role("button", name="Record")).to_have_count(0)
     anna.page.get_by_role("button", name="About \u2068Town news\u2069").last.click()
     link = anna.page.get_by_label("For Holdfast", exact=True).input_value()
+    anywhere(town, anna.page.get_by_label("For any browser", exact=True).input_value(), link)
 
     boris.accept(link)
     expect(boris.message("The bridge is closed")).to_be_visible()
@@ -36,3 +37,30 @@ def test_an_owner_posts_and_a_reader_reads(town) -> None:
         0, timeout=30_000
     )
     assert anna.errors == boris.errors == []
+
+
+def anywhere(town, address: str, link: str) -> None:
+    """The page of the relay opens it in a browser that has no node."""
+    context = town._browser.new_context(ignore_https_errors=True, locale="ru-RU")
+    page = context.new_page()
+    errors: list[str] = []
+    asked: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    expect(page.get_by_role("heading", name="Town news")).to_be_visible()
+    expect(page.get_by_text("The bridge is closed")).to_be_visible()
+    expect(page.get_by_text("тот, кто отдаёт эту страницу, мог бы её изменить")).to_be_visible()
+    expect(page.get_by_label("Ссылка")).to_have_value(link)
+    payload = link.removeprefix("holdfast:")
+    assert payload not in page.url and not any(payload in url for url in asked)
+    host = address.split("/")[2]
+    assert asked and all(url.split("/")[2] == host for url in asked)
+    damaged = address[:-4] + ("AAAA" if not address.endswith("AAAA") else "BBBB")
+    page.goto("about:blank")
+    page.goto(damaged)
+    expect(page.get_by_text("Ссылку обрезали")).to_be_visible()
+    expect(page.get_by_role("listitem")).to_have_count(0)
+    assert errors == []
+    context.close()

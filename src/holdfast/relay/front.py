@@ -31,6 +31,7 @@ from holdfast.relay.certificate import Certificate, Shown
 from holdfast.relay.decoy import Decoy
 from holdfast.relay.passage import Passage
 from holdfast.relay.quic import BUFFER, Listener
+from holdfast.relay.reading import Reading
 from holdfast.relay.small import Small
 from holdfast.relay.upstream import Upstream, Web
 from holdfast.relay.watching import Watched
@@ -79,12 +80,15 @@ class Door:
         self._exchanges = [caps.exchange_path(home, key).encode() for home in homes]
         self._watched = watched
         self._pages = [one.path(key).encode() for one in watched]
+        self._reading = Reading(path_secrets, self._by_path)
 
     def begins(self, first: bytes) -> bool:
         """Whether what begins so is a request on a secret path, of either kind."""
         line = first.split(b"\r\n", 1)[0].split(b" ")
         target = line[1] if len(line) == 3 else b""
-        return _is_secret(target, self._sockets + self._exchanges + self._pages)
+        return _is_secret(
+            target, self._sockets + self._exchanges + self._pages + self._reading.targets
+        )
 
     # A Site.
 
@@ -96,6 +100,12 @@ class Door:
                 return self._exchange(request, path)
         if request.method == "GET" and _is_secret(request.target.encode("latin-1"), self._pages):
             return self._watched[self._pages.index(request.target.encode("latin-1"))].answer()
+        target = request.target.encode("latin-1")
+        if _is_secret(target, self._reading.targets):
+            at = self._reading.targets.index(target)
+            found = self._reading.answer(request, at, self.certificate.key_hash)
+            if found is not None:
+                return found
         return self._page(request)
 
     async def _exchange(self, request: Request, path: bytes) -> Response:

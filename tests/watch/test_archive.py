@@ -193,6 +193,62 @@ def test_statements_for_a_cluster():
     assert archive.quoted("it's \\") == "'it\\'s \\\\'"
 
 
+CLUSTER = """<clickhouse>
+<tcp_port>9000</tcp_port>
+<zookeeper><implementation>testkeeper</implementation></zookeeper>
+<remote_servers><east><shard><replica><host>127.0.0.1</host><port>9000</port></replica></shard></east>
+</remote_servers>
+<macros><shard>1</shard><replica>a</replica></macros>
+<default_replica_path>/tables/{database}/{table}/{shard}</default_replica_path>
+<default_replica_name>{replica}</default_replica_name>
+</clickhouse>"""
+MEMBER = """
+import json, sys
+from pathlib import Path
+from holdfast.watch import archive
+data, folder, config, key = sys.argv[1:]
+whole = archive.statements
+tables = archive.Here(Path(folder), "?config-file=" + config)
+def here(cluster=""):  # what `on cluster` has each member run
+    return [one.replace(" on cluster east", "") for one in whole(cluster)]
+for one in here("east"):
+    tables.ask(one)
+engines = [json.loads(line)["engine"] for line in tables.ask(
+    "select engine from system.tables where database = 'holdfast' order by name").splitlines()]
+tables.ask("drop database holdfast")
+archive.statements = lambda cluster="": [one.replace("Replicated", "") for one in here(cluster)]
+made = archive.Archive(tables, bytes.fromhex(key), "east")
+added = [made.follow(Path(data)) for _ in range(2)]
+found = []
+for table, count in (("raw", "count()"), ("rollup", "sum(seen)")):
+    final = "final" if table == "rollup" else ""
+    sql = f"select source, region, function, {count} as n from holdfast.{table} {final}"
+    lines = tables.ask(sql + " group by all order by all").splitlines()
+    rows = [list(json.loads(line).values()) for line in lines]
+    found.append([[*row[:3], int(row[3])] for row in rows])
+tables.close()
+print(json.dumps([engines, added, found]))
+"""
+
+
+def test_one_member_of_a_cluster_runs_them(tmp_path):
+    """All but what needs a Keeper and other members: `on cluster`, rows of replicated tables."""
+    observatory(tmp_path, 3000)
+    config = tmp_path / "config.xml"
+    config.write_text(CLUSTER)
+    arguments = (tmp_path, tmp_path / "archive", config, raw(KEY).hex())
+    done = subprocess.run(
+        [sys.executable, "-c", MEMBER, *map(str, arguments)],
+        capture_output=True, timeout=120, check=True,
+    )  # fmt: skip
+    engines, added, found = json.loads(done.stdout)
+    assert engines == [
+        "Distributed", "ReplicatedMergeTree", "Distributed", "ReplicatedReplacingMergeTree",
+    ]  # fmt: skip
+    assert added[0] > 3000 - 3 and added[1] == 0
+    assert found == [[list(row) for row in expected(tmp_path)]] * 2
+
+
 async def test_the_command_line(tmp_path):
     observatory(tmp_path, 300)
 

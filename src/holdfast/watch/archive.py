@@ -88,8 +88,9 @@ class Tables(Protocol):
 class Here:
     """ClickHouse in this process. One process at a time has a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises `ArchiveError`."""
+    def __init__(self, folder: Path, more: str = "") -> None:
+        """`more`: what chdb is told beside the folder, as in "?config-file=FILE". Raises
+        `ArchiveError`."""
         try:
             session: Any = importlib.import_module("chdb.session")
         except ImportError:
@@ -99,7 +100,7 @@ class Here:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._incoming = folder / "incoming"
         try:
-            self._session: Any = session.Session(str(folder / "tables"))
+            self._session: Any = session.Session(str(folder / "tables") + more)
             self._session.query(
                 "set " + ", ".join(f"{name} = {value}" for name, value in SETTINGS.items())
             )

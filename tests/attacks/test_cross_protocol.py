@@ -151,7 +151,7 @@ def test_twin_without_the_purpose_in_a_signature_keys_cross(
 
 def signatures_crossed() -> int:
     """How many (made for, verified as) pairs of different purposes verify."""
-    root = meet().anna.root
+    root = meet().anna.root_key
     count = 0
     for made in PURPOSES:
         signature = keys.sign(root, made, b"the same body")

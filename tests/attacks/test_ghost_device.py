@@ -22,7 +22,7 @@ def ghost(owner: Identity, mallory: Identity, version: int) -> Identity:
     device = Device(mallory.account.ed25519, mallory.account.curve25519)
     parts = (version, known.root, known.recovery, known.head, (*known.devices, device))
     body = msgspec.msgpack.encode(_ListBody(*parts))
-    signature = keys.sign(mallory.root, "devices/1", body)
+    signature = keys.sign(mallory.root_key, "devices/1", body)
     return Identity(mallory.root, mallory.account, DeviceList(*parts, body, signature))
 
 

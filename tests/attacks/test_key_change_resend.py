@@ -46,7 +46,7 @@ def new_key_for_boris() -> bool:
 
 def with_device(owner: Identity, other: Identity) -> DeviceList:
     return DeviceList.sign(
-        owner.root,
+        owner.root_key,
         owner.devices.recovery,
         (*owner.devices.devices, *other.devices.devices),
         owner.devices,

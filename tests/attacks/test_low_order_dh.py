@@ -49,7 +49,7 @@ def signed_list(**changed: bytes) -> bytes:
             (device,),
         )
     )
-    return msgspec.msgpack.encode((body, keys.sign(BORIS.root, "devices/1", body)))
+    return msgspec.msgpack.encode((body, keys.sign(BORIS.root_key, "devices/1", body)))
 
 
 def signed_keys(**changed: bytes) -> SignedKeys:
@@ -70,7 +70,7 @@ def signed_keys(**changed: bytes) -> SignedKeys:
             b"",
         )
     )
-    return SignedKeys(body, keys.sign(BORIS.root, "accept/1", body), BORIS.devices.encode())
+    return SignedKeys(body, BORIS.account.sign("accept/1", body), BORIS.devices.encode())
 
 
 @pytest.mark.parametrize("key", EDWARDS, ids=bytes.hex)

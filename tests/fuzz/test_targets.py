@@ -30,7 +30,7 @@ from holdfast.core.call.machine import Machine
 from holdfast.core.call.rungs import RUNGS
 from holdfast.core.channel import link as channel_link
 from holdfast.core.channel import posts
-from holdfast.core.chat import content, names
+from holdfast.core.chat import content, names, sync
 from holdfast.core.group import cards, franking, senders
 from holdfast.core.group import entries as group_entries
 from holdfast.core.group.entries import BadEntry
@@ -311,6 +311,13 @@ def said(data: bytes) -> None:
         known = content.decode(data)
         if not isinstance(known, content.Unknown):
             assert content.decode(content.encode(known)) == known
+
+
+def synced(data: bytes) -> None:
+    with contextlib.suppress(content.Malformed):
+        known = sync.decode(data)
+        if not isinstance(known, content.Unknown):
+            assert sync.decode(sync.encode(known)) == known
 
 
 def typing_frame(data: bytes) -> None:
@@ -636,6 +643,14 @@ def _targets() -> dict[str, Target]:
                         (str(home()),),
                     )
                 ),
+            ),
+        ),
+        "sync": Target(
+            synced,
+            (
+                sync.encode(sync.Copy(bytes(32), True, 1, content.encode(content.Got(bytes(16))))),
+                sync.encode(sync.Person(bytes(32), b"", "Amina", "Amina", 1)),
+                sync.encode(sync.Meet(bytes(32), bytes(32), bytes(32), "holdfast:")),
             ),
         ),
         "typing": Target(typing_frame, (content.encode_typing(content.Typing(1, 7, True)),)),

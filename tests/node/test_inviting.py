@@ -26,8 +26,8 @@ def renewed(path: Path, other_device: bool) -> tuple[str, str, list[Any], list[s
     boris = met.boris
     if other_device:
         mallory, _ = Identity.create(draw)
-        devices = (*boris.devices.devices, *mallory.devices.devices)
-        listed = DeviceList.sign(boris.root, boris.devices.recovery, devices, boris.devices)
+        others = mallory.devices.devices
+        listed = DeviceList.sign(boris.root_key, boris.devices.recovery, others, boris.devices)
         boris = Identity(boris.root, mallory.account, listed)
     invitation = Invitation.create(met.anna, (home(),), NOW + DAY, b"Anna", NOW, draw)
     _, record = accept(invitation.link, invitation.record, boris, (home(),), b"", NOW, draw)

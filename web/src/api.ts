@@ -22,7 +22,7 @@ export interface Relay {
 
 export interface Status {
   version: string;
-  phase: "new" | "locked" | "ready";
+  phase: "new" | "locked" | "linking" | "ready";
   name: string;
   line: "whole" | "thin" | "dotted" | "pieces" | "double" | "broken";
   /** offline: no relay can be reached at all. relay-away: the machine of one answers, but not as the relay, so it is not the internet that is missing. */
@@ -33,6 +33,8 @@ export interface Status {
   waiting: number;
   /** Whether `add_echo` can add the contact that answers, for trying things out. */
   echo: boolean;
+  /** This device was removed by another one of its person's: it can be read and no longer used. */
+  unlinked: boolean;
   simulator: boolean;
   /** Contacts that are on the same local network, by id. */
   near: string[];
@@ -149,8 +151,8 @@ export interface Contact {
   name: string;
   /** What they call themselves. */
   own_name: string;
-  /** restored: known from a backup; their device has not heard of this one yet. joining: the invitation was accepted, their first answer is awaited. frozen: their identity changed in a way that must be looked at; nothing is sent. used: somebody else had accepted the invitation before; ask for a new one. left, removed: I am not in this group any more. */
-  state: "joining" | "active" | "frozen" | "used" | "blocked" | "restored" | "left" | "removed";
+  /** restored: known from a backup, or from another device of mine; their device has not heard of this one yet. unlinked: this device was removed by another one of mine. joining: the invitation was accepted, their first answer is awaited. frozen: their identity changed in a way that must be looked at; nothing is sent. used: somebody else had accepted the invitation before; ask for a new one. left, removed: I am not in this group any more. */
+  state: "joining" | "active" | "frozen" | "used" | "blocked" | "restored" | "left" | "removed" | "unlinked";
   /** How many are in the group. */
   members: number;
   /** Whether I may do what admins do; true with a person. Whether a channel is mine. */
@@ -334,8 +336,8 @@ export interface Message {
   author: Author | null;
   /** A note is what the node has to say: see `note`. */
   kind: "text" | "file" | "call" | "note";
-  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was added. group-member, -admin, -owner: that is their role now. group-link: the invitation leads into the group `text`. group-report: `author` reported something of `text` to those who lead. told: a text from before I came, as whoever added me told it. channel-from: `text` is the channel that pointed to this one. channel-gap: `count` posts are missing here; channel-older: before what is here. channel-withheld: what a post said was taken back. channel-fork: its key signed two different posts `count`. */
-  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "restored" | "from-call" | "group-made" | "group-joined" | "group-added" | "group-removed" | "group-banned" | "group-unbanned" | "group-left" | "group-member" | "group-admin" | "group-owner" | "group-link" | "group-report" | "told" | "channel-made" | "channel-followed" | "channel-from" | "channel-gap" | "channel-older" | "channel-withheld" | "channel-fork" | "channel-moved";
+  /** gap: the internet was off from `at` to `until`, `count` messages came after it. lost: `count` messages could not be recovered. timer: `count` seconds. renamed: `text` is the new name. from-call: a voice note of what came too late for a call. group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was added. group-member, -admin, -owner: that is their role now. group-link: the invitation leads into the group `text`. group-report: `author` reported something of `text` to those who lead. device-added, device-removed: of their devices, `count`. told: a text from before I came, as whoever added me told it. channel-from: `text` is the channel that pointed to this one. channel-gap: `count` posts are missing here; channel-older: before what is here. channel-withheld: what a post said was taken back. channel-fork: its key signed two different posts `count`. */
+  note: "" | "added" | "verified" | "unverified" | "renamed" | "timer" | "gap" | "lost" | "key-changed" | "restored" | "device-added" | "device-removed" | "from-call" | "group-made" | "group-joined" | "group-added" | "group-removed" | "group-banned" | "group-unbanned" | "group-left" | "group-member" | "group-admin" | "group-owner" | "group-link" | "group-report" | "told" | "channel-made" | "channel-followed" | "channel-from" | "channel-gap" | "channel-older" | "channel-withheld" | "channel-fork" | "channel-moved";
   text: string;
   /** When it was written, by its author's clock, never later than when it came. */
   at: number;
@@ -473,6 +475,34 @@ export interface Channel {
   relays: string[];
 }
 
+export interface Device {
+  id: string;
+  /** Empty if it was never given one. */
+  name: string;
+  /** When it was linked, 0 for the first one of old. */
+  since: number;
+  /** It is this one. */
+  here: boolean;
+  /** It holds the key that signs: it alone links and removes devices and makes backups. */
+  first: boolean;
+}
+
+export interface Linking {
+  /** What this node is in it: the first device, or the new one. */
+  here: "old" | "new";
+  /** preparing: no relay has the code yet. waiting: for the other side. connecting: it came, and the keys are being exchanged. compare: the emoji are here; say whether the other shows the same. confirmed: the other side has not said so yet. mismatch: somebody said that they differ. */
+  state: "preparing" | "waiting" | "expired" | "connecting" | "compare" | "confirmed" | "done" | "cancelled" | "mismatch";
+  /** Of the new device. */
+  name: string;
+  code: string;
+  /** The code as QR, SVG. */
+  qr: string;
+  expires: number;
+  emoji: [string, string][];
+  /** Whether it is given what was said before. */
+  past: boolean;
+}
+
 export interface StatusChanged {
   type: "status";
   status: Status;
@@ -535,12 +565,27 @@ export interface FileMoved {
   rate: number;
 }
 
+export interface DevicesChanged {
+  type: "devices";
+}
+
+export interface LinkingChanged {
+  type: "linking";
+  linking: Linking | null;
+}
+
+export interface PastProgress {
+  type: "past";
+  done: number;
+  total: number;
+}
+
 export interface CallChanged {
   type: "call";
   call: Call;
 }
 
-export type Event = StatusChanged | SettingsChanged | ContactChanged | ContactRemoved | MessageChanged | MessageGone | TypingChanged | InvitationChanged | VerificationChanged | FileMoved | CallChanged | BackupProgress;
+export type Event = StatusChanged | SettingsChanged | ContactChanged | ContactRemoved | MessageChanged | MessageGone | TypingChanged | InvitationChanged | VerificationChanged | FileMoved | CallChanged | BackupProgress | DevicesChanged | LinkingChanged | PastProgress;
 
 /** Parameters and result of every call. */
 export interface Calls {
@@ -580,6 +625,22 @@ export interface Calls {
   remove_relay: { params: { id: string }; result: Status };
   /** Make a contact's relay one of one's own, or no longer; turn it off or on again. */
   set_relay: { params: { id: string; mine?: boolean | null; off?: boolean | null }; result: Status };
+  /** This person's devices, the first one first. */
+  devices: { params: Record<string, never>; result: Device[] };
+  /** Show a code for one new device, good for a quarter of an hour; `past`: it is given what was said before. On the first device only. A code that was shown before ends. */
+  link_device: { params: { past?: boolean }; result: Linking };
+  /** Make this node, on which there is nobody yet, a device of the person whose code this is. Phase new. */
+  join_device: { params: { code: string; name: string; passphrase?: string | null }; result: Linking };
+  /** A linking that goes on, or the last one. */
+  linking: { params: Record<string, never>; result: Linking | null };
+  /** Say whether the other device shows the same seven emoji. Only after both have said so is anything given. */
+  confirm_link: { params: { match: boolean }; result: Linking };
+  /** Stop linking. A new device is as if nothing had been. */
+  cancel_link: { params: Record<string, never>; result: null };
+  /** Call a device something, on all of them. */
+  rename_device: { params: { id: string; name: string }; result: Device[] };
+  /** A device of this person's is one no longer: all other devices and all contacts are told, and send it nothing from then on. On the first device only. */
+  remove_device: { params: { id: string }; result: Device[] };
   /** A new link. Answers at once; `state` says whether a relay has it yet. */
   create_invitation: { params: { many?: boolean; hours?: number; label?: string }; result: Invitation };
   /** All that are open, and those that ended in the last days. */

@@ -102,7 +102,7 @@ def direct(asked: argparse.Namespace) -> int | None:
     return with_node(asked, work)
 
 
-async def _agree(question: str) -> bool:
+async def agree(question: str) -> bool:
     """Ask on stderr, since stdout is for results; no answer is no."""
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -123,7 +123,7 @@ def forget(asked: argparse.Namespace) -> int | None:
 
     async def work(client: Client) -> None:
         one = await client.node.contact(asked.contact)
-        if not asked.yes and not await _agree(f"Delete {one.name} for good?"):
+        if not asked.yes and not await agree(f"Delete {one.name} for good?"):
             raise Trouble("nothing was deleted; --yes deletes without asking", Exit.REFUSED)
         await client.node.delete_contact(one.id)
         show({"deleted": one.id}, asked.json, f"Deleted {one.name}.")
@@ -162,7 +162,7 @@ async def _compare(client: Client, one: Contact, asked: argparse.Namespace) -> i
             answered = True
             show(now, asked.json, _words(now))
             ask = "Does the other side see the same, in this order?"
-            now = await node.confirm_verification(one.id, asked.yes or await _agree(ask))
+            now = await node.confirm_verification(one.id, asked.yes or await agree(ask))
             continue
         async with asyncio.timeout(asked.timeout):
             event = await anext(events, None)

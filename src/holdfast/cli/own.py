@@ -16,7 +16,7 @@ from holdfast.node.client import Client
 from holdfast.node.schema import KnownNetwork, Relay, Settings, Status
 
 
-def _passphrase(file: Path | None, question: str) -> str:
+def passphrase_of(file: Path | None, question: str = "Passphrase: ") -> str:
     """From a file's first line, HOLDFAST_PASSPHRASE, or asked without echo."""
     try:
         if file is not None:
@@ -142,7 +142,7 @@ def open_interface(asked: argparse.Namespace) -> int | None:
 def set_up(asked: argparse.Namespace) -> int | None:
     """Make the identity; a passphrase only if a file or the environment has one."""
     given = asked.passphrase_file is not None or "HOLDFAST_PASSPHRASE" in os.environ
-    word = _passphrase(asked.passphrase_file, "") if given else None
+    word = passphrase_of(asked.passphrase_file, "") if given else None
 
     async def work(client: Client) -> None:
         found = await client.node.set_up(asked.name, word)
@@ -153,7 +153,7 @@ def set_up(asked: argparse.Namespace) -> int | None:
 
 def unlock(asked: argparse.Namespace) -> int | None:
     """Open the database."""
-    word = _passphrase(asked.passphrase_file, "Passphrase: ")
+    word = passphrase_of(asked.passphrase_file, "Passphrase: ")
 
     async def work(client: Client) -> None:
         found = await client.node.unlock(word)
@@ -164,7 +164,7 @@ def unlock(asked: argparse.Namespace) -> int | None:
 
 def back_up(asked: argparse.Namespace) -> int | None:
     """Write an encrypted copy of everything."""
-    word = _passphrase(asked.passphrase_file, "Passphrase of the backup: ")
+    word = passphrase_of(asked.passphrase_file, "Passphrase of the backup: ")
     path = asked.file.absolute()
 
     async def work(client: Client) -> None:
@@ -179,7 +179,7 @@ def back_up(asked: argparse.Namespace) -> int | None:
 
 def restore(asked: argparse.Namespace) -> int | None:
     """Begin with a backup."""
-    word = _passphrase(asked.passphrase_file, "Passphrase of the backup: ")
+    word = passphrase_of(asked.passphrase_file, "Passphrase of the backup: ")
 
     async def work(client: Client) -> None:
         found = await client.node.restore(word, str(asked.file.absolute()))
@@ -193,7 +193,7 @@ def passphrase(asked: argparse.Namespace) -> int | None:
 
     async def work(client: Client) -> None:
         has = (await client.node.settings()).passphrase
-        current = _passphrase(asked.passphrase_file, "Passphrase now: ") if has else None
+        current = passphrase_of(asked.passphrase_file, "Passphrase now: ") if has else None
         new = None
         if not asked.remove:
             file = asked.new_passphrase_file

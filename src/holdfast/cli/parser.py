@@ -31,6 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     _contacts(commands)
     _groups(commands)
     _channels(commands)
+    _devices(commands)
     _messages(commands)
     _files(commands)
     _calls(commands)
@@ -395,6 +396,29 @@ def _channels(commands: Any) -> None:
     move = _one(_call(parts, "move", "channels:move", "go on under a new link; the old one ends"))
     move.add_argument("--public", **FLAG, help="show the new link to all who have the old one")
     _one(_call(parts, "leave", "channels:leave", "read it no longer, or end your own"))
+
+
+def _devices(commands: Any) -> None:
+    device = commands.add_parser("device", help="your devices: link one, remove one")
+    parts = device.add_subparsers(metavar="WHAT", required=True)
+    _call(parts, "list", "devices:listed", "your devices")
+    link = _call(parts, "link", "devices:link", "show a code for a new device, and compare")
+    link.add_argument("--from-now-on", **FLAG, help="without what was said before")
+    join = _call(parts, "join", "devices:join", "make this fresh node a device of whose code it is")
+    join.add_argument("code", metavar="CODE", help="or - to read it from standard input")
+    join.add_argument("--name", default="Second device", help="what this device is called")
+    _passphrase(join, "--passphrase-file")
+    for each in (link, join):
+        each.add_argument("--yes", **FLAG, help="say that the emoji match without asking")
+        each.add_argument("--timeout", type=float, default=900.0, metavar="S")
+    _call(parts, "status", "devices:status", "how far a linking is")
+    _call(parts, "cancel", "devices:cancel", "stop linking")
+    rename = _call(parts, "rename", "devices:rename", "call a device something")
+    rename.add_argument("device", metavar="ID")
+    rename.add_argument("name")
+    remove = _call(parts, "remove", "devices:remove", "end a device, on the first one")
+    remove.add_argument("device", metavar="ID")
+    remove.add_argument("--yes", **FLAG, help="without asking")
 
 
 def _groups(commands: Any) -> None:

@@ -40,7 +40,15 @@ PIECE: Final = 1 << 20
 _NAME: Final = re.compile(r"database|[0-9a-f]{32}(\.leaves)?")
 _TABLES: Final = {
     "relay": {},
-    "contact": {"session": "x''", "counter": "0", "accept": "NULL", "said": "''", "told": "''"},
+    "contact": {
+        "session": "x''",
+        "counter": "0",
+        "accept": "NULL",
+        "said": "''",
+        "told": "''",
+        "through": "''",
+        "device": "x''",
+    },
     "message": {},
     "reaction": {},
     "file": {},
@@ -75,8 +83,9 @@ class Summary:
 def write_database(desk: Desk, work: Work, path: Path, key: bytes) -> Summary:
     """A job: what is to be kept, as a database of its own. Raises OSError, `apsw.Error`."""
     identity = desk.identity(work)
+    root = identity.root_key.private_bytes_raw()
     recovery = desk.rows.unwrap("meta", b"recovery", 0, desk.get(work, "recovery"))
-    person = _Person(1, identity.root.private_bytes_raw(), recovery, identity.devices.encode())
+    person = _Person(1, root, recovery, identity.devices.encode())
     copy = open_database(path, key)
     try:
         with copy:
@@ -97,9 +106,9 @@ def write_database(desk: Desk, work: Work, path: Path, key: bytes) -> Summary:
 
 def _kept(table: str) -> str:
     """Echo is the old machine's own; uploads belong to no message."""
-    people = "SELECT id FROM contact WHERE NOT echo"
+    people = "SELECT id FROM contact WHERE NOT echo AND kind NOT IN ('device', 'own')"
     return {
-        "contact": "NOT echo",
+        "contact": "NOT echo AND kind NOT IN ('device', 'own')",
         "message": f"contact IN ({people})",
         "reaction": f"message IN (SELECT id FROM message WHERE contact IN ({people}))",
         "file": f"message IN (SELECT id FROM message WHERE contact IN ({people}))",

@@ -9,12 +9,14 @@ from holdfast.core.caps import Home
 from holdfast.node import (
     channel_feed,
     comparing,
+    devices,
     effects,
     files,
     group_early,
     group_talk,
     homes,
     inviting,
+    linking,
     receiving,
     rehousing,
     renewing,
@@ -35,7 +37,7 @@ def used_homes(desk: Desk, work: Work) -> dict[str, Home]:
     found: dict[str, Home] = {str(home): home for home in desk.homes(work)}
     for pair in rows(
         work.db,
-        "SELECT inbox, outbox FROM contact WHERE kind IN ('person', 'channel')"
+        "SELECT inbox, outbox FROM contact WHERE kind <> 'group'"
         " UNION ALL SELECT log, log FROM group_log UNION ALL SELECT log, log FROM group_early",
     ):
         for stored in pair:
@@ -62,6 +64,7 @@ def tick(desk: Desk, work: Work) -> None:
     homes.look_for(desk, work)
     rehousing.rehouse(desk, work)
     renewing.tick(desk, work)
+    devices.sweep(work)
     work.db.execute(
         "UPDATE relay SET seen = ? WHERE address IN (SELECT value FROM json_each(?))",
         (work.now, json.dumps(sorted(desk.reached))),
@@ -107,9 +110,11 @@ def resume(desk: Desk, work: Work) -> None:
     ):
         work.after.append(effects.Create(unpack_caps(stored), Home.parse(address), most))
     for cid, state, stored, waiting in rows(
-        work.db, "SELECT id, state, inbox, accept FROM contact WHERE kind = 'person' ORDER BY added"
+        work.db,
+        "SELECT id, state, inbox, accept FROM contact WHERE kind IN ('person', 'device', 'own')"
+        " ORDER BY added",
     ):
-        if state not in ("blocked", "restored"):
+        if state not in ("blocked", "restored", "unlinked", "meeting", "removed"):
             inbox = unpack_inbox(stored)
             for home in inbox.homes:
                 since = desk.position(work, inbox.caps.locator, str(home))
@@ -148,5 +153,6 @@ def resume(desk: Desk, work: Work) -> None:
     inviting.sweep(desk, work)
     files.resume(desk, work)
     renewing.resume(desk, work)
+    linking.resume(desk, work)
     ringing.resume(desk, work)
     talking.expire(desk, work)

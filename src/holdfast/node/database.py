@@ -404,6 +404,26 @@ SCHEMA: Final = (
         PRIMARY KEY (contact, week, nonce)
     ) WITHOUT ROWID;
     """,
+    """
+    -- A row is also a session: a further device of a contact (kind `device`, which `belongs` to
+    -- theirs) or another device of this person (kind `own`). `device` is the one that the session
+    -- is with; `through` the own device that leads there while there is none; `listed` a contact's
+    -- newest device list.
+    ALTER TABLE contact ADD COLUMN belongs TEXT NOT NULL DEFAULT '';
+    ALTER TABLE contact ADD COLUMN device BLOB NOT NULL DEFAULT x'';
+    ALTER TABLE contact ADD COLUMN through TEXT NOT NULL DEFAULT '';
+    ALTER TABLE contact ADD COLUMN listed BLOB NOT NULL DEFAULT x'';
+    DROP INDEX contact_root;
+    CREATE UNIQUE INDEX contact_root ON contact(root) WHERE kind NOT IN ('device', 'own');
+    CREATE UNIQUE INDEX contact_device ON contact(kind, root, device)
+        WHERE kind IN ('device', 'own');
+    -- What a contact says is passed on to an own device until that hears it by itself.
+    CREATE TABLE passing (
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        own TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        PRIMARY KEY (contact, own)
+    ) WITHOUT ROWID;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

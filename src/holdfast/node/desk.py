@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from holdfast.core.caps import Caps, Home
-from holdfast.core.chat import content
+from holdfast.core.chat import content, sync
 from holdfast.core.seal.identity import Identity
 from holdfast.core.seal.invitation import Inbox
 from holdfast.core.seal.padding import TooLong
@@ -27,12 +27,41 @@ from holdfast.node.keeper import Work
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import (
     ContactChanged,
+    DevicesChanged,
     InvitationChanged,
     MessageChanged,
     Settings,
     SettingsChanged,
 )
 
+FOR_ONE: Final = (
+    content.Moved,
+    content.Spare,
+    content.Verify,
+    content.Got,
+    content.Ring,
+    content.Answer,
+    content.Places,
+    content.Burst,
+    content.GroupEntries,
+    content.GroupKey,
+    content.GroupAsk,
+    content.GroupHistory,
+    content.Device,
+)
+"""What is said to one device alone."""
+COPIED: Final = (
+    content.Text,
+    content.Poll,
+    content.Vote,
+    content.Pin,
+    content.Edit,
+    content.Delete,
+    content.React,
+    content.SetTimer,
+    content.File,
+)
+"""What one's other devices have to hear as well."""
 LIFETIME: Final = 30 * 86_400
 """Seconds a relay keeps what was not fetched."""
 RID: Final = 16
@@ -105,6 +134,10 @@ class Desk:
         """Says a content in a group, see `group_talk.say`; set by who starts all."""
         self.say_in_channel: Callable[[Desk, Work, str, content.Known], int]
         """The same in a channel, see `channel_feed.say`."""
+        self.take_content: Callable[[Desk, Work, str, bytes], None]
+        """Takes a content of a contact's, see `receiving.take`; set by who starts all."""
+        self.linking: Verification | None = None
+        """The comparison by which a device is linked."""
         self._sessions: dict[str, Pairwise] = {}
         self._identity: Identity | None = None
 
@@ -142,6 +175,13 @@ class Desk:
         for field, secret in (("identity", identity.dump()), ("recovery", recovery)):
             wrapped = self.rows.wrap("meta", field.encode(), 0, secret, self.entropy)
             self.put(work, field, wrapped)
+
+    def change_identity(self, work: Work, identity: Identity) -> None:
+        """The same person with another device list, or what this new device turned out to be."""
+        wrapped = self.rows.wrap("meta", b"identity", 0, identity.dump(), self.entropy)
+        self.put(work, "identity", wrapped)
+        before, self._identity = self._identity, identity
+        work.undo.append(lambda: setattr(self, "_identity", before))
 
     def identity(self, work: Work) -> Identity:
         """This node's identity. Raises `ApiError` before it is made."""
@@ -227,9 +267,40 @@ class Desk:
             return self.say_in_group(self, work, contact, what)
         if row(work.db, "SELECT 1 FROM channel WHERE contact = ?", contact):
             return self.say_in_channel(self, work, contact, what)
+        data = content.encode(what)
+        seq = self._seal(work, contact, data)
+        if not isinstance(what, FOR_ONE):
+            self._to_other_devices(work, contact, what, data)
+        return seq
+
+    def say_to_device(self, work: Work, id: str, what: content.Known) -> None:
+        """Seal a content for the one device that this row is a session with. Raises `ApiError`."""
+        self._seal(work, id, content.encode(what))
+
+    def say_own(self, work: Work, said: sync.Known, *ids: str, but: str = "") -> None:
+        """Tell other devices of this person: these, or all, `but` one."""
+        data = sync.encode(said)
+        found = rows(work.db, "SELECT id FROM contact WHERE kind = 'own' AND state = 'active'")
+        for (id,) in found:
+            if id != but and (not ids or id in ids):
+                self._seal(work, id, data)
+
+    def _to_other_devices(self, work: Work, contact: str, what: content.Known, data: bytes) -> None:
+        """What is said to a contact goes to all devices of theirs, and a copy to all of mine."""
+        for (id,) in rows(
+            work.db,
+            "SELECT id FROM contact WHERE belongs = ? AND state IN ('active', 'joining')",
+            contact,
+        ):
+            self._seal(work, id, data)
+        if isinstance(what, COPIED):
+            (root,) = row(work.db, "SELECT root FROM contact WHERE id = ?", contact)
+            self.say_own(work, sync.Copy(root, True, work.now, data))
+
+    def _seal(self, work: Work, contact: str, data: bytes) -> int:
         session = self.session(work, contact)
         try:
-            outgoing = session.seal(content.encode(what), work.now, self.entropy)
+            outgoing = session.seal(data, work.now, self.entropy)
         except CannotSend as error:
             raise ApiError("not-allowed", str(error)) from None
         except TooLong:
@@ -311,7 +382,12 @@ class Desk:
 
     def touch_contact(self, work: Work, contact: str) -> None:
         """The contact is new or changed: tell."""
-        work.after.append(effects.Tell(ContactChanged(views.contact(work.db, contact))))
+        kind, belongs = row(work.db, "SELECT kind, belongs FROM contact WHERE id = ?", contact)
+        if kind == "own":
+            work.after.append(effects.Tell(DevicesChanged()))
+        else:
+            shown = views.contact(work.db, belongs or contact)
+            work.after.append(effects.Tell(ContactChanged(shown)))
 
     def touch_invitation(self, work: Work, id: str) -> None:
         """The invitation is new or changed: tell, unless nobody made it."""

@@ -97,6 +97,7 @@ class Engine:
     ) -> None:
         self.desk = desk
         desk.say_in_group, desk.say_in_channel = group_talk.say, channel_feed.say
+        desk.take_content = receiving.take
         self.relays = Relays(clock)
         self.health = Health(clock)
         self.hops: Callable[[list[Home]], None] = lambda homes: None

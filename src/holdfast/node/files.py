@@ -214,10 +214,17 @@ def theirs_now(desk: Desk, work: Work, cid: str, mid: bytes) -> None:
     if found is None:
         return
     id, message = found
-    drop_logs(desk, work, id)
+    if not _has_more_readers(work, cid):
+        drop_logs(desk, work, id)
     work.db.execute("UPDATE file SET state = 'whole' WHERE id = ?", (id,))
     work.after.append(effects.Halt(id, gone=False))
     desk.touch_message(work, message)
+
+
+def _has_more_readers(work: Work, cid: str) -> bool:
+    """Whether other devices, theirs or mine, may still want it: it stays for its time then."""
+    more = "SELECT 1 FROM contact WHERE belongs = ? OR (kind = 'own' AND state = 'active')"
+    return row(work.db, more, cid) is not None
 
 
 def drop_logs(desk: Desk, work: Work, id: str) -> None:
@@ -358,13 +365,14 @@ def whole(desk: Desk, work: Work, id: str) -> None:
     """All of it is here; by how it begins its type is believed or not."""
     found = row(
         work.db,
-        "SELECT f.message, f.contact, m.mid, f.media, f.kind, f.secret, f.size, f.chunk FROM file f"
+        "SELECT f.message, f.contact, m.mid, f.media, f.kind, f.secret, f.size, f.chunk, m.mine"
+        " FROM file f"
         " JOIN message m ON m.id = f.message WHERE f.id = ? AND f.state = 'fetching'",
         id,
     )
     if found is None:
         return
-    message, cid, mid, media, kind, secret, size, chunk = found
+    message, cid, mid, media, kind, secret, size, chunk, mine = found
     start = first_bytes(desk.files / id, FileKeys(secret, size, chunk))
     media = names.clean_media(media, start)
     if media == names.OCTETS:
@@ -374,7 +382,7 @@ def whole(desk: Desk, work: Work, id: str) -> None:
         (media, kind, id),
     )
     (state,) = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
-    if state == "active":
+    if state == "active" and not mine:
         desk.say(work, cid, content.Got(mid))
     desk.touch_message(work, message)
 

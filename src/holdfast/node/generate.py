@@ -16,10 +16,20 @@ import msgspec
 from msgspec import Struct
 
 from holdfast.node import schema
-from holdfast.node.schema import calls, channels, events, groups, network, people, settings, talk
+from holdfast.node.schema import (
+    calls,
+    channels,
+    devices,
+    events,
+    groups,
+    network,
+    people,
+    settings,
+    talk,
+)
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-PARTS: Final = (network, settings, people, groups, talk, calls, channels, events)
+PARTS: Final = (network, settings, people, groups, talk, calls, channels, devices, events)
 NOTE: Final = "Generated from src/holdfast/node/schema by `make generate`; do not edit."
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 
-from holdfast.node import group_keys, groups, inviting, views
+from holdfast.node import group_keys, groups, inviting, linking, views
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -31,6 +31,11 @@ def answered(desk: Desk, work: Work, id: str, home: str, seq: int, record: bytes
     """A record came into an invitation's accept log: a contact, and perhaps a member."""
     person = inviting.answered(desk, work, id, home, seq, record)
     if person is not None:
+        kind, state = row(work.db, "SELECT kind, state FROM contact WHERE id = ?", person)
+        if state == "linking":
+            linking.answered(desk, work, person)
+        if kind != "person":
+            return
         group_keys.come_back(desk, work, person)
     found = row(work.db, "SELECT groupid, approve FROM invitation WHERE id = ?", id)
     if person is None or found is None or not found[0]:

@@ -194,7 +194,10 @@ def act(desk: Desk, work: Work, group: Group, *ops: AnyOp, secret: bytes | None 
         said = commitment(group.roster.id, secret)
         renewal = Renewal(said, tuple(str(home) for home in places(desk, work, group)))
     me = group.me
-    listed = identity.devices.head
+    known = group.view.devices(me.root)
+    there = known is not None and known.holds(me.device, me.curve25519)
+    # A device that was linked since is not in this group; the list of its entries stays.
+    listed = known.head if known is not None and there else identity.devices.head
     body = Body(
         1, group.roster.id, group.roster.tips, me.root, me.device, listed, work.now, ops, renewal
     )

@@ -83,7 +83,9 @@ def _find(desk: Desk, work: Work, id: str) -> Home:
 
 
 def _used_by_contacts(work: Work) -> list[Home]:
-    stored = rows(work.db, "SELECT outbox FROM contact WHERE kind = 'person' ORDER BY id")
+    stored = rows(
+        work.db, "SELECT outbox FROM contact WHERE kind IN ('person', 'device', 'own') ORDER BY id"
+    )
     return [home for (outbox,) in stored for home in unpack_inbox(outbox).homes]
 
 
@@ -94,7 +96,8 @@ def listed(work: Work) -> dict[str, tuple[Home, bool, list[str]]]:
     names = {}
     used = []
     for cid, name, own_name, stored in rows(
-        work.db, "SELECT id, name, own_name, outbox FROM contact ORDER BY added"
+        work.db,
+        "SELECT id, name, own_name, outbox FROM contact WHERE kind <> 'own' ORDER BY added",
     ):
         names[cid] = name or own_name
         used += [(str(home), names[cid]) for home in unpack_inbox(stored).homes]
@@ -114,10 +117,13 @@ def listed(work: Work) -> dict[str, tuple[Home, bool, list[str]]]:
 
 def arrange(desk: Desk, work: Work) -> None:
     """See that every inbox is on relays that work."""
-    for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state = 'active' ORDER BY added"):
+    for cid, kind in rows(
+        work.db, "SELECT id, kind FROM contact WHERE state = 'active' ORDER BY added"
+    ):
         with contextlib.suppress(ApiError):  # one that nothing can be sent to stops no other
             arrange_one(desk, work, cid)
-            _tell_of_another(desk, work, cid)
+            if kind == "person":
+                _tell_of_another(desk, work, cid)
 
 
 def arrange_one(desk: Desk, work: Work, cid: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from holdfast.core.caps import Caps, Home
 from holdfast.core.chat import content, names
@@ -11,7 +11,7 @@ from holdfast.core.seal.bundle import BadBundle
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.link import MAX_HOMES, Link
 from holdfast.core.seal.pairwise import KeyChanged, require_same_device
-from holdfast.node import effects, files, homes, rehousing, requests, views
+from holdfast.node import devices, effects, files, homes, rehousing, requests, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, pack_inbox, unpack_inbox
 from holdfast.node.effects import Follow
@@ -21,6 +21,10 @@ from holdfast.node.schema import ContactRemoved, Invitation
 
 HOUR: Final = 3_600_000
 MAX_HOURS: Final = 24 * 365
+DEVICE: Final = "device"
+"""What the invitation of a device of one's own is for, in the place of a contact."""
+CODE: Final = 900_000
+"""Milliseconds that it is good."""
 ONE: Final = 8
 """Answers that the accept log of an invitation for one ever takes."""
 MANY: Final = 2_000
@@ -36,15 +40,17 @@ def create(
     label: str,
     renews: str = "",
     group: str = "",
+    device: bool = False,
 ) -> Invitation:
     """A new invitation and its two logs at each of my relays; `renews` is the contact that it is
-    for, if it is no new one, `group` the title of the group that it leads into."""
+    for, if it is no new one, `group` the title of the group that it leads into, `device` whether it
+    links a device."""
     if not 1 <= hours <= MAX_HOURS:
         raise ApiError("bad-params", f"an invitation lasts from 1 to {MAX_HOURS} hours")
     mine = desk.homes(work)[:MAX_HOMES]
     if not mine:
         raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
-    expires = work.now + hours * HOUR
+    expires = work.now + (CODE if device else hours * HOUR)
     made = seal.Invitation.create(
         desk.identity(work),
         mine,
@@ -53,6 +59,7 @@ def create(
         work.now,
         desk.entropy,
         many,
+        device,
     )
     id = desk.entropy(8).hex()
     bundle, accept = made.bundle_caps, made.accept_caps
@@ -160,16 +167,31 @@ def answered(desk: Desk, work: Work, id: str, home: str, seq: int, record: bytes
         "INSERT OR REPLACE INTO position VALUES (?, ?, ?)",
         (made.accept_caps.locator, home, seq),
     )
+    (renews,) = row(work.db, "SELECT renews FROM invitation WHERE id = ?", id)
+    expected = row(work.db, "SELECT kind, root, device FROM contact WHERE id = ?", renews)
+    own = expected is not None and expected[0] == "own"
     try:
-        contact = made.open_accept(record, desk.identity(work), work.now, desk.entropy)
+        contact = made.open_accept(record, desk.identity(work), work.now, desk.entropy, own)
     except (Unopenable, seal.Used):
         return None
     if isinstance(contact, seal.Repeat):
         return None
-    known = row(work.db, "SELECT 1 FROM contact WHERE root = ?", contact.devices.root)
+    if made.link.device:
+        cid = _own_device(desk, work, contact, "linking", None)
+        end(desk, work, id, "used", cid)
+        return cid
+    if expected is not None and expected[2] and expected[1:] != _who(contact):
+        return None  # led to one device, and another one answers
+    known = row(
+        work.db,
+        "SELECT 1 FROM contact WHERE root = ? AND kind <> 'own'",
+        contact.devices.root,
+    )
     if made.link.many and known is None and requests.is_full(work):
         return None
-    cid = add(desk, work, contact, "active", None)
+    cid = add(desk, work, contact, "active", None, renews=renews if own else "")
+    if known is None and not made.link.many:
+        devices.introduce(desk, work, cid)
     if made.link.many and known is None:
         requests.ask(desk, work, cid)
         desk.touch_contact(work, cid)
@@ -192,6 +214,8 @@ def accept(
     mine = desk.homes(work)[:MAX_HOMES]
     if not mine:
         raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
+    expected = row(work.db, "SELECT kind, root, device, state FROM contact WHERE id = ?", renews)
+    is_own = expected is not None and expected[0] == "own"
     try:
         contact, answer = seal.accept(
             link,
@@ -201,22 +225,74 @@ def accept(
             desk.profile(work),
             work.now,
             desk.entropy,
+            is_own,
         )
     except BadBundle as error:
         code = {"own-link": "own-link", "expired": "expired"}.get(error.reason, "bad-link")
         raise ApiError(code, str(error)) from None
-    known = row(work.db, "SELECT id, state FROM contact WHERE root = ?", contact.devices.root)
+    packed = _pack_answer(link.accept, link.homes, answer)
+    if link.device:
+        return _own_device(desk, work, contact, "joining", packed)
+    known = row(
+        work.db,
+        "SELECT id, state FROM contact WHERE root = ? AND kind = 'person'",
+        contact.devices.root,
+    )
+    if expected is not None and expected[2]:
+        _require_listed(work, contact, expected, known)
+        return add(desk, work, contact, "joining", packed, renews=renews)
     if renews:
         if known is None or known[0] != renews:
             raise ApiError("bad-link", "this invitation is somebody else's")
     elif known is not None and known[1] in ("active", "joining") and _works(desk, work, known[0]):
         raise ApiError("used", "this person is among your contacts already")
-    packed = _pack_answer(link.accept, link.homes, answer)
     cid = add(desk, work, contact, "joining", packed, keep=bool(renews))
+    if not echo and known is None:
+        devices.introduce(desk, work, cid)
     if echo:
         work.db.execute("UPDATE contact SET echo = 1 WHERE id = ?", (cid,))
         desk.touch_contact(work, cid)
     return cid
+
+
+def _who(contact: seal.Contact) -> tuple[bytes, bytes]:
+    return contact.devices.root, contact.pairwise.peer.device
+
+
+def _require_listed(
+    work: Work, contact: seal.Contact, expected: tuple[str, bytes, bytes, str], known: Any
+) -> None:
+    """The device that one was led to is the one, and its list no older than what is known.
+    Raises `ApiError`."""
+    older = known is not None and devices.listed_version(work, known[0]) > contact.devices.version
+    if expected[1:3] != _who(contact) or older:
+        raise ApiError("bad-link", "this is not the device that was told of")
+
+
+def _own_device(
+    desk: Desk, work: Work, contact: seal.Contact, state: str, answer: bytes | None
+) -> str:
+    """A session with a device that is to be one of this person's, or whose device this is to be."""
+    root, device = _who(contact)
+    found = row(work.db, "SELECT id FROM contact WHERE kind = 'own' AND root = ?", root)
+    if found is not None:
+        raise ApiError("used", "this code was answered already")
+    outbox = seal.Inbox(contact.theirs.caps.only("append"), contact.theirs.homes)
+    id = devices.insert(
+        desk,
+        work,
+        "own",
+        root,
+        device,
+        state,
+        own_name=profile_name(contact.profile),
+        inbox=pack_inbox(contact.mine),
+        outbox=pack_inbox(outbox),
+        accept=answer,
+    )
+    _open_inboxes(desk, work, id, contact, answer is not None)
+    desk.keep(work, id, contact.pairwise, 0)
+    return id
 
 
 def _works(desk: Desk, work: Work, cid: str) -> bool:
@@ -235,12 +311,20 @@ def add(
     state: str,
     answer: bytes | None,
     keep: bool = False,
+    renews: str = "",
 ) -> str:
     """Store a new contact, or the new session of a known one, whose inbox so far stays with
-    `keep`; its id."""
-    found = row(work.db, "SELECT id FROM contact WHERE root = ?", contact.devices.root)
-    if found is not None:
-        return _renew(desk, work, found[0], contact, state, answer, keep)
+    `keep`; its id. `renews` is a device's row, if it is known which one it is."""
+    found = renews or _row_of(desk, work, contact)
+    if found:
+        return _renew(desk, work, found, contact, state, answer, keep)
+    main = row(
+        work.db,
+        "SELECT id, own_name FROM contact WHERE root = ? AND kind = 'person'",
+        contact.devices.root,
+    )
+    if main is not None:
+        return _further_device(desk, work, main, contact, state, answer)
     cid = desk.entropy(8).hex()
     timer = desk.settings(work).timer
     outbox = seal.Inbox(contact.theirs.caps.only("append"), contact.theirs.homes)
@@ -262,11 +346,64 @@ def add(
     )
     _open_inboxes(desk, work, cid, contact, answer is not None)
     desk.keep(work, cid, contact.pairwise, 0)
+    devices.take_list(desk, work, cid, contact.devices)
     desk.note(work, cid, "added")
     if group := profile_group(contact.profile):
         desk.note(work, cid, "group-link", text=group)
     desk.touch_contact(work, cid)
     return cid
+
+
+def _row_of(desk: Desk, work: Work, contact: seal.Contact) -> str:
+    """The session that this one takes the place of; empty if of none."""
+    root, device = _who(contact)
+    found = row(
+        work.db,
+        "SELECT id FROM contact WHERE kind = 'device' AND root = ? AND device = ?",
+        root,
+        device,
+    )
+    if found is not None:
+        return str(found[0])
+    main = row(work.db, "SELECT id, state FROM contact WHERE root = ? AND kind = 'person'", root)
+    if main is None:
+        return ""
+    cid, state = main
+    if state in ("active", "joining"):
+        peer = desk.session(work, cid).peer
+        if peer.device != device and contact.devices.holds(peer.device, peer.curve25519):
+            return ""
+    return str(cid)
+
+
+def _further_device(
+    desk: Desk,
+    work: Work,
+    main: tuple[str, str],
+    contact: seal.Contact,
+    state: str,
+    answer: bytes | None,
+) -> str:
+    """A known person by another device of theirs than the one that was met first."""
+    root, device = _who(contact)
+    outbox = seal.Inbox(contact.theirs.caps.only("append"), contact.theirs.homes)
+    id = devices.insert(
+        desk,
+        work,
+        "device",
+        root,
+        device,
+        state,
+        belongs=main[0],
+        own_name=main[1],
+        inbox=pack_inbox(contact.mine),
+        outbox=pack_inbox(outbox),
+        accept=answer,
+    )
+    _open_inboxes(desk, work, id, contact, answer is not None)
+    desk.keep(work, id, contact.pairwise, 0)
+    devices.take_list(desk, work, main[0], contact.devices)
+    return id
 
 
 def _renew(
@@ -279,12 +416,14 @@ def _renew(
     keep: bool,
 ) -> str:
     """The same person by a new invitation. What waits goes over only to the same device."""
-    stored, counter, before = row(
-        work.db, "SELECT inbox, counter, state FROM contact WHERE id = ?", cid
+    stored, counter, before, kind, belongs, through = row(
+        work.db,
+        "SELECT inbox, counter, state, kind, belongs, through FROM contact WHERE id = ?",
+        cid,
     )
     old = unpack_inbox(stored)
     restored = before == "restored"
-    same = not restored and may_resend(desk, work, cid, contact)
+    same = before not in ("restored", "meeting") and may_resend(desk, work, cid, contact)
     for home in (*(() if keep else old.homes), *homes.left(work, cid)):
         desk.drop(work, old.caps, home)
     work.db.execute("DELETE FROM leaving WHERE contact = ?", (cid,))
@@ -300,6 +439,12 @@ def _renew(
     _open_inboxes(desk, work, cid, contact, answer is not None)
     desk.forget(cid)
     desk.keep(work, cid, contact.pairwise, counter)
+    if kind != "own":
+        devices.take_list(desk, work, belongs or cid, contact.devices)
+    if kind != "person" or through:
+        devices.connected(desk, work, cid)
+        desk.touch_contact(work, cid)
+        return cid
     waiting = [
         id
         for (id,) in rows(

@@ -23,6 +23,7 @@ def may_write(state: str) -> None:
     why = {
         "frozen": "their identity has changed; compare emoji in person, then invite each other"
         " again",
+        "unlinked": "this device was removed by another one of yours; link it again to go on",
         "left": "you have left this group",
         "removed": "you are not in this group any more",
         "used": "the invitation had been used by somebody else; ask for a new one",
@@ -83,7 +84,7 @@ def insert_mine(
     text: str,
     reply: content.Ref | None,
     timer: int,
-    seq: int,
+    seq: int | None,
     key: str | None,
 ) -> int:
     """A message of mine that record `seq` carries; its row. Who is written to is accepted."""

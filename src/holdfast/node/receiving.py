@@ -10,14 +10,18 @@ from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.pairwise import Opened, Pairwise
 from holdfast.node import (
     comparing,
+    devices,
     effects,
     files,
     group_keys,
     group_talk,
+    history,
     homes,
     inviting,
+    linking,
     renewing,
     requests,
+    syncing,
     taking,
 )
 from holdfast.node.database import row, rows
@@ -25,14 +29,20 @@ from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
 from holdfast.node.taking import Arrived, Outage
 
+SILENT: Final = ("blocked", "frozen", "used", "restored", "unlinked", "meeting")
+"""States in which nothing is said to a contact."""
 MAX_RESEND: Final = 500
 """Records that one request to send again brings; the peer asks on for the rest."""
 
 
 def received(desk: Desk, work: Work, cid: str, came: Arrived) -> None:
     """A record came into a contact's inbox at one of its homes."""
-    found = row(work.db, "SELECT state, inbox FROM contact WHERE id = ?", cid)
-    if found is None or found[0] == "blocked":
+    found = row(work.db, "SELECT state, inbox, kind, belongs FROM contact WHERE id = ?", cid)
+    if found is None or found[0] in ("blocked", "unlinked", "removed"):
+        return
+    if found[3] and row(
+        work.db, "SELECT 1 FROM contact WHERE id = ? AND state = 'blocked'", found[3]
+    ):
         return
     if came.blob[:1] == renewal.KIND:
         renewing.heard(desk, work, cid, came.locator, came.blob)
@@ -40,7 +50,7 @@ def received(desk: Desk, work: Work, cid: str, came: Arrived) -> None:
     if inbox.caps.locator != came.locator or found[0] == "restored":
         return
     session = desk.session(work, cid)
-    before = session.received
+    before, listed = session.received, session.peer_list
     try:
         opened = session.open(came.blob, work.now)
     except Unopenable:
@@ -49,15 +59,34 @@ def received(desk: Desk, work: Work, cid: str, came: Arrived) -> None:
     if changed:
         _awake(desk, work, cid, found[0], session)
         _acknowledged(desk, work, cid, opened.acked)
+        if found[2] == "own" and found[0] == "joining":
+            linking.connected(desk, work, cid)
         for message in opened.messages:
-            _take(desk, work, cid, message.content, came.outage)
+            if found[2] == "own":
+                _take_own(desk, work, cid, message.content)
+            else:
+                _take(desk, work, cid, message.content, came.outage, found[3])
+        if not _reads(work, cid, inbox.caps.locator):
+            return  # what came has ended it
         _send_again(desk, work, cid, opened.resend)
         desk.keep(work, cid, session)
+        if found[2] == "own":
+            history.go_on(desk, work, cid)
+        if session.peer_list != listed:
+            devices.learned(desk, work, cid)
+            if not _reads(work, cid, inbox.caps.locator):
+                return  # it is over, or its session stands for the conversation now
     _advance(desk, work, inbox.caps.locator, came.home, came.seq)
     if session.gap is None:
         _settle(desk, work, cid)
     else:
         work.after.append(effects.Missing(cid))
+
+
+def _reads(work: Work, cid: str, locator: bytes) -> bool:
+    """Whether this is the inbox of this row still."""
+    found = row(work.db, "SELECT inbox FROM contact WHERE id = ?", cid)
+    return found is not None and unpack_inbox(found[0]).caps.locator == locator
 
 
 def _advance(desk: Desk, work: Work, locator: bytes, home: str, seq: int) -> None:
@@ -90,7 +119,7 @@ def _awake(desk: Desk, work: Work, cid: str, state: str, session: Pairwise) -> N
         new = "frozen"
     elif session.received and state in ("joining", "used"):
         new = "active"
-    if new == state:
+    if new == state or (session.frozen == "removed" and _has_another(work, cid)):
         return
     work.db.execute("UPDATE contact SET state = ? WHERE id = ?", (new, cid))
     if new == "active":
@@ -100,6 +129,12 @@ def _awake(desk: Desk, work: Work, cid: str, state: str, session: Pairwise) -> N
         work.db.execute("UPDATE contact SET verified = NULL, direct = 0 WHERE id = ?", (cid,))
         desk.note(work, cid, "key-changed")
     desk.touch_contact(work, cid)
+
+
+def _has_another(work: Work, cid: str) -> bool:
+    """Whether a contact has another device that can take the place of a removed one."""
+    other = "SELECT 1 FROM contact WHERE belongs = ? AND state IN ('active', 'joining')"
+    return row(work.db, other, cid) is not None
 
 
 def _acknowledged(desk: Desk, work: Work, cid: str, upto: int) -> None:
@@ -151,7 +186,7 @@ def _send_again(desk: Desk, work: Work, cid: str, ranges: tuple[tuple[int, int],
 
 def caught_up(desk: Desk, work: Work, cid: str) -> None:
     """Every home's stored records were read: what is missing now is asked for."""
-    held = "SELECT 1 FROM contact WHERE id = ? AND state NOT IN ('blocked', 'restored')"
+    held = "SELECT 1 FROM contact WHERE id = ? AND state NOT IN ('blocked', 'restored', 'unlinked')"
     if row(work.db, held, cid) is None:
         return
     session = desk.session(work, cid)
@@ -162,7 +197,14 @@ def caught_up(desk: Desk, work: Work, cid: str) -> None:
 def control(desk: Desk, work: Work, cid: str) -> None:
     """The session wants a turn: acknowledge, change keys, ask for what is missing."""
     found = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
-    if found is None or found[0] in ("blocked", "frozen", "used", "restored"):
+    if found is None or found[0] in (
+        "blocked",
+        "frozen",
+        "used",
+        "restored",
+        "unlinked",
+        "meeting",
+    ):
         return
     session = desk.session(work, cid)
     due = session.due(desk.receipts(work, cid))
@@ -207,14 +249,42 @@ def handed(desk: Desk, work: Work, rid: bytes) -> None:
 # Contents.
 
 
-def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) -> None:
-    """One content. What does not fit what is known here changes nothing."""
+def _take_own(desk: Desk, work: Work, id: str, data: bytes) -> None:
+    """Another device of this person's speaks, or one that is being linked."""
     try:
         said = content.decode(data)
     except content.Malformed:
         return
+    match said:
+        case content.Verify():
+            linking.step(desk, work, id, said.step)
+        case content.Moved():
+            homes.moved(desk, work, id, said)
+        case content.Unknown():
+            syncing.take(desk, work, id, data)
+
+
+def take(desk: Desk, work: Work, cid: str, data: bytes) -> None:
+    """What a contact said, as another device of this person's heard it."""
+    _take(desk, work, cid, data, None)
+
+
+def _take(
+    desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None, belongs: str = ""
+) -> None:
+    """One content. What does not fit what is known here changes nothing. `belongs`: it came from a
+    further device of this contact."""
+    try:
+        said = content.decode(data)
+    except content.Malformed:
+        return
+    device, cid = cid, belongs or cid
+    if isinstance(said, content.Moved):
+        homes.moved(desk, work, device, said)
+        return
     if not requests.has_effect(desk, work, cid, said):
         return
+    devices.pass_on(desk, work, cid, said, data)
     if taking.change(desk, work, cid, b"", said, outage):
         return
     match said:
@@ -228,13 +298,13 @@ def _take(desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None) 
             _renamed(desk, work, cid, names.clean(said.name))
         case content.Got():
             files.theirs_now(desk, work, cid, said.mid)
-        case content.Moved():
-            homes.moved(desk, work, cid, said)
+        case content.Device():
+            devices.led(desk, work, cid, said)
         case content.Spare():
             homes.learnt(desk, work, cid, said)
         case content.Ring() | content.Answer() | content.Burst() | content.Places():
             work.after.append(effects.Heard(cid, said))
-        case content.Verify():
+        case content.Verify() if not belongs:
             comparing.step(desk, work, cid, said.step)
         case (
             content.GroupEntries()

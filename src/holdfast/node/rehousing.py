@@ -42,10 +42,11 @@ def say_again(desk: Desk, work: Work, cid: str, message: int, own: tuple[Home, .
         work.after.append(effects.Halt(id, gone=False))
         work.after.append(effects.Move(id))
         desk.touch_message(work, message)
-    return desk.say(work, cid, _said(work, message))
+    return desk.say(work, cid, said(work, message))
 
 
-def _said(work: Work, message: int) -> content.File:
+def said(work: Work, message: int) -> content.File:
+    """The file of a message, as it is sent."""
     found = row(
         work.db,
         "SELECT m.mid, m.at, f.kind, f.name, f.media, f.size, f.chunk, f.secret, f.root, f.homes,"

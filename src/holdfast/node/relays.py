@@ -13,7 +13,7 @@ from typing import Final, Literal
 from holdfast import __version__
 from holdfast.core.caps import Home
 from holdfast.core.finding import Finding
-from holdfast.node import homes
+from holdfast.node import devices, homes, linking
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
 from holdfast.node.health import Trouble
@@ -179,7 +179,8 @@ class Relays:
         (waiting,) = row(work.db, "SELECT count(*) FROM message WHERE state = 'waiting'")
         return Status(
             version=__version__,
-            phase="ready",
+            phase="linking" if linking.is_new(desk, work) else "ready",
+            unlinked=desk.get(work, devices.UNLINKED) is not None,
             name=str(desk.get(work, "name")),
             line=self._line(network, verdict == "clear"),
             verdict=verdict,

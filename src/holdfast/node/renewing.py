@@ -8,11 +8,12 @@ from typing import Final
 
 import msgspec
 
+from holdfast.core.chat import sync
 from holdfast.core.seal import renewal
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.invitation import Inbox
 from holdfast.core.seal.link import BadLink, Link
-from holdfast.node import effects, inviting
+from holdfast.node import devices, effects, inviting
 from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, pack_inbox, unpack_inbox
 from holdfast.node.effects import Renewed
@@ -22,7 +23,7 @@ HOURS: Final = LIFETIME // 3_600
 """How long a renewal's invitation is good: as long as relays keep the record that brings it."""
 AT_ONCE: Final = 20
 """Contacts told in one go; each costs two logs at every relay."""
-PENDING: Final = "renewal/"
+PENDING: Final = devices.PENDING
 """What `meta` calls the invitations of contacts that are to be followed."""
 FORMER: Final = "former/"
 """And the inboxes in which a contact may still put a renewal, since a backup of theirs may be older
@@ -52,10 +53,20 @@ def published(desk: Desk, work: Work, id: str) -> None:
     """An invitation works: if it is a renewal, the contact is told, at every home of its inbox that
     does not have it."""
     (cid,) = row(work.db, "SELECT renews FROM invitation WHERE id = ?", id)
-    found = row(work.db, "SELECT outbox FROM contact WHERE id = ? AND state = 'restored'", cid)
+    found = row(
+        work.db,
+        "SELECT outbox, through, root, device FROM contact WHERE id = ? AND state = 'restored'",
+        cid,
+    )
     if found is None:
         return
     link = inviting.load(desk, work, id).link
+    if found[1]:
+        if desk.get(work, TOLD + id) is None:
+            mine = desk.identity(work).account.ed25519
+            desk.say_own(work, sync.Meet(found[2], found[3], mine, link.text()), found[1])
+            desk.put(work, TOLD + id, found[1])
+        return
     outbox = unpack_inbox(found[0])
     record = renewal.seal(desk.identity(work), outbox.caps, link, desk.entropy)
     told = (desk.get(work, TOLD + id) or "").split()
@@ -157,7 +168,7 @@ def _keep(desk: Desk, work: Work, cid: str, inbox: Inbox) -> None:
 def listen(desk: Desk, work: Work, cid: str) -> None:
     """Read former inboxes, and the one from a backup."""
     stored, state = row(work.db, "SELECT inbox, state FROM contact WHERE id = ?", cid)
-    own = [unpack_inbox(stored)] if state == "restored" else []
+    own = [unpack_inbox(stored)] if state == "restored" else []  # without homes, if linked
     for inbox in (*formers(desk, work, cid), *own):
         for home in inbox.homes:
             since = desk.position(work, inbox.caps.locator, str(home))
@@ -170,15 +181,17 @@ def delete_contact(desk: Desk, work: Work, cid: str) -> None:
         for home in inbox.homes:
             desk.drop(work, inbox.caps, home)
     work.db.execute("DELETE FROM meta WHERE name IN (?, ?)", (FORMER + cid, PENDING + cid))
+    devices.forget_all(desk, work, cid)
     inviting.delete_contact(desk, work, cid)
 
 
 def follow(desk: Desk, work: Work, cid: str, link: Link, record: bytes) -> None:
     """Begin anew with the contact's device. Raises `ApiError`."""
-    (stored,) = row(work.db, "SELECT inbox FROM contact WHERE id = ?", cid)
+    stored, device = row(work.db, "SELECT inbox, device FROM contact WHERE id = ?", cid)
     inviting.accept(desk, work, link, record, renews=cid)
-    _keep(desk, work, cid, unpack_inbox(stored))
-    listen(desk, work, cid)
+    if not device:
+        _keep(desk, work, cid, unpack_inbox(stored))
+        listen(desk, work, cid)
     forget(work, cid)
 
 

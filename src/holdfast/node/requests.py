@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.core.chat import content
-from holdfast.node import effects, views
+from holdfast.node import devices, effects, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -65,6 +65,7 @@ def accept(desk: Desk, work: Work, cid: str) -> Contact:
         work.undo.append(lambda: desk.strangers.add(cid))
         kind, state = row(work.db, "SELECT kind, state FROM contact WHERE id = ?", cid)
         if kind == "person" and state in ("active", "joining"):
+            devices.introduce(desk, work, cid)
             due = desk.session(work, cid).due(desk.receipts(work, cid))
             work.after.append(effects.Due(cid, due))
         desk.touch_contact(work, cid)

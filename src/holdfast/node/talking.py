@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from holdfast.core.chat import content, names
-from holdfast.node import effects, files, messages, polls, views
+from holdfast.core.chat import content, names, sync
+from holdfast.node import devices, effects, files, messages, polls, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -56,6 +57,8 @@ def delete(desk: Desk, work: Work, id: str, for_both: bool) -> Message | None:
         found = row(work.db, "SELECT contact FROM message WHERE id = ?", messages.number(id))
         if found is None:
             raise ApiError("not-found", "there is no such message")
+        told = row(work.db, "SELECT mine, mid FROM message WHERE id = ?", messages.number(id))
+        tell_own(desk, work, found[0], lambda root: sync.Hidden(root, bool(told[0]), told[1]))
         remove(desk, work, [(messages.number(id), found[0])])
         return None
     rowid, cid, mid = _own(work, id, "text", "file")
@@ -128,20 +131,37 @@ def set_reaction(
     )
 
 
-def mark_read(desk: Desk, work: Work, cid: str, upto: str) -> Contact:
-    """Everything of theirs up to this message was seen."""
-    unseen = rows(
+def tell_own(
+    desk: Desk, work: Work, cid: str, say: Callable[[bytes], sync.Known], but: str = ""
+) -> None:
+    """My other devices hear of something about a person."""
+    found = row(work.db, "SELECT root FROM contact WHERE id = ? AND kind = 'person'", cid)
+    if found is not None:
+        desk.say_own(work, say(found[0]), but=but)
+
+
+def see(desk: Desk, work: Work, cid: str, upto: int) -> list[tuple[int, bytes, int]]:
+    """Everything of theirs up to this row was seen: row, mid and timer of what had not been."""
+    unseen: list[tuple[int, bytes, int]] = rows(
         work.db,
         "SELECT id, mid, timer FROM message WHERE contact = ? AND mine = 0 AND seen = 0"
         " AND place <= (SELECT place FROM message WHERE id = ?) ORDER BY place",
         cid,
-        messages.number(upto),
+        upto,
     )
     for rowid, _, timer in unseen:
         expires = work.now + timer * 1000 if timer else 0
         work.db.execute("UPDATE message SET seen = 1, expires = ? WHERE id = ?", (expires, rowid))
         if expires:
             work.after.append(effects.Expire(expires))
+    return unseen
+
+
+def mark_read(desk: Desk, work: Work, cid: str, upto: str) -> Contact:
+    """Everything of theirs up to this message was seen."""
+    unseen = see(desk, work, cid, messages.number(upto))
+    if unseen:
+        tell_own(desk, work, cid, lambda root: sync.Seen(root, unseen[-1][1]))
     state = _state(work, cid)
     if unseen and state == "active" and desk.receipts(work, cid, read=True):
         desk.say(work, cid, content.Read(unseen[-1][1], work.now))
@@ -168,6 +188,7 @@ def set_timer(desk: Desk, work: Work, cid: str, seconds: int) -> Contact:
 def rename(desk: Desk, work: Work, cid: str, name: str) -> Contact:
     """One's own name for a contact."""
     work.db.execute("UPDATE contact SET name = ? WHERE id = ?", (names.clean(name), cid))
+    devices.changed(desk, work, cid)
     desk.touch_contact(work, cid)
     return views.contact(work.db, cid)
 
@@ -176,8 +197,12 @@ def rename_me(desk: Desk, work: Work, name: str) -> None:
     """A new name of one's own; those one can write to are told."""
     clean = own_name(name)
     desk.put(work, "name", clean)
-    for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state IN ('active', 'joining')"):
+    for (cid,) in rows(
+        work.db,
+        "SELECT id FROM contact WHERE kind = 'person' AND state IN ('active', 'joining')",
+    ):
         desk.say(work, cid, content.Profile(clean))
+    desk.say_own(work, sync.Me(clean))
     for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state = 'group'"):
         desk.say(work, cid, content.Profile(clean))
 
@@ -192,21 +217,32 @@ def own_name(name: str) -> str:
 
 def block(desk: Desk, work: Work, cid: str, blocked: bool) -> Contact:
     """Stop, or go on, reading what a contact sends."""
-    state, stored = row(work.db, "SELECT state, inbox FROM contact WHERE id = ?", cid)
-    inbox = unpack_inbox(stored)
-    if blocked and state != "blocked":
-        desk.put(work, f"blocked {cid}", state)
-        work.db.execute("UPDATE contact SET state = 'blocked' WHERE id = ?", (cid,))
-        for home in inbox.homes:
-            work.after.append(effects.Unfollow(inbox.caps, home))
-    elif not blocked and state == "blocked":
-        before = desk.get(work, f"blocked {cid}") or "active"
-        work.db.execute("UPDATE contact SET state = ? WHERE id = ?", (before, cid))
-        for home in inbox.homes:
-            since = desk.position(work, inbox.caps.locator, str(home))
-            work.after.append(effects.Follow(inbox.caps, home, since, ("inbox", cid)))
+    set_blocked(desk, work, cid, blocked)
+    devices.changed(desk, work, cid)
     desk.touch_contact(work, cid)
     return views.contact(work.db, cid)
+
+
+def set_blocked(desk: Desk, work: Work, cid: str, blocked: bool) -> None:
+    """Here, on this device."""
+    (state,) = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
+    if blocked == (state == "blocked"):
+        return
+    logs = rows(work.db, "SELECT id, inbox FROM contact WHERE ? IN (id, belongs)", cid)
+    if blocked:
+        desk.put(work, f"blocked {cid}", state)
+        work.db.execute("UPDATE contact SET state = 'blocked' WHERE id = ?", (cid,))
+    else:
+        before = desk.get(work, f"blocked {cid}") or "active"
+        work.db.execute("UPDATE contact SET state = ? WHERE id = ?", (before, cid))
+    for id, stored in logs:
+        inbox = unpack_inbox(stored)
+        for home in inbox.homes:
+            if blocked:
+                work.after.append(effects.Unfollow(inbox.caps, home))
+            else:
+                since = desk.position(work, inbox.caps.locator, str(home))
+                work.after.append(effects.Follow(inbox.caps, home, since, ("inbox", id)))
 
 
 def allow_direct(desk: Desk, work: Work, cid: str, allowed: bool) -> Contact:

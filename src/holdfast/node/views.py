@@ -231,7 +231,8 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
     """Those that a clause selects."""
     known = rows(
         db,
-        "SELECT id, coalesce(nullif(name, ''), own_name) FROM contact ORDER BY added",
+        "SELECT id, coalesce(nullif(name, ''), own_name) FROM contact"
+        " WHERE belongs = '' AND kind <> 'own' ORDER BY added",
     )
     found = []
     for item in rows(db, _CONTACT + where, *values):
@@ -289,17 +290,22 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
 
 def resolve(db: apsw.Connection, text: str) -> str:
     """A contact's id from an id or an exact name. Raises `ApiError`."""
-    if row(db, "SELECT 1 FROM contact WHERE id = ?", text):
+    if row(db, "SELECT 1 FROM contact WHERE id = ? AND kind NOT IN ('device', 'own')", text):
         return text
     found = rows(
         db,
-        "SELECT id FROM contact WHERE coalesce(nullif(name, ''), own_name) = ?",
+        "SELECT id FROM contact WHERE coalesce(nullif(name, ''), own_name) = ?"
+        " AND kind NOT IN ('device', 'own')",
         text,
     )
     if not found:
         found = [
             (id,)
-            for id, name in rows(db, "SELECT id, coalesce(nullif(name, ''), own_name) FROM contact")
+            for id, name in rows(
+                db,
+                "SELECT id, coalesce(nullif(name, ''), own_name) FROM contact"
+                " WHERE kind NOT IN ('device', 'own')",
+            )
             if name.casefold() == text.casefold()
         ]
     if len(found) > 1:

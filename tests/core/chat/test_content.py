@@ -39,6 +39,7 @@ contents = st.one_of(
     st.builds(content.Profile, words.map(lambda text: text[:256])),
     st.builds(content.Verify, st.binary(max_size=512)),
     st.builds(content.Moved, homes),
+    st.builds(content.Device, key, key, words),
     st.builds(content.Spare, homes),
     st.builds(
         content.Places,

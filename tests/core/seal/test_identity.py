@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.core.seal import keys
-from holdfast.core.seal.identity import Device, DeviceList, Identity
+from holdfast.core.seal.identity import MAX_DEVICES, Device, DeviceList, Identity, NotFirst
 from holdfast.core.seal.keys import BadKey
 from holdfast.testing.pairs import seeded
 
@@ -15,7 +15,7 @@ OTHER = Device(keys.public_bytes(Ed25519PrivateKey.from_private_bytes(b"o" * 32)
 
 
 def successor(*devices: Device, after: DeviceList = FIRST) -> DeviceList:
-    return DeviceList.sign(IDENTITY.root, after.recovery, devices, after)
+    return DeviceList.sign(IDENTITY.root_key, after.recovery, devices, after)
 
 
 def test_an_identity_survives_being_stored() -> None:
@@ -23,6 +23,38 @@ def test_an_identity_survives_being_stored() -> None:
     assert again.party == IDENTITY.party
     assert DeviceList.decode(FIRST.encode()) == FIRST
     assert FIRST.holds(IDENTITY.party.device, IDENTITY.party.curve25519)
+
+
+def test_a_device_is_linked_and_removed() -> None:
+    more = IDENTITY.link(OTHER)
+    assert (more.devices.devices[1], FIRST.follow(more.devices)) == (OTHER, "newer")
+    less = more.unlink(OTHER.ed25519)
+    assert less.devices.devices == FIRST.devices
+    assert more.devices.follow(less.devices) == "newer"
+    assert less.devices.follow(more.devices) == "older"
+    with pytest.raises(BadKey, match="itself"):
+        more.unlink(IDENTITY.party.device)
+
+
+def test_a_linked_device_signs_no_list() -> None:
+    account = Identity.create(seeded("second"))[0].account
+    with pytest.raises(BadKey, match="does not have"):
+        Identity.linked(account, FIRST)
+    listed = IDENTITY.link(Device(account.ed25519, account.curve25519)).devices
+    second = Identity.load(Identity.linked(account, listed).dump())
+    assert second.party.root == IDENTITY.party.root and second.root is None
+    for act in (lambda: second.link(OTHER), lambda: second.unlink(IDENTITY.party.device)):
+        with pytest.raises(NotFirst, match="first device"):
+            act()
+
+
+def test_a_person_has_at_most_sixteen_devices() -> None:
+    some = IDENTITY
+    for number in range(1, MAX_DEVICES):
+        secret = Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)
+        some = some.link(Device(keys.public_bytes(secret), b"c" * 31 + b"1"))
+    with pytest.raises(BadKey, match="at most"):
+        some.link(OTHER)
 
 
 def test_the_recovery_key_is_named_and_not_kept() -> None:
@@ -71,7 +103,7 @@ def test_lists_that_contradict_themselves_are_refused() -> None:
 def test_a_number_that_does_not_fit_the_chain_is_refused(version: int, previous: bytes) -> None:
     fields = msgspec.msgpack.decode(FIRST.body)
     body = msgspec.msgpack.encode([version, *fields[1:3], previous, fields[4]])
-    signature = keys.sign(IDENTITY.root, "devices/1", body)
+    signature = keys.sign(IDENTITY.root_key, "devices/1", body)
     with pytest.raises(BadKey):
         DeviceList.decode(msgspec.msgpack.encode((body, signature)))
 

@@ -20,12 +20,12 @@ def signed(who: Identity = ANNA) -> SignedKeys:
     return keyset.sign(who, "invite/1", PUBLIC, CONV_ID, b"Anna", NOW, NOW)
 
 
-def changed(**fields: bytes) -> SignedKeys:
-    """Signed by the right root, with other things in it."""
+def changed(by: Identity = ANNA, /, **fields: bytes) -> SignedKeys:
+    """Signed by a device, with other things in it."""
     made = signed()
     body = msgspec.msgpack.decode(made.body, type=KeySet)
     other = msgspec.msgpack.encode(msgspec.structs.replace(body, **fields))
-    return SignedKeys(other, keys.sign(ANNA.root, "invite/1", other), made.devices)
+    return SignedKeys(other, by.account.sign("invite/1", other), made.devices)
 
 
 def test_what_was_signed_is_read() -> None:
@@ -38,9 +38,16 @@ def test_a_device_that_is_not_on_the_list_is_refused() -> None:
     ghost = Identity(ANNA.root, BORIS.account, ANNA.devices)
     with pytest.raises(BadKey, match="not on the list"):
         keyset.verify(signed(ghost), "invite/1", CONV_ID)
-    for slot in ("device", "curve25519"):
+    for by, slot in ((BORIS, "device"), (ANNA, "curve25519")):
         with pytest.raises(BadKey, match="not on the list"):
-            keyset.verify(changed(**{slot: getattr(BORIS.party, slot)}), "invite/1", CONV_ID)
+            keyset.verify(changed(by, **{slot: getattr(BORIS.party, slot)}), "invite/1", CONV_ID)
+
+
+def test_the_root_does_not_sign_in_the_place_of_a_device() -> None:
+    made = signed()
+    body = keys.sign(ANNA.root_key, "invite/1", made.body)
+    with pytest.raises(BadKey):
+        keyset.verify(SignedKeys(made.body, body, made.devices), "invite/1", CONV_ID)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +76,7 @@ def test_another_persons_list_is_refused() -> None:
 def test_garbage_is_refused(data: bytes) -> None:
     for body in (
         SignedKeys(data, bytes(64), ANNA.devices.encode()),
-        SignedKeys(data, keys.sign(ANNA.root, "invite/1", data), ANNA.devices.encode()),
+        SignedKeys(data, ANNA.account.sign("invite/1", data), ANNA.devices.encode()),
     ):
         with pytest.raises(ValueError):
             keyset.verify(body, "invite/1", CONV_ID)

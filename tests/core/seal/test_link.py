@@ -41,6 +41,12 @@ def test_both_forms_come_back(link: Link, landing: str | None) -> None:
     assert Link.parse(f" {link.text(landing)}\n", NOW) == link
 
 
+def test_what_links_a_device_is_no_invitation_for_many() -> None:
+    one = Link(LINK.expires, LINK.secret, LINK.bundle_hash, LINK.homes, device=True)
+    again = Link.parse(one.text(), NOW)
+    assert (again.device, again.many) == (True, False) and one.text() != LINK.text()
+
+
 @given(st.text(max_size=300))
 def test_garbage_is_refused(text: str) -> None:
     for start in ("", "holdfast:", "https://example.org/#"):

@@ -338,7 +338,7 @@ def lists(met: Met) -> tuple[DeviceList, DeviceList, DeviceList]:
     """Boris's list with a second device, another successor, and one without the first."""
     first = met.boris.devices
     other = Device(met.anna.party.device, met.anna.party.curve25519)
-    root, recovery = met.boris.root, first.recovery
+    root, recovery = met.boris.root_key, first.recovery
     return (
         DeviceList.sign(root, recovery, (*first.devices, other), first),
         DeviceList.sign(root, recovery, (other, *first.devices), first),

@@ -20,7 +20,7 @@ NOW = 1_800_000_000_000
 def renewed() -> tuple[Identity, Identity]:
     """Somebody, and the same person later."""
     old, _ = Identity.create(os.urandom)
-    return old, Identity.renew(old.root, old.devices, NOW, os.urandom)
+    return old, Identity.renew(old.root_key, old.devices, NOW, os.urandom)
 
 
 def test_a_contact_reads_it() -> None:
@@ -35,7 +35,7 @@ def test_a_contact_reads_it() -> None:
 
 def test_the_new_list_is_ahead_of_any_that_was_made_before() -> None:
     old, new = renewed()
-    later = Identity.renew(old.root, old.devices, NOW + 60_000, os.urandom)
+    later = Identity.renew(old.root_key, old.devices, NOW + 60_000, os.urandom)
     assert old.devices.version < new.devices.version < later.devices.version
     assert new.devices.recovery == old.devices.recovery
 
@@ -72,8 +72,9 @@ def test_no_other_signature_of_the_root_serves() -> None:
     old, _ = renewed()
     body = b"anything"
     for purpose in ("devices/1", "invite/1", "accept/1"):
+        signature = keys.sign(old.root_key, purpose, body)
         with pytest.raises(keys.BadKey):
-            keys.verify(old.devices.root, renewal.PURPOSE, body, keys.sign(old.root, purpose, body))
+            keys.verify(old.devices.root, renewal.PURPOSE, body, signature)
 
 
 @given(st.binary(max_size=2_000))

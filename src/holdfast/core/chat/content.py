@@ -307,6 +307,14 @@ class GroupHistory(Content, frozen=True, tag="group-history"):
     said: Annotated[tuple[Told, ...], Meta(max_length=200)]
 
 
+class Device(Content, frozen=True, tag="device"):
+    """A further device of the sender's: `link` is its invitation for the receiver's device `to`."""
+
+    device: Root
+    to: Root
+    link: Annotated[str, Meta(max_length=2_048)]
+
+
 Known = (
     Text
     | Poll
@@ -333,6 +341,7 @@ Known = (
     | GroupHistory
     | Introduce
     | Places
+    | Device
 )
 
 

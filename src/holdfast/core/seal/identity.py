@@ -1,7 +1,7 @@
 """Who somebody is: a root key, a signed list of devices, and one device's own keys.
 
-The root key signs the device list and, in this version, the device's key sets; a
-recovery key named in the first list outranks it. A list is numbered and chained by
+The root key signs the device list, a device its own key sets. The root's secret is on one device,
+the first; a recovery key named in the first list outranks it. A list is numbered and chained by
 hash, so that neither an older list nor a second successor is ever taken.
 Source: spec/seal.md, "Identity".
 """
@@ -156,6 +156,13 @@ class DeviceList:
         return Device(ed25519, curve25519) in self.devices
 
 
+class NotFirst(ValueError):
+    """Asked of a device that was linked what only the first one can do."""
+
+    def __init__(self) -> None:
+        super().__init__("only your first device can do this: it alone has the key that signs")
+
+
 class Party(Wire, frozen=True):
     """One end of a conversation: a person's root and the device that takes part."""
 
@@ -169,7 +176,7 @@ class Party(Wire, frozen=True):
 
 class _Stored(Wire, frozen=True):
     version: Literal[1]
-    root: Key32
+    root: Annotated[bytes, Meta(max_length=32)]
     account: olm.AccountState
     devices: bytes
 
@@ -179,7 +186,8 @@ class Identity:
     """What this node is to others, secrets included. It never changes by being used:
     one-time keys live with their invitations, see `olm.Account`."""
 
-    root: Ed25519PrivateKey = field(repr=False)
+    root: Ed25519PrivateKey | None = field(repr=False)
+    """None on a device that was linked: it can neither add nor remove one."""
     account: olm.AccountState = field(repr=False)
     devices: DeviceList = field(repr=False)
 
@@ -210,6 +218,37 @@ class Identity:
         )
 
     @property
+    def root_key(self) -> Ed25519PrivateKey:
+        """The secret that signs for the person. Raises `NotFirst`."""
+        if self.root is None:
+            raise NotFirst
+        return self.root
+
+    @classmethod
+    def linked(cls, account: olm.AccountState, devices: DeviceList) -> Identity:
+        """A further device of the person whose list has it. Raises `BadKey`."""
+        if not devices.holds(account.ed25519, account.curve25519):
+            raise BadKey("the list does not have this device")
+        return cls(None, account, devices)
+
+    def link(self, device: Device) -> Identity:
+        """With one more device. Raises `NotFirst`, and `BadKey` if it cannot be listed."""
+        if len(self.devices.devices) >= MAX_DEVICES:
+            raise BadKey(f"a person has at most {MAX_DEVICES} devices; remove one first")
+        return self._listing((*self.devices.devices, device))
+
+    def unlink(self, ed25519: bytes) -> Identity:
+        """Without a device, which is another one than this. Raises `NotFirst`."""
+        if ed25519 == self.account.ed25519:
+            raise BadKey("a device does not remove itself")
+        left = tuple(one for one in self.devices.devices if one.ed25519 != ed25519)
+        return self._listing(left)
+
+    def _listing(self, devices: tuple[Device, ...]) -> Identity:
+        listed = DeviceList.sign(self.root_key, self.devices.recovery, devices, self.devices)
+        return Identity(self.root, self.account, listed)
+
+    @property
     def party(self) -> Party:
         """How others see this device."""
         return Party(
@@ -219,7 +258,12 @@ class Identity:
     def dump(self) -> bytes:
         """Secret bytes, to be wrapped by `rest` before they are written."""
         return msgspec.msgpack.encode(
-            _Stored(1, self.root.private_bytes_raw(), self.account, self.devices.encode())
+            _Stored(
+                1,
+                b"" if self.root is None else self.root.private_bytes_raw(),
+                self.account,
+                self.devices.encode(),
+            )
         )
 
     @classmethod
@@ -229,8 +273,8 @@ class Identity:
             stored = msgspec.msgpack.decode(data, type=_Stored)
         except msgspec.MsgspecError:
             raise ValueError("the stored identity is damaged") from None
-        root = Ed25519PrivateKey.from_private_bytes(stored.root)
+        root = Ed25519PrivateKey.from_private_bytes(stored.root) if stored.root else None
         devices = DeviceList.decode(stored.devices)
-        if devices.root != keys.public_bytes(root):
+        if root is not None and devices.root != keys.public_bytes(root):
             raise ValueError("the stored identity is damaged")
         return cls(root, stored.account, devices)

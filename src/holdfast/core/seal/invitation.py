@@ -124,8 +124,10 @@ class Invitation:
         now: int,
         entropy: Entropy,
         many: bool = False,
+        device: bool = False,
     ) -> Invitation:
-        """`expires` in ms since 1970. Create both logs at every home, append `record` to the
+        """`device`: it links a further device of this person. `expires` in ms since 1970. Create
+        both logs at every home, append `record` to the
         bundle log, then show `link`. A profile of over 1,024 bytes raises ValueError."""
         secret = entropy(16)
         account, one_time = identity.account.with_key(entropy, many)
@@ -136,7 +138,7 @@ class Invitation:
             identity, "invite/1", key.public, accept.conv_id, profile, now, seconds, one_time, many
         )
         record = seal_bundle(secret, signed, entropy)
-        link = Link(seconds, secret, hashlib.sha256(record).digest(), homes, many)
+        link = Link(seconds, secret, hashlib.sha256(record).digest(), homes, many, device)
         assert bundle.read is not None and accept.append is not None
         return cls(
             _State(
@@ -172,9 +174,10 @@ class Invitation:
         return self._state.account is None
 
     def open_accept(
-        self, record: bytes, identity: Identity, now: int, entropy: Entropy
+        self, record: bytes, identity: Identity, now: int, entropy: Entropy, own: bool = False
     ) -> Contact | Repeat:
-        """The first valid accept wins. Store this invitation's `dump` and the contact in
+        """`own`: another device of the same person answers, and nobody else. The first valid
+        accept wins. Store this invitation's `dump` and the contact in
         one transaction. Raises `Unopenable` (ignore the record) or `Used`."""
         state = self._state
         digest = hashlib.sha256(record).digest()
@@ -187,7 +190,8 @@ class Invitation:
             or len(state.taken) >= MAX_SESSIONS
         ):
             raise Used
-        contact = self._open(record, identity, state.account, HpkeKey(state.hpke_key), now, entropy)
+        key = HpkeKey(state.hpke_key)
+        contact = self._open(record, identity, state.account, key, now, entropy, own)
         if self.link.many:
             if self._seen(contact.pairwise.session_id):
                 return Repeat()
@@ -209,6 +213,7 @@ class Invitation:
         key: HpkeKey,
         now: int,
         entropy: Entropy,
+        own: bool,
     ) -> Contact:
         me, conv_id = identity.party, self.link.accept.conv_id
         if len(record) not in padding.CLASSES:
@@ -223,7 +228,7 @@ class Invitation:
             raise Unopenable from None
         if body.one_time or body.many or mine.caps.owner is None or mine.caps.read is None:
             raise Unopenable
-        if set(mine.homes) != set(self.link.homes) or devices.root == me.root:
+        if set(mine.homes) != set(self.link.homes) or (devices.root == me.root) != own:
             raise Unopenable
         session = opening.respond(
             me,
@@ -270,13 +275,15 @@ def accept(
     profile: bytes,
     now: int,
     entropy: Entropy,
+    own: bool = False,
 ) -> tuple[Contact, bytes]:
-    """Make the contact and the record for `link.accept`. `homes` are mine. Create both
+    """Make the contact and the record for `link.accept`. `own`: another device of the same
+    person invites. `homes` are mine. Create both
     inboxes at their homes before the record is appended; store contact and record in one
     transaction. Raises `BadBundle`."""
     bundle = open_bundle(link, record, now)
     me = identity.party
-    if bundle.party.root == me.root:
+    if (bundle.party.root == me.root) != own:
         raise BadBundle("own-link")
     conv_id = link.accept.conv_id
     key = HpkeKey.make(entropy(hpke.SECRET))

@@ -1,4 +1,4 @@
-"""What a root key signs of its device for one first contact.
+"""What a device signs of its keys for one first contact.
 
 Nobody signs a messenger's prekeys but the messenger: without this, whoever carries them
 could put in their own. Source: spec/seal.md, "Invitations".
@@ -48,7 +48,7 @@ class KeySet(Wire, frozen=True):
 
 
 class SignedKeys(Wire, frozen=True):
-    """A key set, the root's signature over it, and the list its device stands in."""
+    """A key set, its device's signature, and the list by the root that the device stands in."""
 
     body: Annotated[bytes, Meta(max_length=8192)]
     signature: Signature
@@ -72,15 +72,14 @@ def sign(
     me = identity.party
     ours = (hpke.SUITE_NAME, me.root, me.device, me.curve25519, hpke_key, one_time, many)
     body = msgspec.msgpack.encode(KeySet(*ours, made, expires, me.head, conv_id, profile))
-    return SignedKeys(body, keys.sign(identity.root, purpose, body), identity.devices.encode())
+    return SignedKeys(body, identity.account.sign(purpose, body), identity.devices.encode())
 
 
 def verify(signed: SignedKeys, purpose: Purpose, conv_id: bytes) -> tuple[KeySet, DeviceList]:
     """A key set whose signature, keys, device and place are in order. Raises ValueError."""
     devices = DeviceList.decode(signed.devices)
-    keys.verify(devices.root, purpose, signed.body, signed.signature)
     body = msgspec.msgpack.decode(signed.body, type=KeySet)
-    keys.require_ed25519(body.device)
+    keys.verify(body.device, purpose, signed.body, signed.signature)
     keys.require_curve25519(body.curve25519)
     hpke.require_public(body.hpke_key)
     stated = (body.suite, body.root, body.head, body.conv_id)

@@ -19,6 +19,7 @@ SCHEME: Final = "holdfast:"
 MAX_TEXT: Final = 1024
 MAX_HOMES: Final = 3
 MANY: Final = 1
+DEVICE: Final = 2
 CHECK: Final = 3
 
 Reason = Literal["not-a-link", "damaged", "newer", "expired"]
@@ -51,6 +52,8 @@ class Link:
     """SHA-256 of the bundle record's body: what pins the inviter's keys."""
     homes: tuple[Home, ...]
     many: bool = False
+    device: bool = False
+    """It links a further device of the same person, and makes no contact."""
 
     def __repr__(self) -> str:
         return f"Link(expires={self.expires}, many={self.many})"
@@ -73,7 +76,8 @@ class Link:
     def _bytes(self) -> bytes:
         if not 1 <= len(self.homes) <= MAX_HOMES:
             raise ValueError("an invitation names one to three relays")
-        body = bytes([VERSION, MANY if self.many else 0]) + self.expires.to_bytes(4, "big")
+        flags = (MANY if self.many else 0) | (DEVICE if self.device else 0)
+        body = bytes([VERSION, flags]) + self.expires.to_bytes(4, "big")
         body += self.secret + self.bundle_hash
         body += pack_homes(self.homes)
         return body + _check(body)
@@ -96,14 +100,17 @@ class Link:
         if data[:1] > bytes([VERSION]):
             raise BadLink("newer")
         body, check = data[:-CHECK], data[-CHECK:]
-        if len(body) < 54 or body[0] != VERSION or body[1] & ~MANY or check != _check(body):
+        if len(body) < 54 or body[0] != VERSION or check != _check(body):
+            raise BadLink("damaged")
+        if body[1] not in (0, MANY, DEVICE):
             raise BadLink("damaged")
         link = cls(
             int.from_bytes(body[2:6], "big"),
             body[6:22],
             body[22:54],
             read_homes(body[54:]),
-            bool(body[1] & MANY),
+            body[1] == MANY,
+            body[1] == DEVICE,
         )
         if link.expires * 1000 <= now:
             raise BadLink("expired")

@@ -15,9 +15,9 @@ from typing import Annotated, Final
 import vodozemac
 from msgspec import Meta, Struct
 
-from holdfast.core.seal import Entropy
+from holdfast.core.seal import Entropy, keys
 from holdfast.core.seal.hpke import Unopenable
-from holdfast.core.seal.keys import BadKey, require_curve25519, signed_bytes
+from holdfast.core.seal.keys import BadKey, require_curve25519
 
 _ERRORS: Final = (
     vodozemac.DecodeException,
@@ -64,7 +64,7 @@ class AccountState(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
     def sign(self, purpose: str, body: bytes) -> bytes:
         """The device's signature for a purpose, 64 bytes; see `keys.sign`."""
-        return _raw(_account(self).sign(signed_bytes(purpose, body)).to_base64())
+        return _raw(_account(self).sign(keys.signed_bytes(purpose, body)).to_base64())
 
 
 def _account(state: AccountState) -> vodozemac.Account:

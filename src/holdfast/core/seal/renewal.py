@@ -54,7 +54,7 @@ def seal(identity: Identity, inbox: Caps, invitation: Link, entropy: Entropy) ->
     body = msgspec.msgpack.encode(
         _Body(inbox.conv_id, invitation.text(), identity.devices.encode())
     )
-    signed = _Signed(body, keys.sign(identity.root, PURPOSE, body))
+    signed = _Signed(body, keys.sign(identity.root_key, PURPOSE, body))
     nonce = entropy(12)
     plain = padding.pad(msgspec.msgpack.encode(signed), _OVERHEAD)
     return KIND + nonce + _aead(inbox).encrypt(nonce, plain, KIND)

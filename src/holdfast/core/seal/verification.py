@@ -68,6 +68,14 @@ Step = Ask | Commit | Show | Confirm | Cancel
 _decoder: Final[msgspec.msgpack.Decoder[Step]] = msgspec.msgpack.Decoder(Step)
 
 
+def asks(body: bytes) -> bool:
+    """Whether this step begins a comparison."""
+    try:
+        return isinstance(_decoder.decode(body), Ask)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return False
+
+
 class Verification:
     """One comparison, as a machine over message contents: `start`, `handle` and `confirm`
     answer what is to be sent, each a content for `Pairwise.seal` (the node adds its own

@@ -13,6 +13,7 @@ from holdfast import __version__
 from holdfast.core.caps import BadAddress, Home
 from holdfast.core.finding import SAYS, Finding
 from holdfast.core.seal import rest
+from holdfast.core.seal.identity import NotFirst
 from holdfast.drive.fetch import Look, fetch, look
 from holdfast.drive.logs import Connect
 from holdfast.node import (
@@ -22,8 +23,8 @@ from holdfast.node import (
 )
 from holdfast.node.api.channels import Channels
 from holdfast.node.api.conversations import Conversations
+from holdfast.node.api.devices import Devices
 from holdfast.node.api.groups import Groups
-from holdfast.node.api.people import People
 from holdfast.node.api.telling import Telling
 from holdfast.node.database import (
     TooNew,
@@ -74,7 +75,7 @@ class Censor(Protocol):
         """Do it, or stop."""
 
 
-class Node(People, Conversations, Groups, Channels, Telling):
+class Node(Devices, Conversations, Groups, Channels, Telling):
     """One node on its directory; `rpc.Served`. `connect` is the path to relays."""
 
     def __init__(
@@ -339,8 +340,32 @@ class Node(People, Conversations, Groups, Channels, Telling):
             raise ApiError("phase", "there is an identity here already")
         return await self.saving.restore(passphrase, path, begin)
 
+    async def _begin_with(
+        self, passphrase: str | None, job: Callable[[Desk, Work], None]
+    ) -> Status:
+        return await self._begin(passphrase, lambda key: self._open(key, None, job))
+
+    async def _begin_anew(self, job: Callable[[Desk, Work], None]) -> None:
+        async with self._opening:
+            await self._do(job)
+            keeper, engine, reporter = self._keeper, self._engine, self._reporter
+            self._keeper = self._engine = self._desk = self._reporter = self._depot = None
+            if reporter is not None:
+                await reporter.stop()
+            if engine is not None:
+                await engine.stop()
+            if keeper is not None:
+                await keeper.stop()
+        await self._changed()
+
     async def back_up(self, passphrase: str, path: str = "", files: bool = True) -> Backup:
         """Write a backup."""
+
+        def check(desk: Desk, work: Work) -> None:
+            if desk.identity(work).root is None:
+                raise ApiError("not-allowed", str(NotFirst()))
+
+        await self._do(check)
         return await self.saving.back_up(self._do, passphrase, path, files)
 
     async def _begin(

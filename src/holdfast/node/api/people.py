@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from holdfast.core.channel.link import is_channel
+from holdfast.core.chat import sync
 from holdfast.core.seal.link import BadLink, Link
 from holdfast.drive.logs import CaughtUp, Down, Received, Refused
 from holdfast.node import (
@@ -17,6 +18,7 @@ from holdfast.node import (
     effects,
     groups,
     inviting,
+    linking,
     renewing,
     requests,
     talking,
@@ -99,8 +101,16 @@ class People(Jobs):
         except BadLink as error:
             code = "expired" if error.reason == "expired" else "bad-link"
             raise ApiError(code, str(error)) from None
+        if link.device:
+            raise ApiError(
+                "bad-link",
+                "This is no invitation: with this code somebody links a new device. It is used on a"
+                " fresh Holdfast, by whoever shows it, and does nothing here",
+            )
 
         def check(desk: Desk, work: Work) -> None:
+            if linking.is_new(desk, work):
+                raise ApiError("phase", "this device is not linked yet")
             if not desk.homes(work):
                 raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
             if row(work.db, "SELECT 1 FROM invitation WHERE accept = ?", link.accept.locator):
@@ -210,7 +220,9 @@ class People(Jobs):
     async def contacts(self) -> list[Contact]:
         """Newest conversation first."""
         return await self._do(
-            lambda desk, work: views.contacts(work.db, "ORDER BY active DESC, id")
+            lambda desk, work: views.contacts(
+                work.db, "WHERE kind NOT IN ('device', 'own') ORDER BY active DESC, id"
+            )
         )
 
     async def contact(self, contact: str) -> Contact:
@@ -255,6 +267,8 @@ class People(Jobs):
 
         def job(desk: Desk, work: Work, cid: str) -> None:
             kind = views.contact(work.db, cid).kind
+            if kind == "person":
+                talking.tell_own(desk, work, cid, sync.Gone)
             ends = {"group": groups.delete, "channel": channels.delete}
             ends.get(kind, renewing.delete_contact)(desk, work, cid)
 

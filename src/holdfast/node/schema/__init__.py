@@ -27,16 +27,20 @@ from holdfast.node.schema.basic import (
 )
 from holdfast.node.schema.calls import Call, CallEntry, CallMoment, CallSample, CallStory
 from holdfast.node.schema.channels import Channel, ChannelGap
+from holdfast.node.schema.devices import Device, Linking
 from holdfast.node.schema.events import (
     BackupProgress,
     CallChanged,
     ContactChanged,
     ContactRemoved,
+    DevicesChanged,
     Event,
     FileMoved,
     InvitationChanged,
+    LinkingChanged,
     MessageChanged,
     MessageGone,
+    PastProgress,
     SettingsChanged,
     StatusChanged,
     TypingChanged,
@@ -86,6 +90,8 @@ __all__ = [
     "Contact",
     "ContactChanged",
     "ContactRemoved",
+    "Device",
+    "DevicesChanged",
     "Diagnosis",
     "Duration",
     "Emoji",
@@ -105,6 +111,8 @@ __all__ = [
     "KnownNetwork",
     "KnownPath",
     "Line",
+    "Linking",
+    "LinkingChanged",
     "MediaType",
     "Message",
     "MessageChanged",
@@ -115,6 +123,7 @@ __all__ = [
     "NodeApi",
     "Page",
     "Passphrase",
+    "PastProgress",
     "Phase",
     "Poll",
     "PollOption",

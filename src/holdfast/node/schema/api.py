@@ -20,6 +20,7 @@ from holdfast.node.schema.basic import (
 )
 from holdfast.node.schema.calls import Call, CallStory
 from holdfast.node.schema.channels import Channel
+from holdfast.node.schema.devices import Device, Linking
 from holdfast.node.schema.groups import Group, Role
 from holdfast.node.schema.network import Diagnosis, KnownNetwork, Simulator, Status
 from holdfast.node.schema.people import Contact, Invitation, Verification
@@ -113,6 +114,36 @@ class NodeApi(Protocol):
         """Make a contact's relay one of one's own, or no longer; turn it off or on again."""
 
     # Invitations.
+    async def devices(self) -> list[Device]:
+        """This person's devices, the first one first."""
+
+    async def link_device(self, past: bool = True) -> Linking:
+        """Show a code for one new device, good for a quarter of an hour; `past`: it is given what
+        was said before. On the first device only. A code that was shown before ends."""
+
+    async def join_device(
+        self, code: str, name: Name, passphrase: Passphrase | None = None
+    ) -> Linking:
+        """Make this node, on which there is nobody yet, a device of the person whose code this is.
+        Phase new."""
+
+    async def linking(self) -> Linking | None:
+        """A linking that goes on, or the last one."""
+
+    async def confirm_link(self, match: bool) -> Linking:
+        """Say whether the other device shows the same seven emoji. Only after both have said so is
+        anything given."""
+
+    async def cancel_link(self) -> None:
+        """Stop linking. A new device is as if nothing had been."""
+
+    async def rename_device(self, id: Id, name: Name) -> list[Device]:
+        """Call a device something, on all of them."""
+
+    async def remove_device(self, id: Id) -> list[Device]:
+        """A device of this person's is one no longer: all other devices and all contacts are told,
+        and send it nothing from then on. On the first device only."""
+
     async def create_invitation(
         self, many: bool = False, hours: int = 72, label: str = ""
     ) -> Invitation:

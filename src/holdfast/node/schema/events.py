@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from holdfast.node.schema.basic import Id
 from holdfast.node.schema.calls import Call
+from holdfast.node.schema.devices import Linking
 from holdfast.node.schema.network import Status
 from holdfast.node.schema.people import Contact, Invitation, Verification
 from holdfast.node.schema.settings import Settings
@@ -71,6 +72,21 @@ class FileMoved(Struct, frozen=True, tag="file"):
     rate: int
 
 
+class DevicesChanged(Struct, frozen=True, tag="devices"):
+    """A device was linked, removed or given a name: ask for `devices`."""
+
+
+class LinkingChanged(Struct, frozen=True, tag="linking"):
+    linking: Linking | None
+
+
+class PastProgress(Struct, frozen=True, tag="past"):
+    """Messages of the past that were given to a new device, or came to this one."""
+
+    done: int
+    total: int
+
+
 class CallChanged(Struct, frozen=True, tag="call"):
     call: Call
 
@@ -88,4 +104,7 @@ Event = (
     | FileMoved
     | CallChanged
     | BackupProgress
+    | DevicesChanged
+    | LinkingChanged
+    | PastProgress
 )

@@ -26,8 +26,8 @@ answers in the place of every relay, as a login page does. learned: one relay wa
 had worked, others work. offline: nothing can be reached at all, as far as that was tried."""
 
 
-Phase = Literal["new", "locked", "ready"]
-"""No identity yet; identity behind a passphrase; running."""
+Phase = Literal["new", "locked", "linking", "ready"]
+"""No identity yet; identity behind a passphrase; a new device that is not confirmed; running."""
 
 
 class Relay(Struct, frozen=True, kw_only=True):
@@ -83,6 +83,8 @@ class Status(Struct, frozen=True, kw_only=True):
     """Messages of mine that no relay has yet."""
     echo: bool = False
     """Whether `add_echo` can add the contact that answers, for trying things out."""
+    unlinked: bool = False
+    """This device was removed by another one of its person's: it can be read and no longer used."""
     simulator: bool = False
     near: list[str] = []
     """Contacts that are on the same local network, by id."""

@@ -19,8 +19,19 @@ class Contact(Struct, frozen=True, kw_only=True):
     """What they call themselves, or what you call them."""
     own_name: str
     """What they call themselves."""
-    state: Literal["joining", "active", "frozen", "used", "blocked", "restored", "left", "removed"]
-    """restored: known from a backup; their device has not heard of this one yet.
+    state: Literal[
+        "joining",
+        "active",
+        "frozen",
+        "used",
+        "blocked",
+        "restored",
+        "left",
+        "removed",
+        "unlinked",
+    ]
+    """restored: known from a backup, or from another device of mine; their device has not heard of
+    this one yet. unlinked: this device was removed by another one of mine.
     joining: the invitation was accepted, their first answer is awaited.
     frozen: their identity changed in a way that must be looked at; nothing is sent.
     used: somebody else had accepted the invitation before; ask for a new one.

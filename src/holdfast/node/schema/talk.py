@@ -101,6 +101,8 @@ class Message(Struct, frozen=True, kw_only=True):
         "lost",
         "key-changed",
         "restored",
+        "device-added",
+        "device-removed",
         "from-call",
         "group-made",
         "group-joined",
@@ -130,7 +132,8 @@ class Message(Struct, frozen=True, kw_only=True):
     group-…: `author` did it, to whom `text` names, and `count` more. group-joined: I was
     added. group-member, -admin, -owner: that is their role now. group-link: the
     invitation leads into the group `text`. group-report: `author` reported something of
-    `text` to those who lead. told: a text from before I came, as
+    `text` to those who lead. device-added,
+    device-removed: of their devices, `count`. told: a text from before I came, as
     whoever added me told it. channel-from: `text` is the channel that pointed to this one.
     channel-gap: `count` posts are missing here; channel-older: before what is here.
     channel-withheld: what a post said was taken back. channel-fork: its key signed two

@@ -1,0 +1,188 @@
+"""Several devices of one person, over real relays."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import pytest
+from node.living import Person, World
+
+from holdfast.node.rpc import ApiError
+from holdfast.node.schema import Linking
+
+
+async def fresh(world: World, home: Path) -> Person:
+    """A node with nobody on it."""
+    person = Person(home, ())
+    await person.start()
+    world._running.append(person)
+    return person
+
+
+async def linking_when(person: Person, *states: str) -> Linking:
+    found: list[Linking] = []
+
+    async def there() -> bool:
+        shown = await person.node.linking()
+        if shown is not None and shown.state in states:
+            found.append(shown)
+        return bool(found)
+
+    await person.wait(there)
+    return found[0]
+
+
+async def compare(old: Person, new: Person) -> None:
+    """Both see the same emoji, and say so."""
+    first, second = await linking_when(old, "compare"), await linking_when(new, "compare")
+    assert first.emoji == second.emoji and len(first.emoji) == 7
+    await old.node.confirm_link(True)
+    await new.node.confirm_link(True)
+    await linking_when(old, "done")
+    await linking_when(new, "done")
+
+
+async def link(world: World, old: Person, name: str = "second", past: bool = True) -> Person:
+    """A further device of a person's."""
+    new = await fresh(world, old.path.with_name(f"{old.path.name}-{name}"))
+    await old.node.link_device(past)
+    code = (await linking_when(old, "waiting")).code
+    assert (await new.node.status()).phase == "new"
+    await new.node.join_device(code, name)
+    assert (await new.node.status()).phase == "linking"
+    await compare(old, new)
+    assert (await new.node.status()).phase == "ready"
+    return new
+
+
+async def test_two_devices_of_one_person(world: World) -> None:
+    async with world:
+        anna, boris, at_anna, at_boris = await world.pair()
+        await anna.node.rename_contact(at_anna, "My Boris")
+        await anna.node.send(at_anna, "before")
+        await boris.message_when(at_boris, lambda m: m.text == "before")
+        second = await link(world, anna)
+        assert [d.name for d in await anna.node.devices()] == ["", "second"]
+        assert [(d.here, d.first) for d in await second.node.devices()] == [
+            (False, True),
+            (True, False),
+        ]
+        contact = await second.contact_when(lambda c: c.state == "active")
+        assert (contact.name, (await second.node.status()).name) == ("My Boris", "Anna")
+        # From Boris to both, and from each to Boris and the other.
+        await boris.node.send(at_boris, "to both of you")
+        await anna.message_when(at_anna, lambda m: m.text == "to both of you")
+        came = await second.message_when(contact.id, lambda m: m.text == "to both of you")
+        await second.node.send(contact.id, "from the second")
+        await boris.message_when(at_boris, lambda m: m.text == "from the second")
+        mine = await anna.message_when(at_anna, lambda m: m.text == "from the second")
+        assert mine.mine
+        sent = await anna.node.send(at_anna, "from the first")
+        await boris.message_when(at_boris, lambda m: m.text == "from the first")
+        mine = await second.message_when(contact.id, lambda m: m.text == "from the first")
+        assert mine.mine
+        await anna.node.edit(sent.id, "changed on the first")
+        await second.message_when(contact.id, lambda m: m.text == "changed on the first")
+        await boris.message_when(at_boris, lambda m: m.text == "changed on the first")
+        await second.node.mark_read(contact.id, came.id)
+        await anna.contact_when(lambda c: not c.unread)
+        notes = [m.note for m in (await boris.node.messages(at_boris)).messages]
+        assert "device-added" in notes and "key-changed" not in notes
+        assert len(await boris.node.contacts()) == 1
+
+
+async def test_what_was_said_before_is_given_if_asked_for(world: World) -> None:
+    async with world:
+        anna, boris, at_anna, at_boris = await world.pair()
+        for number in range(30):
+            await anna.node.send(at_anna, f"number {number}")
+        last = await boris.message_when(at_boris, lambda m: m.text == "number 29")
+        await boris.node.react(last.id, "👍")
+        await anna.message_when(at_anna, lambda m: bool(m.reactions))
+        second = await link(world, anna)
+        (contact,) = await second.node.contacts()
+        got = await second.message_when(contact.id, lambda m: m.text == "number 29")
+        assert [r.emoji for r in got.reactions] == ["👍"]
+        await boris.node.send(at_boris, "now")
+        await second.message_when(contact.id, lambda m: m.text == "now")
+        assert await second.texts(contact.id) == [*(f"number {n}" for n in range(30)), "now"]
+        third = await link(world, anna, "third", past=False)
+        contact = await third.contact_when(lambda c: c.state == "active")
+        await boris.node.send(at_boris, "later")
+        await third.message_when(contact.id, lambda m: m.text == "later")
+        assert await third.texts(contact.id) == ["later"]
+        # The other two have found each other as well.
+        await third.node.send(contact.id, "from the third")
+        await second.message_when(
+            (await second.node.contacts())[0].id, lambda m: m.text == "from the third"
+        )
+
+
+async def test_a_removed_device_reads_nothing_more(world: World) -> None:
+    async with world:
+        anna, boris, at_anna, at_boris = await world.pair()
+        second = await link(world, anna)
+        contact = await second.contact_when(lambda c: c.state == "active")
+        await boris.node.send(at_boris, "still")
+        await second.message_when(contact.id, lambda m: m.text == "still")
+        with pytest.raises(ApiError, match="first device"):
+            await second.node.remove_device((await second.node.devices())[0].id)
+        with pytest.raises(ApiError, match="first device"):
+            await second.node.back_up("a long passphrase")
+        with pytest.raises(ApiError, match="first device"):
+            await second.node.link_device()
+        left = await anna.node.remove_device((await anna.node.devices())[1].id)
+        assert len(left) == 1
+        await boris.message_when(at_boris, lambda m: m.note == "device-removed")
+        await second.contact_when(lambda c: c.state == "unlinked")
+        assert (await second.node.status()).unlinked
+        await boris.node.send(at_boris, "for the first alone")
+        await anna.message_when(at_anna, lambda m: m.text == "for the first alone")
+        await anna.node.send(at_anna, "nor this")
+        await boris.message_when(at_boris, lambda m: m.text == "nor this")
+        assert await second.texts(contact.id) == ["still"]
+        with pytest.raises(ApiError, match="removed"):
+            await second.node.send(contact.id, "hello?")
+
+
+async def test_nothing_is_given_to_who_is_not_confirmed(world: World, tmp_path: Path) -> None:
+    async with world:
+        anna, *_ = await world.pair()
+        await anna.node.link_device()
+        code = (await linking_when(anna, "waiting")).code
+        with pytest.raises(ApiError, match="no invitation"):
+            await anna.node.accept_invitation(code)
+        other = await fresh(world, tmp_path / "other")
+        await other.node.join_device(code, "other")
+        await linking_when(other, "compare")
+        await linking_when(anna, "compare")
+        await other.node.confirm_link(True)
+        await anna.node.confirm_link(False)
+        await linking_when(other, "mismatch")
+        assert (await anna.node.linking()).state == "mismatch"  # type: ignore[union-attr]
+        assert len(await anna.node.devices()) == 1
+        assert await other.node.contacts() == []
+        await other.node.cancel_link()
+        assert (await other.node.status()).phase == "new"
+        await other.node.set_up("Somebody else")
+        assert (await other.node.status()).name == "Somebody else"
+
+
+async def test_both_are_killed_while_they_compare(world: World, tmp_path: Path) -> None:
+    async with world:
+        anna, boris, _, at_boris = await world.pair()
+        await anna.node.link_device()
+        code = (await linking_when(anna, "waiting")).code
+        new = await fresh(world, tmp_path / "new")
+        await new.node.join_device(code, secrets.token_hex(4))
+        await linking_when(new, "compare")
+        for person in (new, anna):
+            await person.stop()
+            await person.start()
+        assert (await new.node.status()).phase == "linking"
+        await linking_when(anna, "compare")
+        await compare(anna, new)
+        contact = await new.contact_when(lambda c: c.state == "active")
+        await boris.node.send(at_boris, "there you are")
+        await new.message_when(contact.id, lambda m: m.text == "there you are")

@@ -1,7 +1,7 @@
 // What the page knows of its node: kept current by events, read by every screen.
 
 import type {
-  Call, Calls, Contact, Event, Invitation, Message, Settings, Status, Verification,
+  Call, Calls, Contact, Device, Event, Invitation, Linking, Message, Settings, Status, Verification,
 } from "./api";
 import { sendBackup } from "./files/upload";
 import { fill, languages, pick, plural, type Filling } from "./lang";
@@ -65,6 +65,12 @@ class Model {
 
   /** Bytes of a backup that is being made. */
   saving: { done: number; total: number } | null = $state(null);
+
+  /** A device that is being linked, or was last; and all that there are. */
+  linking: Linking | null = $state(null);
+  devices: Device[] = $state([]);
+  /** Messages of the past that went to a new device, or came to this one. */
+  past: { done: number; total: number } | null = $state(null);
 
   private rpc = new Rpc(socket, (event) => this.hear(event), (up) => this.connection(up));
 
@@ -138,6 +144,8 @@ class Model {
       case "channel-fork": return this.t("channelForked");
       case "channel-moved": return this.t("channelEnded");
       case "restored": return this.t("noteRestored");
+      case "device-added": return this.n("noteDeviceAdded", message.count);
+      case "device-removed": return this.n("noteDeviceRemoved", message.count);
       default: return "";
     }
   }
@@ -245,7 +253,7 @@ class Model {
     const status = await this.call("status");
     if (!status) return;
     this.status = status;
-    if (status.phase === "ready") await this.enter();
+    if (status.phase === "ready" || status.phase === "linking") await this.enter();
     this.stage = "open";
   }
 
@@ -263,6 +271,8 @@ class Model {
     this.status = (await this.call("status")) ?? this.status;
     this.contacts = (await this.call("contacts")) ?? this.contacts;
     this.invitations = (await this.call("invitations")) ?? this.invitations;
+    this.linking = await this.call("linking");
+    this.devices = (await this.call("devices")) ?? this.devices;
     const calls = await this.call("calls");
     if (calls) this.ongoing = calls[0] ?? this.ended();
   }
@@ -326,8 +336,25 @@ class Model {
         break;
       }
       case "call": this.called(event.call); break;
+      case "linking": void this.linked(event.linking); break;
+      case "devices": void this.deviced(); break;
+      case "past": this.past = { done: event.done, total: event.total }; break;
       case "backup": this.saving = { done: event.done, total: event.total }; break;
     }
+  }
+
+  private async linked(now: Linking | null): Promise<void> {
+    const welcome = this.linking?.here === "new" && this.linking.state !== "done" && now?.state === "done";
+    this.linking = now;
+    if (welcome) await this.enter();
+  }
+
+  /** Every device says so when there is one more. */
+  private async deviced(): Promise<void> {
+    const before = new Set(this.devices.map((one) => one.id));
+    this.devices = (await this.call("devices")) ?? this.devices;
+    const more = this.devices.find((one) => !one.here && !before.has(one.id));
+    if (before.size && more) this.say(this.t("deviceNews", { name: more.name || this.t("deviceNameless") }));
   }
 
   /** News of a call; of one that is over only if it is the one that is shown. */
@@ -385,6 +412,11 @@ class Model {
   async restore(file: Blob, passphrase: string, moved: (done: number) => void): Promise<void> {
     await sendBackup(file, moved);
     this.status = await this.ask("restore", { passphrase });
+    await this.enter();
+  }
+
+  async join(code: string, name: string, passphrase: string | null): Promise<void> {
+    this.linking = await this.ask("join_device", { code, name, passphrase });
     await this.enter();
   }
 

@@ -107,6 +107,10 @@ export class Times {
     return this.date.format(at);
   }
 
+  dated(at: number): string {
+    return this.date.format(at);
+  }
+
   untilWhen(at: number): string {
     return this.until.format(at);
   }

@@ -29,6 +29,8 @@ BESIDE: Final = 4.0
 JOINS: Final = math.log(1e4)
 """Nats of measurements by which a function joins a public event: it has days in which to do so by
 chance."""
+NAMED: Final = math.log(1e3)
+"""Nats of an operator's own measurements by which it is named beside others."""
 AGREES: Final = 1.5
 """Nats of one operator's complaints that agree with those of the others."""
 HUSHED: Final = 3.0
@@ -103,6 +105,7 @@ def find(pooled: Counts, cells: list[tuple[str, Cell]], enough: float) -> Findin
     starts: list[int] = []
     by_hour: dict[int, float] = {}
     signed: dict[int, int] = {}
+    failed_at: dict[str, float] = {}
     best = max((cell.complaints.evidence for _, cell in cells), default=0.0)
     if max(best, pooled.evidence) >= NOTICE:
         found.complained = max(best, pooled.evidence)
@@ -122,10 +125,12 @@ def find(pooled: Counts, cells: list[tuple[str, Cell]], enough: float) -> Findin
             for hour, failed in cell.failed_since(since).items():
                 by_hour[hour] = by_hour.get(hour, 0.0) + failed
             found.measured += failing
-            found.failing.append(operator)
+            failed_at[operator] = failing
             starts.append(since)
             for verdict, count in cell.verdicts.items():
                 found.verdicts[verdict] = found.verdicts.get(verdict, 0) + count
+    # Where it is sure at one operator, a few failures at another one are no reason to name it.
+    found.failing = [o for o, nats in failed_at.items() if nats >= NAMED] or list(failed_at)
     found.signed = max(signed.values(), default=0)
     found.solid = max(by_hour.values(), default=0) > (enough or found.seen * HALF)
     if starts:

@@ -15,7 +15,7 @@ from holdfast.watch.words import KINDS, Words
 DAY: Final = 86_400
 DAYS: Final = 31
 SPAN: Final = DAY
-WIDTH, LEFT, RIGHT = 400, 42, 394
+WIDTH, LEFT, RIGHT = 400, 54, 394
 TOP, BOTTOM, LANE = 8, 108, 15
 LANES: Final = 5
 

@@ -511,7 +511,8 @@ class Page(Document):
             seen = say("Seen from here of others:", "Отсюда видны у других:")
             others = f'<p>{seen}</p><ul class="events">{others}</ul>'
         title = say("Keys for reports today", "Ключи для сообщений сегодня")
-        return f"<h2>{title}</h2><p><code>{mark}</code></p><p>{why}</p>{others}"
+        spaced = " ".join(mark[at : at + 4] for at in range(0, len(mark), 4))
+        return f"<h2>{title}</h2><p><code>{spaced}</code></p><p>{why}</p>{others}"
 
     def card(self, code: str) -> str:
         """A region for somebody else's page."""

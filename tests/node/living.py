@@ -12,6 +12,7 @@ from typing import Any, Self
 import pytest
 
 from holdfast.core.caps import Home
+from holdfast.node import channel_feed, channel_state
 from holdfast.node.api import Node
 from holdfast.node.schema import Contact, Event, Message
 from holdfast.node.vault import Vault
@@ -193,3 +194,17 @@ async def reported(person, id: str, count: int = 1):
 
     await person.wait(are_there)
     return (await person.node.group(id)).reports
+
+
+# Channels.
+
+
+async def given(person: Person, channel: str, *records: bytes) -> None:
+    """A relay gives these to a reader's node."""
+
+    def job(desk, work):  # type: ignore[no-untyped-def]
+        locator = channel_state.opened(desk, work, channel).link.log.locator
+        for seq, record in enumerate(records, 1):
+            channel_feed.received(desk, work, channel, locator, "relay", seq, record)
+
+    await person.node._do(job)

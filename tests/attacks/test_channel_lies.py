@@ -44,7 +44,11 @@ def turned(writer: Writer) -> list[bytes]:
 def repeated(writer: Writer) -> list[bytes]:
     """A change that was changed since comes again."""
     mid = bytes(16)
-    said = [content.Text(mid, 1, "zero"), content.Edit(mid, 2, "one"), content.Edit(mid, 3, "two")]
+    said: list[content.Known] = [
+        content.Text(mid, 1, "zero"),
+        content.Edit(mid, 2, "one"),
+        content.Edit(mid, 3, "two"),
+    ]
     records = [writer.write(content.encode(one)) for one in said]
     return [*records, records[1]]
 

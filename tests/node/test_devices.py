@@ -186,3 +186,83 @@ async def test_both_are_killed_while_they_compare(world: World, tmp_path: Path) 
         contact = await new.contact_when(lambda c: c.state == "active")
         await boris.node.send(at_boris, "there you are")
         await new.message_when(contact.id, lambda m: m.text == "there you are")
+
+
+async def test_two_people_with_two_devices_each(world: World) -> None:
+    """Each of four devices hears what any of them says."""
+    async with world:
+        anna, boris, at_anna, at_boris = await world.pair()
+        second = await link(world, anna, past=False)
+        other = await link(world, boris, "other", past=False)
+        at_second = (await second.contact_when(lambda c: c.state == "active")).id
+        at_other = (await other.contact_when(lambda c: c.state == "active")).id
+        everywhere = ((anna, at_anna), (second, at_second), (boris, at_boris), (other, at_other))
+        for number, (person, contact) in enumerate(everywhere):
+            await person.node.send(contact, f"said by {number}")
+        for person, contact in everywhere:
+            for number in range(4):
+                await person.message_when(contact, lambda m, n=number: m.text == f"said by {n}")
+            said = await person.texts(contact)
+            assert sorted(said) == [f"said by {number}" for number in range(4)]
+
+
+async def test_another_device_takes_the_place_of_the_one_that_was_met(world: World) -> None:
+    async with world:
+        relay = await world.relay()
+        anna, boris = await world.person("Anna", relay), await world.person("Boris", relay)
+        second = await link(world, anna)
+        at_second, at_boris = await second.meet(boris)
+        at_anna = await anna.contact_when(lambda c: c.state == "active")
+        await anna.node.send(at_anna.id, "from the first")
+        await boris.message_when(at_boris.id, lambda m: m.text == "from the first")
+        await anna.node.remove_device((await anna.node.devices())[1].id)
+        await boris.message_when(at_boris.id, lambda m: m.note == "device-removed")
+        await boris.node.send(at_boris.id, "to the first")
+        await anna.message_when(at_anna.id, lambda m: m.text == "to the first")
+        await anna.node.send(at_anna.id, "and back")
+        await boris.message_when(at_boris.id, lambda m: m.text == "and back")
+        assert [c.state for c in await boris.node.contacts()] == ["active"]
+        assert "to the first" not in await second.texts(at_second.id)
+
+
+async def test_what_is_done_on_one_shows_on_the_other(world: World) -> None:
+    async with world:
+        anna, boris, at_anna, at_boris = await world.pair()
+        second = await link(world, anna)
+        contact = await second.contact_when(lambda c: c.state == "active")
+        await boris.node.send(at_boris, "first")
+        mine = await anna.message_when(at_anna, lambda m: m.text == "first")
+        await second.message_when(contact.id, lambda m: m.text == "first")
+        await anna.node.react(mine.id, "👍")
+        await second.message_when(contact.id, lambda m: bool(m.reactions))
+        sent = await second.node.send(contact.id, "oops")
+        here = await anna.message_when(at_anna, lambda m: m.text == "oops")
+        await anna.node.delete(here.id)
+        await second.message_when(contact.id, lambda m: m.id == sent.id and m.deleted)
+        await boris.message_when(at_boris, lambda m: m.deleted)
+        await anna.node.rename_contact(at_anna, "B.")
+        await second.contact_when(lambda c: c.name == "B.")
+        await second.node.block_contact(contact.id)
+        await anna.contact_when(lambda c: c.state == "blocked")
+        await second.node.block_contact(contact.id, False)
+        await anna.contact_when(lambda c: c.state == "active")
+        await anna.node.rename_me("Anna Z.")
+        await boris.contact_when(lambda c: c.own_name == "Anna Z.")
+
+        async def renamed() -> bool:
+            return (await second.node.status()).name == "Anna Z."
+
+        await second.wait(renamed)
+        device = (await second.node.devices())[1]
+        await second.node.rename_device(device.id, "The laptop")
+
+        async def called() -> bool:
+            return (await anna.node.devices())[1].name == "The laptop"
+
+        await anna.wait(called)
+        await anna.node.delete_contact(at_anna)
+
+        async def gone() -> bool:
+            return not await second.node.contacts()
+
+        await second.wait(gone)

@@ -141,3 +141,37 @@ def test_twin_without_the_48_bytes_both_keys_open(
 ) -> None:
     monkeypatch.setattr(franking, "_is_bound", lambda *_: True)
     assert two_keys() == 2
+
+
+def put_into_a_private_mouth() -> bool:
+    """Member 3 shows a text that member 2 did not write to them, with what member 2 signed."""
+    roster, _, _ = talking()
+    author, reader = person(2).party, person(3).party
+    said = franking.Private(
+        roster.id,
+        author.root,
+        author.device,
+        reader.root,
+        b"m" * 16,
+        5,
+        "see you at six",
+        DRAW(32),
+        bytes(64),
+    )
+    wrote = franking.vouch(said, person(2).account)
+    franking.require_vouched(wrote)
+    forged = msgspec.structs.replace(wrote, text="I hate you all", key=DRAW(32))
+    try:
+        franking.require_vouched(forged)
+    except Unopenable:
+        return False
+    return True
+
+
+def test_a_private_text_is_committed_to_for_its_reader() -> None:
+    assert not put_into_a_private_mouth()
+
+
+def test_twin_without_its_authors_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "verify", lambda *_: None)
+    assert put_into_a_private_mouth()

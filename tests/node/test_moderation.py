@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from node.living import found, reported, says, trio
 
+from holdfast.core.chat import content
 from holdfast.node.rpc import ApiError
 
 
@@ -71,3 +72,37 @@ async def test_who_leads_alone_cannot_be_reported(world) -> None:
         here = await people[1].message_when(ids[1], lambda m: m.text == "I may")
         with pytest.raises(ApiError, match="nobody else leads"):
             await people[1].node.report_message(here.id)
+
+
+async def test_what_a_stranger_writes_from_within_is_reported_until_one_answers(world) -> None:
+    async with world:
+        people = await trio(world)
+        anna, boris, vera = people
+        ids = await found(people)
+        await says(vera, ids[2], "I am Vera", (anna, ids[0]), (boris, ids[1]))
+        await boris.node.write_to_member(ids[1], "Vera")
+        at_boris = (await boris.contact_when(lambda c: c.name == "Vera" and c.state == "active")).id
+        at_vera = (await vera.contact_when(lambda c: c.name == "Boris" and c.request)).id
+        await boris.node.send(at_boris, "psst, ugly")
+        ugly = await vera.message_when(at_vera, lambda m: m.text == "psst, ugly")
+
+        def unproved(desk, work) -> None:
+            desk.say(work, at_boris, content.Text(b"n" * 16, work.now, "without a proof"))
+
+        await boris.node._do(unproved)
+        await vera.node.report_message(ugly.id, "he writes to me")
+        (report,) = await reported(anna, ids[0])
+        assert (report.by.name, report.author.name) == ("Vera", "Boris")
+        assert (report.text, report.words) == ("psst, ugly", "he writes to me")
+        assert report.private and not report.message
+        with pytest.raises(ApiError):
+            await anna.node.answer_report(ids[0], report.id, remove=True)
+        await anna.node.answer_report(ids[0], report.id)
+        # An answer ends it: what is said between the two from then on is theirs alone.
+        await vera.node.send(at_vera, "what is it?")
+        await boris.message_when(at_boris, lambda m: m.text == "what is it?")
+        await boris.node.send(at_boris, "sorry")
+        sorry = await vera.message_when(at_vera, lambda m: m.text == "sorry")
+        assert "without a proof" not in await vera.texts(at_vera)
+        with pytest.raises(ApiError, match="nothing is kept"):
+            await vera.node.report_message(sorry.id)

@@ -243,6 +243,8 @@ export interface GroupReport {
   at: number;
   /** The message, if it is here. */
   message: string;
+  /** It was written to who reports it, from within the group, before they accepted its author. */
+  private: boolean;
 }
 
 export interface Group {
@@ -713,7 +715,7 @@ export interface Calls {
   edit: { params: { id: string; text: string }; result: Message };
   /** Take back a message of mine, or remove any one here only. In a group that I lead, others' messages too: removed for all, but for the owner's. */
   delete: { params: { id: string; for_both?: boolean }; result: Message | null };
-  /** Tell those who lead a group what somebody wrote in it, with proof. not-found: nobody else leads it, or nothing proves it any more. */
+  /** Tell those who lead a group what somebody wrote in it, or from within it to somebody who had not accepted them, with proof. not-found: nobody else leads it, or nothing proves it. */
   report_message: { params: { id: string; words?: string | null }; result: null };
   /** Answer a report: `remove` the message for all, `expel` its author from the group, both, or neither, which dismisses it. */
   answer_report: { params: { contact: string; id: string; remove?: boolean; expel?: boolean; ban?: boolean }; result: Group };

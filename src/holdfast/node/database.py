@@ -424,6 +424,13 @@ SCHEMA: Final = (
         PRIMARY KEY (contact, own)
     ) WITHOUT ROWID;
     """,
+    """
+    -- The group from within which I write to somebody who has not answered, and an invitation into
+    -- such a conversation; a request of 2 is one of the other side.
+    ALTER TABLE contact ADD COLUMN frank TEXT NOT NULL DEFAULT '';
+    ALTER TABLE invitation ADD COLUMN within TEXT NOT NULL DEFAULT '';
+    ALTER TABLE report ADD COLUMN private INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

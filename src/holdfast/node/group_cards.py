@@ -119,4 +119,5 @@ def introduce(desk: Desk, work: Work, cid: str, root: bytes) -> None:
     if root == group.me.root or row(work.db, known, root):
         raise ApiError("not-allowed", "you can write to each other already")
     made = inviting.create(desk, work, False, HOURS, views.name_of(work.db, cid, root))
+    work.db.execute("UPDATE invitation SET within = ? WHERE id = ?", (cid, made.id))
     desk.say(work, cid, content.Introduce(root, core.letter(card, made.link.encode())))

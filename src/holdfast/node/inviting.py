@@ -190,6 +190,9 @@ def answered(desk: Desk, work: Work, id: str, home: str, seq: int, record: bytes
     if made.link.many and known is None and requests.is_full(work):
         return None
     cid = add(desk, work, contact, "active", None, renews=renews if own else "")
+    (within,) = row(work.db, "SELECT within FROM invitation WHERE id = ?", id)
+    if known is None:
+        work.db.execute("UPDATE contact SET frank = ? WHERE id = ?", (within, cid))
     if known is None and not made.link.many:
         devices.introduce(desk, work, cid)
     if made.link.many and known is None:

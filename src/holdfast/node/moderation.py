@@ -93,23 +93,25 @@ def _proofs(work: Work, rowid: int, cid: str) -> tuple[Proof, ...]:
 
 
 def report(desk: Desk, work: Work, id: str, words: str) -> None:
-    """Tell those who lead a group what somebody wrote in it. Raises `ApiError`."""
+    """Tell those who lead a group what somebody wrote in it, or to me from within it before I
+    accepted them. Raises `ApiError`."""
     rowid = messages.number(id)
     found = row(
         work.db,
-        "SELECT m.contact, m.author, c.kind FROM message m JOIN contact c ON c.id = m.contact"
-        " WHERE m.id = ? AND m.mine = 0 AND NOT m.deleted",
+        "SELECT m.contact, iif(c.kind = 'group', m.author, c.root), c.kind, c.via FROM message m"
+        " JOIN contact c ON c.id = m.contact WHERE m.id = ? AND m.mine = 0 AND NOT m.deleted",
         rowid,
     )
-    if found is None or found[2] != "group":
+    if found is None or (found[2] != "group" and not found[3]):
         raise ApiError("not-found", "there is no such message of somebody else in a group")
-    cid, author, _ = found
-    group = group_state.opened(desk, work, cid)
+    cid, author, kind, via = found
+    group = group_state.opened(desk, work, cid if kind == "group" else via)
     epoch = group.epochs.now()
     if not group.view.holds(group.me.root) or epoch is None:
         raise ApiError("not-allowed", "you are not in this group, or its key is still on its way")
-    proofs = _proofs(work, rowid, cid)
-    if not proofs:
+    private = None if kind == "group" else _private(work, rowid)
+    proofs = _proofs(work, rowid, cid) if kind == "group" else ()
+    if not proofs and private is None:
         raise ApiError("not-found", "nothing is kept that would prove who wrote this")
     to = _leaders(work, group, author)
     if not to:
@@ -117,13 +119,18 @@ def report(desk: Desk, work: Work, id: str, words: str) -> None:
     clean = names.clean_text(words)[: franking.MAX_WORDS]
     account = desk.identity(work).account
     for part in (proofs, proofs[-1:]):
-        data = franking.sign(group.roster.id, group.me, clean, part, work.now, account)
+        data = franking.sign(group.roster.id, group.me, clean, part, work.now, account, private)
         if len(data) < content.MAX_REPORT:
             break
     for card in to:
         sealed = core.letter(card, data, franking.PURPOSE)
         plain = msgspec.msgpack.encode(_Sealed(card.root[:_START], sealed))
-        group_keys.post(desk, work, cid, epoch.seal("report", plain, desk.entropy))
+        group_keys.post(desk, work, group.cid, epoch.seal("report", plain, desk.entropy))
+
+
+def _private(work: Work, rowid: int) -> franking.Private | None:
+    found = row(work.db, "SELECT proof FROM evidence WHERE message = ?", rowid)
+    return None if found is None else msgspec.msgpack.decode(found[0], type=franking.Private)
 
 
 def _leaders(work: Work, group: Group, but: bytes) -> list[core.Card]:
@@ -169,7 +176,7 @@ def came(desk: Desk, work: Work, group: Group, plain: bytes) -> None:
     if _is_new(work, group.cid, told.root, accused, mid):
         work.db.execute(
             "INSERT OR REPLACE INTO report (id, contact, reporter, author, mid, text, words, at,"
-            " received, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'open')",
+            " received, private, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open')",
             (
                 _id(group.cid, told.root, accused, mid),
                 group.cid,
@@ -180,6 +187,7 @@ def came(desk: Desk, work: Work, group: Group, plain: bytes) -> None:
                 names.clean_text(told.words),
                 min(told.at, work.now),
                 work.now,
+                told.private is not None,
             ),
         )
         who = views.name_of(work.db, group.cid, accused)
@@ -201,6 +209,13 @@ def proved(group: Group, told: franking.Report) -> tuple[bytes, bytes, str]:
     """Author, id and text of the one message that all proofs of a report are of. Raises
     `Unopenable`."""
     author, mid, texts = b"", b"", []
+    if (private := told.private) is not None:
+        franking.require_vouched(private)
+        if (private.group, private.to) != (group.roster.id, told.root):
+            raise Unopenable
+        if not group.roster.had_device(private.root, private.device):
+            raise Unopenable
+        return private.root, private.mid, names.clean_text(private.text)
     for proof in told.proofs:
         shown = franking.opened(proof, group.roster.id)
         try:
@@ -227,9 +242,9 @@ def proved(group: Group, told: franking.Report) -> tuple[bytes, bytes, str]:
 def reports(work: Work, cid: str) -> list[GroupReport]:
     """What was reported and not answered, the oldest first."""
     found = []
-    for id, reporter, author, mid, text, words, at in rows(
+    for id, reporter, author, mid, text, words, at, private in rows(
         work.db,
-        "SELECT id, reporter, author, mid, text, words, at FROM report"
+        "SELECT id, reporter, author, mid, text, words, at, private FROM report"
         " WHERE contact = ? AND state = 'open' ORDER BY received, id",
         cid,
     ):
@@ -251,6 +266,7 @@ def reports(work: Work, cid: str) -> list[GroupReport]:
                 words=words,
                 at=at,
                 message="" if here is None else str(here[0]),
+                private=bool(private),
             )
         )
     return found
@@ -261,13 +277,15 @@ def answer(desk: Desk, work: Work, cid: str, id: str, remove: bool) -> bytes:
     answered as well. Raises `ApiError`."""
     found = row(
         work.db,
-        "SELECT author, mid FROM report WHERE contact = ? AND id = ? AND state = 'open'",
+        "SELECT author, mid, private FROM report WHERE contact = ? AND id = ? AND state = 'open'",
         cid,
         id,
     )
     if found is None:
         raise ApiError("not-found", "there is no such report, or it has been answered")
-    author, mid = found
+    author, mid, private = found
+    if remove and private:
+        raise ApiError("not-allowed", "what was written to one person cannot be removed for all")
     if remove:
         remove_message(desk, work, cid, author, mid)
     work.db.execute(

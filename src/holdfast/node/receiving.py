@@ -13,6 +13,7 @@ from holdfast.node import (
     devices,
     effects,
     files,
+    franks,
     group_keys,
     group_talk,
     history,
@@ -284,8 +285,12 @@ def _take(
         return
     if not requests.has_effect(desk, work, cid, said):
         return
+    proof = franks.proved(desk, work, cid, device, said)
+    if proof is None:
+        return
     devices.pass_on(desk, work, cid, said, data)
     if taking.change(desk, work, cid, b"", said, outage):
+        franks.keep(work, cid, said, proof)
         return
     match said:
         case content.Read():

@@ -18,6 +18,8 @@ from holdfast.node.schema import Contact
 
 KEPT: Final = 10
 """Messages of one stranger."""
+WITHIN: Final = 2
+"""What `request` is of who writes from within a group."""
 WAITING: Final = 200
 """Strangers who wait at once; more are not taken."""
 _MESSAGES: Final = (content.Text, content.Poll, content.File)
@@ -49,11 +51,12 @@ def is_full(work: Work) -> bool:
     return int(many) >= WAITING
 
 
-def ask(desk: Desk, work: Work, cid: str) -> None:
-    """This conversation waits to be accepted, unless whoever it is was a contact before."""
+def ask(desk: Desk, work: Work, cid: str, within: bool = False) -> None:
+    """This conversation waits to be accepted; `within` a group, whose leaders are told of what is
+    ugly: then what cannot be shown to them is not taken."""
     if desk.settings(work).admit:
         return
-    work.db.execute("UPDATE contact SET request = 1 WHERE id = ?", (cid,))
+    work.db.execute("UPDATE contact SET request = ? WHERE id = ?", (1 + within, cid))
     desk.strangers.add(cid)
     work.undo.append(lambda: desk.strangers.discard(cid))
 
@@ -77,6 +80,9 @@ def has_effect(desk: Desk, work: Work, cid: str, said: content.Known | content.U
     if not is_stranger(desk, cid):
         return True
     if not isinstance(said, _QUIET):
+        return False
+    (request,) = row(work.db, "SELECT request FROM contact WHERE id = ?", cid)
+    if request == WITHIN and isinstance(said, (content.Edit, content.Poll, content.File)):
         return False
     if not isinstance(said, _MESSAGES):
         return True

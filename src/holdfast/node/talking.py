@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from holdfast.core.chat import content, names, sync
-from holdfast.node import devices, effects, files, messages, polls, views
+from holdfast.node import devices, effects, files, franks, messages, polls, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -32,7 +32,15 @@ def send(
     seq = desk.say(
         work,
         cid,
-        content.Text(mid, work.now, text, reply, timer, polls.named(desk, work, cid, text)),
+        content.Text(
+            mid,
+            work.now,
+            text,
+            reply,
+            timer,
+            polls.named(desk, work, cid, text),
+            franks.made(desk, work, cid, mid, text),
+        ),
     )
     id = messages.insert_mine(desk, work, cid, mid, "text", text, reply, timer, seq, key)
     desk.touch_message(work, id)

@@ -15,6 +15,14 @@ homes = st.lists(words, min_size=1, max_size=content.MAX_HOMES).map(tuple)
 contents = st.one_of(
     st.builds(content.Text, mid, millis, words, st.none() | ref, timer),
     st.builds(content.Text, mid, millis, words, mentions=st.tuples(key)),
+    st.builds(
+        content.Text,
+        mid,
+        millis,
+        words,
+        frank=st.builds(content.Frank, key, st.binary(min_size=64, max_size=64)),
+    ),
+    st.builds(content.Remove, ref, millis),
     st.builds(content.Poll, mid, millis, words, st.just(("yes", "no")), st.booleans(), timer),
     st.builds(content.Vote, ref, st.lists(st.integers(0, 11), max_size=12).map(tuple), millis),
     st.builds(content.Pin, ref, st.booleans(), millis),

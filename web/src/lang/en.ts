@@ -148,6 +148,7 @@ export const en = {
   reports: "Reported",
   reportsHint: "Each was proved: its author has signed it. Removing asks every program to forget it; whoever has read it, has read it.",
   reportOf: "{by} reports what {name} wrote",
+  reportPrivate: "{by} reports what {name} wrote to them alone, through the group",
   reportRemove: "Remove the message",
   reportExpel: "Remove it and {name}",
   reportDismiss: "Leave it",

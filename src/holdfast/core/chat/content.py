@@ -64,6 +64,13 @@ class Ref(Struct, frozen=True, array_like=True):
     author: Annotated[bytes, Meta(max_length=32)] = b""
 
 
+class Frank(Struct, frozen=True, array_like=True):
+    """By which a text can be reported to those who lead a group, see spec/groups.md."""
+
+    key: Secret
+    signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
+
+
 class Text(Content, frozen=True, tag="text"):
     """A message. `timer` is its lifetime in seconds, 0 for ever."""
 
@@ -74,6 +81,8 @@ class Text(Content, frozen=True, tag="text"):
     timer: Timer = 0
     mentions: Annotated[tuple[Root, ...], Meta(max_length=MAX_MENTIONS)] = ()
     """Whom it names, in a group."""
+    frank: Frank | None = None
+    """From within a group, until the receiver has accepted the sender."""
 
 
 class Poll(Content, frozen=True, tag="poll"):

@@ -32,6 +32,7 @@ from holdfast.core.seal.identity import U53, Key32, Party, Signature, Wire
 from holdfast.core.seal.keys import BadKey
 
 PURPOSE: Final = "group-report/1"
+PRIVATE: Final = "pair-frank/1"
 KEY: Final = 48
 """Of one message: 32 bytes for AES-256-CBC, 16 for its first block."""
 MAX_WORDS: Final = 1_000
@@ -51,6 +52,21 @@ class Proof(Wire, frozen=True):
     key: Annotated[bytes, Meta(min_length=KEY, max_length=KEY)]
 
 
+class Private(Wire, frozen=True):
+    """What one member wrote to another who had not accepted them, with the commitment's key and its
+    author's signature of the commitment."""
+
+    group: Key32
+    root: Key32
+    device: Key32
+    to: Key32
+    mid: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    at: U53
+    text: Annotated[str, Meta(max_length=16_000)]
+    key: Key32
+    signature: Signature
+
+
 class Report(Wire, frozen=True):
     """What a member tells those who lead. Of a message that was changed, the first proof is of what
     was said at first."""
@@ -60,7 +76,17 @@ class Report(Wire, frozen=True):
     device: Key32
     at: U53
     words: Annotated[str, Meta(max_length=MAX_WORDS)]
-    proofs: Annotated[tuple[Proof, ...], Meta(min_length=1, max_length=MAX_PROOFS)]
+    proofs: Annotated[tuple[Proof, ...], Meta(max_length=MAX_PROOFS)]
+    private: Private | None = None
+    """In their place: what the reporter was written."""
+
+
+class _Vouched(Wire, frozen=True):
+    group: Key32
+    root: Key32
+    device: Key32
+    to: Key32
+    commitment: Key32
 
 
 class _Signed(Wire, frozen=True):
@@ -136,10 +162,17 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
 
 
 def sign(
-    group: bytes, me: Party, words: str, proofs: tuple[Proof, ...], now: int, signer: Signer
+    group: bytes,
+    me: Party,
+    words: str,
+    proofs: tuple[Proof, ...],
+    now: int,
+    signer: Signer,
+    private: Private | None = None,
 ) -> bytes:
     """A report of mine, to be sealed for those who lead."""
-    body = msgspec.msgpack.encode(Report(group, me.root, me.device, now, words, proofs))
+    report = Report(group, me.root, me.device, now, words, proofs, private)
+    body = msgspec.msgpack.encode(report)
     return msgspec.msgpack.encode(_Signed(body, signer.sign(PURPOSE, body)))
 
 
@@ -152,6 +185,38 @@ def read(data: bytes, group: bytes) -> Report:
         keys.verify(report.device, PURPOSE, signed.body, signed.signature)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, BadKey):
         raise Unopenable from None
-    if report.group != group:
+    if report.group != group or bool(report.proofs) == (report.private is not None):
         raise Unopenable
     return report
+
+
+# Between two, before one has accepted the other.
+
+
+def vouch(said: Private, signer: Signer) -> Private:
+    """The same with my signature."""
+    signature = signer.sign(PRIVATE, _vouched(said))
+    return msgspec.structs.replace(said, signature=signature)
+
+
+def require_vouched(said: Private) -> None:
+    """Raises `Unopenable` unless its author's device signed this very text for this reader."""
+    try:
+        keys.verify(said.device, PRIVATE, _vouched(said), said.signature)
+    except BadKey:
+        raise Unopenable from None
+
+
+def _vouched(said: Private) -> bytes:
+    commitment = keys.digest(
+        PRIVATE,
+        said.key,
+        said.group,
+        said.root,
+        said.to,
+        said.mid,
+        said.at.to_bytes(8, "big"),
+        said.text.encode(),
+    )
+    body = _Vouched(said.group, said.root, said.device, said.to, commitment)
+    return msgspec.msgpack.encode(body)

@@ -95,7 +95,7 @@ class People(Jobs):
             raise ApiError("not-found", "Echo is not running beside this node")
         return await self._accept(self._echo_link, echo=True)
 
-    async def _accept(self, text: str, echo: bool, stranger: bool = False) -> Contact:
+    async def _accept(self, text: str, echo: bool, within: str = "") -> Contact:
         try:
             link = Link.parse(text, self._clock())
         except BadLink as error:
@@ -121,8 +121,9 @@ class People(Jobs):
 
         def job(desk: Desk, work: Work) -> Contact:
             cid = inviting.accept(desk, work, link, record, echo)
-            if stranger:
-                requests.ask(desk, work, cid)
+            if within:
+                work.db.execute("UPDATE contact SET via = ? WHERE id = ?", (within, cid))
+                requests.ask(desk, work, cid, within=True)
             else:
                 requests.accept(desk, work, cid)
             return views.contact(work.db, cid)
@@ -154,7 +155,7 @@ class People(Jobs):
             for wait in INTRODUCED:
                 await asyncio.sleep(wait)
                 try:
-                    contact = await self._accept(who.link, echo=False, stranger=True)
+                    contact = await self._accept(who.link, echo=False, within=who.group)
                 except ApiError as error:
                     if error.code not in ("no-relay", "used"):
                         return

@@ -293,8 +293,8 @@ class NodeApi(Protocol):
         others' messages too: removed for all, but for the owner's."""
 
     async def report_message(self, id: Id, words: Words | None = None) -> None:
-        """Tell those who lead a group what somebody wrote in it, with proof. not-found: nobody
-        else leads it, or nothing proves it any more."""
+        """Tell those who lead a group what somebody wrote in it, or from within it to somebody who
+        had not accepted them, with proof. not-found: nobody else leads it, or nothing proves it."""
 
     async def answer_report(
         self,

@@ -62,6 +62,8 @@ class GroupReport(Struct, frozen=True, kw_only=True):
     at: Millis
     message: Id = ""
     """The message, if it is here."""
+    private: bool = False
+    """It was written to who reports it, from within the group, before they accepted its author."""
 
 
 class Group(Struct, frozen=True, kw_only=True):

@@ -305,3 +305,37 @@ async def test_no_ratchet_and_no_plain_text_is_in_it(world: World, tmp_path: Pat
         assert names <= {"name", "settings", "cursor", "person"}
         copy.close()
         assert not (anna.path / "backup" / "parts").exists()
+
+
+async def test_channels_go_on_where_they_were(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "owner.backup"
+    async with world:
+        relay = await world.relay()
+        owner, reader = await world.person("Owner", relay), await world.person("Reader", relay)
+        mine = (await owner.node.create_channel("News")).id
+        link = (await owner.node.channel(mine)).link
+        theirs = (await reader.node.follow_channel(link)).id
+        await owner.node.send(mine, "one")
+        await owner.node.back_up(WORD, str(file))
+        two = await owner.node.send(mine, "two")
+        await owner.node.edit(two.id, "two, changed")
+        await reader.message_when(theirs, lambda m: m.text == "two, changed")
+        await lose(world, owner)
+        restored = await again(world, owner, file)
+        back = await restored.message_when(mine, lambda m: m.text == "two, changed")
+        assert back.mine
+
+        async def posts() -> bool:
+            try:
+                await restored.node.send(mine, "three")
+            except ApiError:
+                return False
+            return True
+
+        await restored.wait(posts)
+        await restored.node.delete(back.id)
+        await reader.message_when(theirs, lambda m: m.deleted)
+        shown = await reader.node.channel(theirs)
+        assert await reader.texts(theirs) == ["one", "", "three"]
+        assert (shown.forked, shown.missing) == (0, [])
+        assert (await restored.node.channel(mine)).link == link

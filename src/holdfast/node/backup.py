@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from holdfast.core.seal import rest
 from holdfast.core.seal.identity import DeviceList, Identity
 from holdfast.core.seal.keys import BadKey
-from holdfast.node import group_state, talking
+from holdfast.node import channel_feed, channel_state, group_state, talking
 from holdfast.node.database import TooNew, WrongKey, close_database, open_database, row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -55,6 +55,8 @@ _TABLES: Final = {
     "call": {"secret": "x''", "homes": "''"},
     "group_entry": {},
     "group_card": {},
+    "channel": {"mark_at": "0", "marked": "0"},
+    "channel_post": {"posted": "0"},
 }
 """What is copied, in this order, and the columns that are not taken as they are."""
 _PERSON: Final = "person"
@@ -91,6 +93,7 @@ def write_database(desk: Desk, work: Work, path: Path, key: bytes) -> Summary:
         with copy:
             for table, changed in _TABLES.items():
                 _copy(work.db, copy, table, changed, _kept(table))
+            channel_state.reveal(desk, copy)
             for name in _VALUES:
                 if (value := desk.get(work, name)) is not None:
                     copy.execute("INSERT INTO meta VALUES (?, ?)", (name, value))
@@ -115,6 +118,8 @@ def _kept(table: str) -> str:
         "call": f"contact IN ({people})",
         "group_entry": f"contact IN ({people})",
         "group_card": f"contact IN ({people})",
+        "channel": f"contact IN ({people})",
+        "channel_post": f"contact IN ({people})",
     }.get(table, "1")
 
 
@@ -232,6 +237,7 @@ def restore(desk: Desk, work: Work, folder: Path, key: bytes) -> None:
                 desk.put(work, name, found[0])
         for table in _TABLES:
             _copy(copy, work.db, table, {}, "1")
+        channel_state.wrap_all(desk, work)
     except (apsw.Error, BadKey, ValueError, TypeError) as error:
         raise BadBackup(f"the backup is damaged: {error}") from None
     finally:
@@ -250,7 +256,8 @@ def _settle(desk: Desk, work: Work, folder: Path) -> None:
         else:
             work.db.execute("UPDATE contact SET state = 'left' WHERE id = ?", (cid,))
     work.db.execute(
-        "UPDATE contact SET state = 'restored' WHERE kind <> 'group' AND state <> 'blocked'"
+        "UPDATE contact SET state = 'restored' WHERE kind NOT IN ('group', 'channel')"
+        " AND state <> 'blocked'"
     )
     work.db.execute(
         "UPDATE message SET state = 'unsent' WHERE mine AND kind <> 'note'"
@@ -266,4 +273,5 @@ def _settle(desk: Desk, work: Work, folder: Path) -> None:
         work.db.execute(
             "UPDATE file SET state = ?, homes = '' WHERE id = ?", ("whole" if whole else "gone", id)
         )
+    channel_feed.again(desk, work)
     talking.expire(desk, work)

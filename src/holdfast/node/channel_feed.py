@@ -80,6 +80,12 @@ def post(
     key = channel.key
     if key is None:
         raise ApiError("not-allowed", "only its owner writes in a channel")
+    if row(work.db, "SELECT 1 FROM channel WHERE contact = ? AND behind", channel.cid):
+        raise ApiError(
+            "not-allowed",
+            "this channel comes from a backup, and what was posted since is still read from its"
+            " relays; try again in a moment",
+        )
     if kind != "head" and row(
         work.db, "SELECT 1 FROM channel WHERE contact = ? AND moved <> ''", channel.cid
     ):
@@ -95,7 +101,7 @@ def post(
     rid = desk.entropy(16)
     if kind != "head":
         channel.chain.take(made)
-        _keep(work, channel, made, rid, record, mid)
+        _keep(work, channel, made, rid, record, mid, done=True)
         work.db.execute("UPDATE channel SET shown = ? WHERE contact = ?", (number, channel.cid))
     (seq,) = row(
         work.db,
@@ -121,9 +127,14 @@ def _append(desk: Desk, work: Work, channel: Channel, seq: int, rid: bytes, reco
 
 
 def _keep(
-    work: Work, channel: Channel, made: Post, rid: bytes, record: bytes, mid: bytes | None = None
+    work: Work,
+    channel: Channel,
+    made: Post,
+    rid: bytes = b"",
+    record: bytes = b"",
+    mid: bytes | None = None,
+    done: bool = False,
 ) -> None:
-    mine = bool(record)
     work.db.execute(
         "INSERT INTO channel_post (contact, number, hash, prev, at, kind, data, done, mid, rid,"
         " record, posted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -134,8 +145,8 @@ def _keep(
             made.prev,
             made.at,
             made.kind,
-            None if mine else made.data,
-            mine,
+            None if done else made.data,
+            done,
             mid,
             rid,
             record,
@@ -159,10 +170,10 @@ def received(
         if locator == channel.link.marks.locator:
             _marked(work, channel, posts.read_mark(body))
         else:
-            _take(desk, work, channel, posts.read(channel.link, body))
+            _take(desk, work, channel, posts.read(channel.link, body), body)
 
 
-def _take(desk: Desk, work: Work, channel: Channel, came: Post) -> None:
+def _take(desk: Desk, work: Work, channel: Channel, came: Post, body: bytes) -> None:
     at = min(came.at, work.now)
     took = channel.chain.take(came)
     work.db.execute(
@@ -179,14 +190,27 @@ def _take(desk: Desk, work: Work, channel: Channel, came: Post) -> None:
             desk.note(work, channel.cid, "channel-fork", count=came.number)
             desk.touch_contact(work, channel.cid)
     elif took == "new":
-        _keep(work, channel, came, b"", b"")
+        if channel.key is None:
+            _keep(work, channel, came)
+        else:  # of mine, from after a backup
+            _keep(work, channel, came, desk.entropy(16), body)
         _show(desk, work, channel, False)
 
 
 def caught_up(desk: Desk, work: Work, cid: str) -> None:
-    """Every relay has brought what it has."""
+    """What is missing has had its time."""
     if channel_state.is_channel(work, cid):
         _show(desk, work, channel_state.opened(desk, work, cid), True)
+
+
+def whole(desk: Desk, work: Work, cid: str, locator: bytes) -> None:
+    """Every relay that is reached has brought all it has of a log: one may post again."""
+    if not row(work.db, "SELECT 1 FROM channel WHERE contact = ? AND behind", cid):
+        return
+    if locator == channel_state.opened(desk, work, cid).link.log.locator:
+        caught_up(desk, work, cid)
+        work.db.execute("UPDATE channel SET behind = 0 WHERE contact = ?", (cid,))
+        desk.touch_contact(work, cid)
 
 
 def _show(desk: Desk, work: Work, channel: Channel, all: bool) -> None:
@@ -234,7 +258,28 @@ def _carry_out(
         except content.Malformed:
             return
         if isinstance(said, SAYS):
+            if channel.key is not None:
+                _own(desk, work, cid, said, True)
             taking.change(desk, work, cid, b"", said, None)
+            if channel.key is not None:
+                _own(desk, work, cid, said, False)
+
+
+def _own(
+    desk: Desk, work: Work, cid: str, said: content.Text | content.Edit | content.Delete, was: bool
+) -> None:
+    """What I said myself comes from the log: it is changed as another's is, and mine again."""
+    found = row(
+        work.db,
+        "UPDATE message SET mine = ?, seen = 1, state = 'sent' WHERE contact = ? AND mid = ?"
+        " AND mine = ? RETURNING id",
+        not was,
+        cid,
+        said.mid,
+        was,
+    )
+    if found is not None and not was:
+        desk.touch_message(work, found[0])
 
 
 def described(desk: Desk, work: Work, channel: Channel, said: About) -> None:
@@ -367,6 +412,17 @@ def resume(desk: Desk, work: Work) -> None:
     """Read every channel from where it was read."""
     for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state = 'channel' ORDER BY id"):
         follow(desk, work, channel_state.opened(desk, work, cid))
+
+
+def again(desk: Desk, work: Work) -> None:
+    """After a backup: logs of mine are made where they are lost, and all is read."""
+    for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state = 'channel' ORDER BY id"):
+        channel = channel_state.opened(desk, work, cid)
+        if channel.key is not None:
+            for log in (channel.log, channel.marks):
+                for home in log.homes:
+                    desk.want(work, log.caps, home)
+        follow(desk, work, channel)
 
 
 def follow(desk: Desk, work: Work, channel: Channel) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import apsw
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -114,3 +115,24 @@ def make(desk: Desk, work: Work, kept: Kept, about: About) -> Channel:
 def is_channel(work: Work, cid: str) -> bool:
     """Whether a conversation is one."""
     return row(work.db, "SELECT 1 FROM channel WHERE contact = ?", cid) is not None
+
+
+# Backups.
+
+
+def reveal(desk: Desk, copy: apsw.Connection) -> None:
+    """In a copy that another key encrypts, secrets are not wrapped by mine."""
+    for cid, secret, counter in rows(copy, "SELECT contact, secret, counter FROM channel"):
+        plain = desk.rows.unwrap("channel", cid.encode(), counter, secret)
+        copy.execute("UPDATE channel SET secret = ?, counter = 0 WHERE contact = ?", (plain, cid))
+
+
+def wrap_all(desk: Desk, work: Work) -> None:
+    """Inverse of `reveal`, for what came out of such a copy. Raises ValueError."""
+    for cid, plain in rows(work.db, "SELECT contact, secret FROM channel"):
+        mine = msgspec.msgpack.decode(plain, type=Kept).key is not None
+        wrapped = desk.rows.wrap("channel", cid.encode(), 1, plain, desk.entropy)
+        work.db.execute(
+            "UPDATE channel SET secret = ?, counter = 1, behind = ? WHERE contact = ?",
+            (wrapped, mine, cid),
+        )

@@ -431,6 +431,10 @@ SCHEMA: Final = (
     ALTER TABLE invitation ADD COLUMN within TEXT NOT NULL DEFAULT '';
     ALTER TABLE report ADD COLUMN private INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- A channel of mine from a backup, until what was posted since was read.
+    ALTER TABLE channel ADD COLUMN behind INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

@@ -403,6 +403,10 @@ class Engine:
                 )
             case CaughtUp(locator, home):
                 self.relays.caught_up(locator, home)
+                if kind == "channel" and self.relays.all_caught_up(
+                    locator, self._homes.get(locator, set())
+                ):
+                    self._submit(lambda work: channel_feed.whole(self.desk, work, id, locator))
                 if kind == "inbox" and self.relays.all_caught_up(
                     locator, self._homes.get(locator, set())
                 ):

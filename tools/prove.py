@@ -96,6 +96,13 @@ PROOFS = {
         "kill rounds",
         "kill -9 under traffic loses, doubles and reorders nothing, and reuses no ratchet",
     ),
+    "channels": Proof(
+        "tests/faults/test_channels.py",
+        300,
+        20,
+        "kills",
+        "kill -9 while a channel is written loses, doubles and forks no post",
+    ),
     "fleet": Proof(
         "tests/faults/test_fleet.py",
         300,

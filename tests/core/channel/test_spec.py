@@ -1,13 +1,16 @@
 """What spec/channels.md says, against the code."""
 
+import importlib.util
+import json
 import re
 from pathlib import Path
 
 from holdfast.core.channel import posts
-from holdfast.core.channel.link import VERSION
+from holdfast.core.channel.link import VERSION, Link
 from holdfast.node import channel_feed, channels
 
-SPEC = (Path(__file__).parents[3] / "spec" / "channels.md").read_text()
+HERE = Path(__file__).parents[3] / "spec"
+SPEC = (HERE / "channels.md").read_text()
 
 
 def test_version_and_constants() -> None:
@@ -25,3 +28,17 @@ def test_version_and_constants() -> None:
         channel_feed.LIFE,
         channels.QUIET,
     ]
+
+
+def test_vectors_are_what_the_code_makes_and_reads() -> None:
+    spec = importlib.util.spec_from_file_location("vectors", HERE / "vectors" / "channel.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    kept = json.loads((HERE / "vectors" / "channel.json").read_text())
+    assert kept == module.vectors()
+    link = Link.parse(kept["link"])
+    assert (link.id.hex(), link.content_key.hex()) == (kept["channel"], kept["content_key"])
+    assert [
+        posts.read(link, bytes.fromhex(post["record"])).hash.hex() for post in kept["posts"]
+    ] == [post["hash"] for post in kept["posts"]]

@@ -114,6 +114,26 @@ def test_records_are_opened_and_come_once() -> None:
     assert isinstance(attach, wire.Attach) and attach.since == 4
 
 
+def test_a_log_that_is_followed_anew_is_read_from_where_it_was_asked() -> None:
+    """Whatever was on its way for the one before, while something else keeps the log attached."""
+    script = attached()
+    script.client.append(LOG, rid(9), b"waits", 60)
+    script.client.follow(LOG, 3)
+    script.said()
+    script.hear(wire.Attached(1, 1, 7))
+    script.client.unfollow(LOG)
+    script.client.follow(LOG, 0)
+    script.said()
+    late = ENVELOPE.seal(rid(6), b"late", bytes(12))
+    script.hear(wire.Records(1, ((6, late),)))
+    assert script.happened == []
+    script.hear(wire.Attached(1, 1, 7))
+    script.hear(wire.Attached(1, 1, 7))
+    first = ENVELOPE.seal(rid(1), b"first", bytes(12))
+    script.hear(wire.Records(1, ((1, first), (6, late))))
+    assert [each.seq for each in script.happened if isinstance(each, Received)] == [1, 6]
+
+
 def test_a_log_made_anew_is_read_from_its_start() -> None:
     script = Script()
     script.client.follow(LOG, 100)

@@ -578,6 +578,8 @@ class Client:
     def _record(self, log: _Log, seq: int, stored: bytes) -> None:
         if not log.following or (seq and seq <= log.cursor):
             return
+        if seq and log.state != "attached":
+            return  # of an attach before the one that is asked for, which brings it again
         log.cursor = max(log.cursor, seq)
         if log.bare and not seq:
             self._out.append(Live(log.caps.locator, self.home, b"", stored))

@@ -12,8 +12,10 @@ from holdfast.testing.groups import person, talking
 __all__ = ["world"]
 
 
-async def brought_again(world: World, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many reports an admin sees once a dismissed one is put into the log by a third."""
+async def test_an_answered_report_stays_answered_and_in_the_twin_it_does_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third puts a dismissed report into the log; then once more, where none is remembered."""
     posted: list[bytes] = []
     came = moderation.came
 
@@ -38,21 +40,16 @@ async def brought_again(world: World, monkeypatch: pytest.MonkeyPatch) -> int:
             record = epoch.seal("report", posted[0], desk.entropy)
             group_keys.post(desk, work, group.cid, record)
 
-        await people[1].node._do(again)
-        await people[1].node.send(ids[1], "after it")
-        await people[0].message_when(ids[0], lambda m: m.text == "after it")
-        return len((await people[0].node.group(ids[0])).reports)
+        async def shown(after: str) -> int:
+            """Reports that wait for an answer once it was brought again."""
+            await people[1].node._do(again)
+            await people[1].node.send(ids[1], after)
+            await people[0].message_when(ids[0], lambda m: m.text == after)
+            return len((await people[0].node.group(ids[0])).reports)
 
-
-async def test_an_answered_report_stays_answered(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert await brought_again(world, monkeypatch) == 0
-
-
-async def test_twin_that_remembers_no_report(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moderation, "_is_new", lambda *_: True)
-    assert await brought_again(world, monkeypatch) == 1
+        assert await shown("after it") == 0
+        monkeypatch.setattr(moderation, "_is_new", lambda *_: True)
+        assert await shown("after that") == 1
 
 
 def test_a_report_of_one_group_is_none_in_another() -> None:

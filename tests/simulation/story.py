@@ -450,7 +450,7 @@ class Story:
         the rest stands in the same order."""
         still = [person for person in self.town.people.values() if not person.back]
         seen = [self.shown(person) for person in still]
-        if len(still) < len(self.town.people):
+        if 0 < len(still) < len(self.town.people):
             both = set.intersection(*({one[0] for one in each} for each in seen))
             seen = [[(one[0],) for one in each if one[0] in both] for each in seen]
         for person, other_seen in zip(still, seen, strict=True):

@@ -25,15 +25,15 @@ async def ring(tmp_path: Path) -> tuple[int, list[bytes], list[str]]:
     answer. How many connections came to that relay's logs of the call, all that was said, and
     the addresses in it."""
     said: list[bytes] = []
-    say = Desk.say
+    say = Desk.say_to_device
 
-    def noted(self: Desk, work, contact: str, what: content.Known) -> int:
+    def noted(self: Desk, work, contact: str, what: content.Known) -> None:
         if isinstance(what, content.Ring | content.Answer):
             said.append(content.encode(what))
-        return say(self, work, contact, what)
+        say(self, work, contact, what)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Desk, "say", noted)
+        patch.setattr(Desk, "say_to_device", noted)
         async with (
             relay(tmp_path / "relay") as home,
             relay(tmp_path / "trap") as trap,
@@ -93,15 +93,15 @@ async def candidates(tmp_path: Path, *, allowed: bool, answered: bool) -> tuple[
     """Anna, who allows that calls with Boris go straight, rings him; whether he allows it, and
     answers. In how many contents either tells an address, and how many ports are open."""
     told: list[content.Places] = []
-    say = Desk.say
+    say = Desk.say_to_device
 
-    def noted(self: Desk, work, contact: str, what: content.Known) -> int:
+    def noted(self: Desk, work, contact: str, what: content.Known) -> None:
         if isinstance(what, content.Places):
             told.append(what)
-        return say(self, work, contact, what)
+        say(self, work, contact, what)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Desk, "say", noted)
+        patch.setattr(Desk, "say_to_device", noted)
         patch.setattr("holdfast.node.direct.usable", lambda address: True)
         async with (
             relay(tmp_path / "relay") as home,

@@ -94,8 +94,8 @@ async def test_twin_that_answers_about_unknown_calls(
 ) -> None:
     take = receiving._take
 
-    def polite(desk, work, cid, data, outage) -> None:
-        take(desk, work, cid, data, outage)
+    def polite(desk, work, cid, data, outage, *more) -> None:
+        take(desk, work, cid, data, outage, *more)
         said = content.decode(data)
         if isinstance(said, content.Answer):
             desk.say(work, cid, content.Answer(said.call, "end"))

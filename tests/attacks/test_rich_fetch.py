@@ -71,13 +71,13 @@ async def test_twin_with_a_preview_it_is_seen(
 ) -> None:
     real = receiving._take
 
-    def preview(desk: Desk, work: Work, cid: str, data: bytes, outage: Any) -> None:
+    def preview(desk: Desk, work: Work, cid: str, data: bytes, *more: Any) -> None:
         if b"bait.invalid" in data:
             try:
                 urllib.request.urlopen("http://127.0.0.1:9/a.png", timeout=0.2)
             except OSError:
                 pass
-        real(desk, work, cid, data, outage)
+        real(desk, work, cid, data, *more)
 
     monkeypatch.setattr(receiving, "_take", preview)
     assert any("connect" in seen for seen in await _bait(tmp_path))

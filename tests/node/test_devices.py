@@ -266,3 +266,62 @@ async def test_what_is_done_on_one_shows_on_the_other(world: World) -> None:
             return not await second.node.contacts()
 
         await second.wait(gone)
+
+
+async def in_call(person: Person, *states: str) -> str:
+    """The id of a call that is in one of these states; none at all for no state."""
+    found: list[str] = []
+
+    async def there() -> bool:
+        calls = await person.node.calls()
+        found[:] = [call.id for call in calls if call.state in states]
+        return bool(found) if states else not calls
+
+    await person.wait(there)
+    return found[0] if found else ""
+
+
+async def test_a_call_rings_everywhere_until_one_device_answers(world: World) -> None:
+    async with world:
+        anna, boris, at_anna, at_boris = await world.pair()
+        second = await link(world, anna)
+        contact = await second.contact_when(lambda c: c.state == "active")
+        await boris.message_when(at_boris, lambda m: m.note == "device-added")
+
+        async def both() -> bool:
+            def job(desk, work):  # type: ignore[no-untyped-def]
+                asked = "SELECT count(*) FROM contact WHERE kind = 'device' AND state = 'active'"
+                return work.db.execute(asked).fetchone() == (1,)
+
+            return bool(await boris.node._do(job))
+
+        await boris.wait(both)
+        for answers, other in ((second, anna), (anna, second)):
+            call = await boris.node.start_call(at_boris)
+            await in_call(other, "ringing")
+            await answers.node.accept_call(await in_call(answers, "ringing"))
+            await in_call(other)
+            for person in (boris, answers):
+                await in_call(person, "talking")
+            await boris.node.hang_up(call.id)
+            for person in (boris, answers):
+                await in_call(person)
+        for person, id in ((anna, at_anna), (second, contact.id)):
+            entries = [m.call for m in (await person.node.messages(id)).messages if m.call]
+            assert [entry.outcome for entry in entries] == ["talked"]
+            assert not [c for c in await person.node.contacts() if c.unread]
+        # Nobody takes it: it ends on both.
+        await boris.node.start_call(at_boris)
+        for person in (anna, second):
+            await in_call(person, "ringing")
+        await boris.node.hang_up(await in_call(boris, "ringing", "calling"))
+        for person in (anna, second, boris):
+            await in_call(person)
+        # And from the second.
+        await second.node.start_call(contact.id)
+        await boris.node.accept_call(await in_call(boris, "ringing"))
+        for person in (second, boris):
+            await in_call(person, "talking")
+        await second.node.hang_up(await in_call(second, "talking"))
+        await in_call(boris)
+        assert len(await boris.node.contacts()) == 1

@@ -32,7 +32,7 @@ from holdfast.node.desk import Desk
 from holdfast.node.direct import Direct
 from holdfast.node.keeper import Work
 from holdfast.node.late import Late
-from holdfast.node.ringing import Terms, over, ring, rung, say, told
+from holdfast.node.ringing import ELSEWHERE, Terms, over, ring, rung, say, told
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import Call, CallChanged, Event
 from holdfast.node.sound import SoundSession
@@ -79,6 +79,8 @@ class Current:
         """Where the contact was said to be on the local network before it was asked."""
         self.straight = False
         """Both allow that frames go straight wherever they are."""
+        self.elsewhere = False
+        """Another device of this person's has it."""
         self.talked = 0
         """Milliseconds, as noted last."""
 
@@ -248,17 +250,45 @@ class Calls:
             else:
                 self._late.came(contact, said.call, said.data)
             return
-        if call is None or call.contact != contact or call.terms.id != said.call:
+        if call is None or call.terms.id != said.call:
+            return
+        if call.contact != contact and not self._turns(call, contact, said):
             return
         if isinstance(said, content.Places):
             self._told(call, said)
             return
+        if said.step == ELSEWHERE:
+            if not call.machine.outgoing and call.machine.state == "ringing":
+                call.elsewhere = True
+                self._do(call.machine.heard("end", _now()))
+            return
+        if said.step in ("accept", "decline"):
+            self._leave_others(call)
         if said.step == "accept":
             if len(said.random) != 32 or len(said.nonce) != 16 or call.random:
                 return
             call.random, call.nonce = said.random, said.nonce
             call.straight = self.straight and call.terms.direct and said.direct
         self._do(call.machine.heard(said.step, _now()))
+
+    def _turns(self, call: Current, line: str, said: Said) -> bool:
+        """Another device of the callee's speaks; whether the call goes on with that one."""
+        if line not in call.terms.lines or call.random or not isinstance(said, content.Answer):
+            return False
+        if said.step == "busy":
+            return False
+        if said.step in ("accept", "decline"):
+            device, conversation = call.terms.lines[line]
+            call.contact = line
+            call.terms.devices = (call.terms.devices[0], device)
+            call.terms.conversation = conversation
+        return True
+
+    def _leave_others(self, call: Current) -> None:
+        """One device has answered: the others ring no longer."""
+        for line in call.terms.lines:
+            if line != call.contact and not call.random:
+                self._answer(line, call.terms, ELSEWHERE)
 
     def _rung(self, contact: str, said: content.Ring) -> None:
         found = self._submit(lambda work: rung(self._desk, work, contact, said))
@@ -318,7 +348,11 @@ class Calls:
                 case commands.Doubt():
                     self._doubt()
                 case commands.Say(step):
-                    self._answer(call.contact, call.terms, step, call.random, call.nonce)
+                    lines = [call.contact]
+                    if call.machine.outgoing and not call.random:
+                        lines = list(call.terms.lines)  # all of them ring
+                    for line in lines:
+                        self._answer(line, call.terms, step, call.random, call.nonce)
                 case commands.Attach():
                     self._attach(call)
                 case commands.Changed():
@@ -497,7 +531,8 @@ class Calls:
         if outcome == "hung-up":
             outcome = "failed"
         duration = call.machine.until - call.machine.since if call.machine.since else 0
-        self._note(call.contact, call.terms.id, outcome, duration, told(call.machine.story))
+        how = ELSEWHERE if call.elsewhere else outcome
+        self._note(call.contact, call.terms.id, how, duration, told(call.machine.story))
         self._close(call)
 
     def _close(self, call: Current) -> None:
@@ -520,7 +555,7 @@ class Calls:
         wall = self._clock() - _now()
         return Call(
             id=call.id,
-            contact=call.contact,
+            contact=call.terms.contact,
             outgoing=one.outgoing,
             state=one.state,
             reason=one.reason,

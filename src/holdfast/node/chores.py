@@ -65,6 +65,7 @@ def tick(desk: Desk, work: Work) -> None:
     rehousing.rehouse(desk, work)
     renewing.tick(desk, work)
     devices.sweep(work)
+    linking.tick(desk, work)
     work.db.execute(
         "UPDATE relay SET seen = ? WHERE address IN (SELECT value FROM json_each(?))",
         (work.now, json.dumps(sorted(desk.reached))),

@@ -248,23 +248,42 @@ def offered(
     to: tuple[bool | None, bytes],
 ) -> int | None:
     """Somebody sends a file, in reply `to` a message of whom: its row, or None if it is none."""
+    if not is_file(said):
+        return None
+    name = names.clean_file(said.name)
+    message = messages.insert_theirs(work, cid, author, "file", name, said, to)
+    small = said.size <= BY_ITSELF[_kind(said)[0]]
+    small = small and has_room(desk.files, said.size) and cid not in desk.strangers
+    id = attach(desk, work, cid, message, said, "fetching" if small else "offered")
+    if small:
+        work.after.append(effects.Move(id))
+    return message
+
+
+def is_file(said: content.File) -> bool:
+    """Whether what is said of a file can be."""
     try:
-        homes = tuple(Home.parse(text) for text in said.homes)
+        for text in said.homes:
+            Home.parse(text)
         FileKeys(said.secret, said.size, said.chunk)
     except ValueError:
-        return None
-    if chunks.count(said.size, said.chunk) > chunks.MAX_SIZE // chunks.LARGE:
-        return None
+        return False
+    return chunks.count(said.size, said.chunk) <= chunks.MAX_SIZE // chunks.LARGE
+
+
+def _kind(said: content.File) -> tuple[str, str]:
+    """What it is shown as, and its media type, as far as they agree."""
     kind = said.kind if said.kind in BY_ITSELF else "file"
     media = said.media if said.media in names.MEDIA else names.OCTETS
     if not media.startswith({"picture": "image/", "voice": "audio/"}.get(kind, "")):
         kind = "file"
-    thumb = said.thumb if views.picture_type(said.thumb) else b""
-    name = names.clean_file(said.name)
-    message = messages.insert_theirs(work, cid, author, "file", name, said, to)
+    return kind, media
+
+
+def attach(desk: Desk, work: Work, cid: str, message: int, said: content.File, state: str) -> str:
+    """A message carries this file, whose bytes are not here; its id."""
+    kind, media = _kind(said)
     id = desk.entropy(16).hex()
-    small = said.size <= BY_ITSELF[kind] and has_room(desk.files, said.size)
-    small = small and cid not in desk.strangers
     work.db.execute(
         "INSERT INTO file (id, message, contact, mine, kind, name, media, size, chunk, secret,"
         " root, homes, thumb, width, height, duration, wave, state, added)"
@@ -274,25 +293,23 @@ def offered(
             message,
             cid,
             kind,
-            name,
+            names.clean_file(said.name),
             media,
             said.size,
             said.chunk,
             said.secret,
             said.root,
-            " ".join(str(home) for home in homes),
-            thumb,
+            " ".join(said.homes),
+            said.thumb if views.picture_type(said.thumb) else b"",
             said.width,
             said.height,
             said.duration,
             bytes(value & 31 for value in said.wave),
-            "fetching" if small else "offered",
+            state,
             work.now,
         ),
     )
-    if small:
-        work.after.append(effects.Move(id))
-    return message
+    return id
 
 
 def first_bytes(path: Path, keys: FileKeys) -> bytes:

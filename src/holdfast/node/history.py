@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.core.chat import content, sync
-from holdfast.node import effects, rehousing
+from holdfast.core.chat import content, names, sync
+from holdfast.node import effects, files, rehousing
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -20,24 +20,26 @@ from holdfast.node.schema import PastProgress
 
 PAST: Final = "past/"
 """What `meta` calls how far a device was told, and how far this one was."""
-ON_THE_WAY: Final = 8
+ON_THE_WAY: Final = 32
 """Pages that are not acknowledged yet."""
 BYTES: Final = 48_000
 """Of a page, about."""
 _LINES: Final = (
-    "SELECT m.id, m.contact, m.mine, m.mid, m.kind, m.text, m.at, m.received, m.state, m.edited,"
-    " m.deleted, m.seen, m.timer, m.expires, m.reply_mid, m.reply_mine"
-    " FROM message m JOIN contact c ON c.id = m.contact"
-    " WHERE c.kind = 'person' AND NOT c.echo AND m.kind IN ('text', 'file')"
+    "SELECT id, contact, mine, mid, kind, text, at, received, state, edited, deleted, seen, timer,"
+    " expires, reply_mid, reply_mine FROM message WHERE kind IN ('text', 'file')"
 )
 
 
 class _Way(msgspec.Struct):
+    contacts: list[str]
+    """Conversations that are not told whole yet."""
     upto: int
+    """Told of the first one of these."""
     last: int
     left: int
     total: int
     pages: list[int]
+    """Sequence numbers of those on the way."""
 
 
 def _way(desk: Desk, work: Work, id: str) -> _Way | None:
@@ -46,7 +48,7 @@ def _way(desk: Desk, work: Work, id: str) -> _Way | None:
 
 
 def _keep(desk: Desk, work: Work, id: str, way: _Way) -> None:
-    if way.left <= 0 and not way.pages:
+    if way.left <= 0 and not way.pages and not way.contacts:
         work.db.execute("DELETE FROM meta WHERE name = ?", (PAST + id,))
     else:
         desk.put(work, PAST + id, msgspec.msgpack.encode(way))
@@ -55,54 +57,79 @@ def _keep(desk: Desk, work: Work, id: str, way: _Way) -> None:
 
 
 def prepare(desk: Desk, work: Work, id: str) -> int:
-    """Everything up to now is to be told to this device; how many messages that are."""
-    total, last = row(work.db, "SELECT count(*), coalesce(max(id), 0) FROM (" + _LINES + ")")
-    desk.put(work, PAST + id, msgspec.msgpack.encode(_Way(0, last, total, total, [])))
+    """Everything up to now is to be told to this device; how many messages that are, or how much
+    room their places need, whichever is more."""
+    contacts = [
+        cid
+        for (cid,) in rows(
+            work.db,
+            "SELECT id FROM contact WHERE kind = 'person' AND NOT echo AND NOT request"
+            " ORDER BY active DESC, id",
+        )
+    ]
+    (last,) = row(work.db, "SELECT coalesce(max(id), 0) FROM message")
+    (total,) = row(
+        work.db,
+        "SELECT count(*) FROM message WHERE kind IN ('text', 'file') AND contact IN"
+        " (SELECT id FROM contact WHERE kind = 'person' AND NOT echo AND NOT request)",
+    )
+    way = _Way(contacts, 0, last, total, total, [])
+    desk.put(work, PAST + id, msgspec.msgpack.encode(way))
     return int(total)
 
 
-def expect(desk: Desk, work: Work, id: str, total: int) -> None:
-    """The other side will tell so much."""
-    _keep(desk, work, id, _Way(0, 0, total, total, []))
+def expect(desk: Desk, work: Work, id: str, said: sync.Welcome) -> None:
+    """The other side will tell so much: what comes meanwhile stands behind it."""
+    work.db.execute("DELETE FROM sqlite_sequence WHERE name = 'message'")
+    work.db.execute("INSERT INTO sqlite_sequence VALUES ('message', ?)", (said.room,))
+    _keep(desk, work, id, _Way([], 0, said.room, said.total, said.total, []))
+
+
+def room(desk: Desk, work: Work, id: str) -> int:
+    """The last place of what is told."""
+    way = _way(desk, work, id)
+    return 0 if way is None else way.last
 
 
 def go_on(desk: Desk, work: Work, id: str) -> None:
     """Send pages while few are on their way."""
     way = _way(desk, work, id)
-    if way is None:
+    if way is None or not (way.contacts or way.pages):
         return
     acked = desk.session(work, id).acked
     way.pages = [seq for seq in way.pages if seq > acked]
-    while len(way.pages) < ON_THE_WAY and way.upto < way.last:
+    while len(way.pages) < ON_THE_WAY and way.contacts:
         _page(desk, work, id, way)
     _keep(desk, work, id, way)
 
 
 def _page(desk: Desk, work: Work, id: str, way: _Way) -> None:
-    """One page, of one conversation."""
+    """One page, of one conversation; or that there is no more of it."""
     lines: list[sync.Line] = []
-    size, cid = 0, ""
-    for found in rows(
+    size, cid = 0, way.contacts[0]
+    found = rows(
         work.db,
-        _LINES + " AND m.id > ? AND m.id <= ? ORDER BY m.id LIMIT ?",
+        _LINES + " AND contact = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?",
+        cid,
         way.upto,
         way.last,
         sync.MAX_PAGE,
-    ):
-        line = _line(work, found)
+    )
+    for one in found:
+        line = _line(work, one)
         weight = len(msgspec.msgpack.encode(line))
-        if lines and (size + weight > BYTES or found[1] != cid):
+        if lines and size + weight > BYTES:
             break
-        cid, size = found[1], size + weight
+        size += weight
         lines.append(line)
-        way.upto = found[0]
-    if not lines:
-        way.upto, way.left = way.last, 0
-        return
-    way.left = max(0, way.left - len(lines))
-    (root,) = row(work.db, "SELECT root FROM contact WHERE id = ?", cid)
-    desk.say_own(work, sync.Past(root, tuple(lines), way.left), id)
-    way.pages.append(desk.session(work, id).sent)
+        way.upto = one[0]
+    who = row(work.db, "SELECT root FROM contact WHERE id = ?", cid)
+    if len(lines) == len(found) < sync.MAX_PAGE or who is None:
+        way.contacts, way.upto = way.contacts[1:], 0
+    if lines and who is not None:
+        way.left = max(0, way.left - len(lines)) if way.contacts else 0
+        desk.say_own(work, sync.Past(who[0], tuple(lines), way.left), id)
+        way.pages.append(desk.session(work, id).sent)
 
 
 def _line(work: Work, found: tuple[Any, ...]) -> sync.Line:
@@ -133,43 +160,55 @@ def _line(work: Work, found: tuple[Any, ...]) -> sync.Line:
             )
         ),
         file,
+        id,
     )
 
 
 def told(desk: Desk, work: Work, id: str, said: sync.Past) -> None:
     """A page came: what is not here yet is put in."""
-    found = row(work.db, "SELECT id FROM contact WHERE root = ? AND kind = 'person'", said.root)
-    if found is not None:
-        for line in said.lines:
-            _put(work, found[0], line)
-        desk.touch_contact(work, found[0])
     way = _way(desk, work, id)
-    if way is not None:
-        way.left = said.left
-        _keep(desk, work, id, way)
+    found = row(work.db, "SELECT id FROM contact WHERE root = ? AND kind = 'person'", said.root)
+    if way is None or way.contacts:
+        return
+    if found is not None:
+        (cursor,) = row(
+            work.db, "SELECT coalesce((SELECT value FROM meta WHERE name = 'cursor'), 0)"
+        )
+        for number, line in enumerate(said.lines, cursor + 1):
+            if 0 < line.place <= way.last:
+                _put(desk, work, found[0], line, number)
+        desk.put(work, "cursor", cursor + len(said.lines))
+        desk.touch_contact(work, found[0])
+    way.left = said.left
+    _keep(desk, work, id, way)
 
 
-def _put(work: Work, cid: str, line: sync.Line) -> None:
+def _put(desk: Desk, work: Work, cid: str, line: sync.Line, cursor: int) -> None:
     state = line.state
     if state not in ("sent", "delivered", "read", "received", "unsent"):
         state = "sent" if line.mine else "received"
-    (cursor,) = row(
-        work.db,
-        "INSERT INTO meta VALUES ('cursor', 1) ON CONFLICT(name)"
-        " DO UPDATE SET value = value + 1 RETURNING value",
-    )
     kind = "file" if line.kind == "file" else "text"
+    if row(
+        work.db,
+        "SELECT 1 FROM message WHERE contact = ? AND mine = ? AND author = x'' AND mid = ?",
+        cid,
+        line.mine,
+        line.mid,
+    ):
+        return
+    name = names.clean_file(line.text) if kind == "file" else names.clean_text(line.text)
     work.db.execute(
-        "INSERT OR IGNORE INTO message (contact, cursor, mine, mid, kind, text, at, received,"
+        "INSERT OR IGNORE INTO message (id, contact, cursor, mine, mid, kind, text, at, received,"
         " edited, deleted, reply_mid, reply_mine, state, seen, timer, expires)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
+            line.place,
             cid,
             cursor,
             line.mine,
             line.mid,
             kind,
-            line.text,
+            name,
             line.at,
             line.received,
             line.edited,
@@ -184,10 +223,23 @@ def _put(work: Work, cid: str, line: sync.Line) -> None:
     )
     if not work.db.changes():
         return
-    message = work.db.last_insert_rowid()
+    if line.expires:
+        work.after.append(effects.Expire(line.expires))
     for one in line.reactions:
         work.db.execute(
             "INSERT OR IGNORE INTO reaction (message, mine, author, emoji, at)"
             " VALUES (?, ?, x'', ?, ?)",
-            (message, one.mine, one.emoji, one.at),
+            (line.place, one.mine, names.clean_emoji(one.emoji), one.at),
         )
+    if line.file and not line.deleted:
+        _file(desk, work, cid, line)
+
+
+def _file(desk: Desk, work: Work, cid: str, line: sync.Line) -> None:
+    """What was said of a file; its bytes can be asked for while a relay has them."""
+    try:
+        said = content.decode(line.file)
+    except content.Malformed:
+        return
+    if isinstance(said, content.File) and files.is_file(said):
+        files.attach(desk, work, cid, line.place, said, "offered")

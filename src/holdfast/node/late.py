@@ -19,6 +19,7 @@ from holdfast.core.seal import chunks
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
+from holdfast.node.ringing import conversation
 from holdfast.node.spool import Intake
 from holdfast.node.thin import NOTE, Thin
 
@@ -86,6 +87,7 @@ def note(desk: Desk, work: Work, of: _Of, at: int, about: dict[str, Any], ogg: b
     found = row(work.db, "SELECT at FROM call WHERE id = ? AND contact = ?", call, cid)
     if found is None or row(work.db, "SELECT 1 FROM contact WHERE id = ?", cid) is None:
         return
+    cid = conversation(work, cid)
     id, secret = desk.entropy(16).hex(), desk.entropy(32)
     chunk = chunks.chunk_size(len(ogg))
     intake = Intake(desk.files / id, secret, len(ogg), chunk, desk.entropy)

@@ -30,7 +30,7 @@ LINKING: Final = "linking"
 TRIES: Final = 3
 """Comparisons that are begun again by themselves, after one of the two was restarted."""
 
-State = Literal["open", "confirmed", "done", "cancelled", "mismatch"]
+State = Literal["open", "confirmed", "done", "cancelled", "expired", "mismatch"]
 
 
 class _Kept(msgspec.Struct):
@@ -116,6 +116,25 @@ def show(desk: Desk, work: Work, past: bool) -> Linking:
     shown = view(desk, work)
     assert shown is not None
     return shown
+
+
+def published(desk: Desk, work: Work, invitation: str) -> None:
+    """A relay has the bundle of an invitation: if it is the code's, it can be shown."""
+    kept = _kept(desk, work)
+    if kept is not None and kept.invitation == invitation:
+        work.after.append(effects.Tell(LinkingChanged(view(desk, work))))
+
+
+def tick(desk: Desk, work: Work) -> None:
+    """What nobody goes on with ends."""
+    kept = _kept(desk, work)
+    if kept is None or kept.state != "open" or kept.role != "old":
+        return
+    shown, machine = view(desk, work), desk.linking
+    if shown is not None and shown.state == "expired":
+        _end(desk, work, "expired")
+    elif machine is not None and machine.expire(work.now):
+        _end(desk, work, "cancelled")
 
 
 def answered(desk: Desk, work: Work, id: str) -> None:
@@ -295,6 +314,7 @@ def _link(desk: Desk, work: Work, id: str, kept: _Kept) -> None:
         relays,
         kept.past,
         total,
+        history.room(desk, work, id),
     )
     desk.say_own(work, welcome, id)
     for (cid,) in rows(
@@ -332,7 +352,7 @@ def welcomed(desk: Desk, work: Work, id: str, said: sync.Welcome) -> None:
         if one.ed25519 not in (peer.device, identity.account.ed25519):
             devices.insert(desk, work, "own", found.root, one.ed25519, "restored", through=id)
     if said.past:
-        history.expect(desk, work, id, said.total)
+        history.expect(desk, work, id, said)
     kept.state = "done"
     desk.linking = None
     _keep(desk, work, kept)

@@ -225,6 +225,7 @@ def appended(desk: Desk, work: Work, rid: bytes, home: str) -> None:
     if found is None:
         if (made := inviting.published(desk, work, rid)) is not None:
             renewing.published(desk, work, made)
+            linking.published(desk, work, made)
         renewing.appended(desk, work, rid, home)
         inviting.answer_is_there(desk, work, rid)
         return
@@ -308,7 +309,7 @@ def _take(
         case content.Spare():
             homes.learnt(desk, work, cid, said)
         case content.Ring() | content.Answer() | content.Burst() | content.Places():
-            work.after.append(effects.Heard(cid, said))
+            work.after.append(effects.Heard(device, said))
         case content.Verify() if not belongs:
             comparing.step(desk, work, cid, said.step)
         case (

@@ -18,6 +18,8 @@ from holdfast.node.keeper import Work
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import CallMoment, CallSample, CallStory
 
+ELSEWHERE: Final = "elsewhere"
+"""Said to devices that ring when another one was quicker, and how the call ends there."""
 TOO_LATE: Final = 90_000
 """A ring older than this (ms, both clocks) is a missed call."""
 KEPT: Final = 7 * 86_400_000
@@ -40,6 +42,10 @@ class Terms:
     conversation: bytes
     direct: bool = False
     """The caller allows that frames go straight; at the callee, both do."""
+    contact: str = ""
+    """The conversation, where the call is with a further device of its contact."""
+    lines: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
+    """Devices of the callee's that ring, by session: its key, and the conversation's name."""
 
     def caps(self, side: str) -> Caps:
         """The log that this side, "caller" or "callee", sends on."""
@@ -69,6 +75,7 @@ def ring(desk: Desk, work: Work, cid: str) -> Terms:
         raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
     requests.accept(desk, work, cid)
     session = desk.session(work, cid)
+    lines = _lines(desk, work, cid)
     terms = Terms(
         desk.entropy(16),
         desk.entropy(32),
@@ -78,6 +85,8 @@ def ring(desk: Desk, work: Work, cid: str) -> Terms:
         (session.me.device, session.peer.device),
         unpack_inbox(outbox).caps.conv_id,
         views.contact(work.db, cid).direct,
+        cid,
+        lines,
     )
     addresses = tuple(str(home) for home in homes)
     work.db.execute(
@@ -87,8 +96,28 @@ def ring(desk: Desk, work: Work, cid: str) -> Terms:
     said = content.Ring(
         terms.id, work.now, terms.random, terms.nonce, terms.secret, addresses, terms.direct
     )
-    desk.say(work, cid, said)
+    for line in lines:
+        desk.say_to_device(work, line, said)
     return terms
+
+
+def _lines(desk: Desk, work: Work, cid: str) -> dict[str, tuple[bytes, bytes]]:
+    """Every device of a contact's that can ring."""
+    found = rows(
+        work.db,
+        "SELECT id, outbox FROM contact WHERE ? IN (id, belongs) AND state = 'active'",
+        cid,
+    )
+    return {
+        id: (desk.session(work, id).peer.device, unpack_inbox(outbox).caps.conv_id)
+        for id, outbox in found
+    }
+
+
+def conversation(work: Work, id: str) -> str:
+    """The contact whose device this session is with."""
+    found = row(work.db, "SELECT belongs FROM contact WHERE id = ?", id)
+    return id if found is None else str(found[0]) or id
 
 
 def rung(desk: Desk, work: Work, cid: str, said: content.Ring) -> Terms | None:
@@ -119,16 +148,17 @@ def rung(desk: Desk, work: Work, cid: str, said: content.Ring) -> Terms | None:
         (session.peer.device, session.me.device),
         unpack_inbox(found[1]).caps.conv_id,
         said.direct and views.contact(work.db, cid).direct,
+        conversation(work, cid),
     )
 
 
 def say(
     desk: Desk, work: Work, cid: str, said: content.Answer | content.Burst | content.Places
 ) -> None:
-    """A step of a call, to a contact that can still be written to."""
+    """A step of a call, to a device of a contact's that can still be written to."""
     found = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
     if found is not None and found[0] == "active":
-        desk.say(work, cid, said)
+        desk.say_to_device(work, cid, said)
 
 
 def told(story: Story) -> str:
@@ -159,7 +189,7 @@ def story(work: Work, message: str) -> CallStory:
     """How the call went of which this is the entry. Raises `ApiError`."""
     found = row(
         work.db,
-        "SELECT c.story FROM message m LEFT JOIN call c ON c.id = m.mid AND c.contact = m.contact"
+        "SELECT c.story FROM message m LEFT JOIN call c ON c.id = m.mid"
         " WHERE m.id = ? AND m.kind = 'call'",
         messages.number(message),
     )
@@ -174,7 +204,9 @@ def story(work: Work, message: str) -> CallStory:
 def over(
     desk: Desk, work: Work, cid: str, id: bytes, outcome: str, duration: int, story: str = ""
 ) -> None:
-    """A call has ended: an entry in the conversation; its logs go."""
+    """A call has ended: an entry in the conversation, unless another device of mine took it
+    (`ELSEWHERE`); its logs go."""
+    cid = conversation(work, cid)
     found = row(
         work.db, "SELECT mine, at, secret, homes FROM call WHERE id = ? AND outcome = ''", id
     )
@@ -189,6 +221,8 @@ def over(
             for side in (b"caller", b"callee"):
                 caps = Caps.make(hkdf(secret, "call/log/1", side, length=128))
                 desk.drop(work, caps, Home.parse(address))
+    if outcome == ELSEWHERE:
+        return
     seen = int(bool(mine) or outcome != "missed")
     work.db.execute(
         "INSERT INTO message (contact, cursor, mine, mid, kind, note, text, at, received, count,"

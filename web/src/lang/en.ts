@@ -337,7 +337,7 @@ export const en = {
   backupSave: "Save the file",
   backupKeep: "Whoever has the file and the passphrase can be you. Keep them in different places.",
   devicesOwn: "Your devices",
-  devicesHint: "Each has keys of its own. What you write on one shows on all. Groups and calls stay on the one where they are.",
+  devicesHint: "Each has keys of its own. What you write on one shows on all. Groups and channels stay on the one where they are.",
   devicesNotFirst: "Devices are linked and removed on your first one, and backups are made there: it alone has the key that signs.",
   deviceFirst: "First device",
   deviceNameless: "A device",

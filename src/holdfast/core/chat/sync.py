@@ -58,6 +58,8 @@ class Welcome(Sync, frozen=True, tag="welcome"):
     past: bool = False
     total: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
     """Messages that follow."""
+    room: Annotated[int, Meta(ge=0, le=2**40)] = 0
+    """The last of their places."""
 
 
 class Devices(Sync, frozen=True, tag="devices"):
@@ -160,6 +162,8 @@ class Line(Struct, frozen=True, array_like=True):
     reactions: Annotated[tuple[Emoji, ...], Meta(max_length=8)] = ()
     file: Annotated[bytes, Meta(max_length=16_384)] = b""
     """A `File` content, of what was a file."""
+    place: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
+    """Where it stands among all that is told, from 1."""
 
 
 class Past(Sync, frozen=True, tag="past"):

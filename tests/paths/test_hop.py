@@ -223,3 +223,11 @@ async def test_more_than_the_window_ends_the_connection(
         assert said.code == "rate"
         await heard.closed
         await front.close()
+
+
+def test_only_the_beginning_is_padded() -> None:
+    padding = hop.Padding()
+    assert [len(padding.of(size)) for size in (1, 517, 512, 5_000)] == [511, 507, 0, 0]
+    while padding.of(300):
+        pass
+    assert not padding.of(87), "a call's frames cost what they are"

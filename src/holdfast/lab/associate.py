@@ -68,7 +68,7 @@ class Association(asyncio.DatagramProtocol):
         self,
         real: Callable[[str, int], Place | None],
         rules: Callable[[], Sequence[Rule]],
-        turn: Callable[[Flow, int, float], float],
+        turn: Callable[[Flow, int, float, bool], float],
         made: Callable[[Flow], object],
     ) -> None:
         self._real, self._rules, self._turn, self._made = real, rules, turn, made
@@ -112,7 +112,7 @@ class Association(asyncio.DatagramProtocol):
             self.counts["dropped"] += 1
             return
         self.counts["passed"] += 1
-        due = self._turn(flow, len(data), now)
+        due = self._turn(flow, len(data), now, sent)
         delay = due - now + max((rule.delay(flow, now) for rule in rules), default=0)
         if delay > 0:
             asyncio.get_running_loop().call_later(delay, on, data)

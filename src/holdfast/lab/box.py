@@ -49,7 +49,7 @@ class Box:
         self._server: asyncio.Server | None = None
         self._turns: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Task[None], Flow | None] = {}
-        self._free: dict[int, float] = {}
+        self._free: dict[tuple[int, bool], float] = {}
         """When the line of a rule that has a rate is free again."""
 
     @property
@@ -246,18 +246,19 @@ class Box:
             act = hardest(rule.passes(flow, len(piece), now) for rule in self.rules)
             await self._hold(act)
             # A slow line takes the pieces of all connections in turn, and keeps none.
-            await asyncio.sleep(self._turn(flow, len(piece), now) - now)
+            await asyncio.sleep(self._turn(flow, len(piece), now, sent) - now)
             now = time.monotonic()
             delay = max((rule.delay(flow, now) for rule in self.rules), default=0)
             await under_way.put((now + delay, piece))
 
-    def _turn(self, flow: Flow, size: int, now: float) -> float:
-        """When this piece has passed the lines of all rules that have a rate."""
+    def _turn(self, flow: Flow, size: int, now: float, sent: bool) -> float:
+        """When this piece has passed the lines of all rules that have a rate, one each way."""
         until = now
         for rule in self.rules:
             if bits := rule.rate(flow):
-                self._free[id(rule)] = max(now, self._free.get(id(rule), 0)) + size * 8 / bits
-                until = max(until, self._free[id(rule)])
+                line = id(rule), sent
+                self._free[line] = max(now, self._free.get(line, 0)) + size * 8 / bits
+                until = max(until, self._free[line])
         return until
 
     async def _hold(self, act: Act) -> None:

@@ -392,8 +392,8 @@ class NoName(Rule):
 
 @dataclass
 class Police(Rule):
-    """Connections to these names share so many bits a second; `sni`: those alone that ask for them
-    in TLS."""
+    """Connections to these names share so many bits a second each way; `sni`: those alone that ask
+    for them in TLS."""
 
     names: tuple[str, ...]
     bits: float

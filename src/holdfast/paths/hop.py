@@ -20,16 +20,27 @@ from holdfast.paths.dial import over
 
 STEP: Final = 512
 LARGE: Final = 4 * 1024
+PADDED: Final = 16 * 1024
+"""Bytes of a direction until which it is padded."""
 CONNECT_SECONDS: Final = 20.0
 _KINDS: Final = frozenset(get_args(Kind))
 
 Open = Callable[[Handler], Awaitable[Channel]]
 
 
-def padding(size: int) -> bytes:
-    """Zeros that hide how long the messages of the inner handshake are: small ones are carried
-    as multiples of `STEP` bytes."""
-    return bytes(-size % STEP) if size < LARGE else b""
+class Padding:
+    """Zeros that hide how long the messages of the inner handshake are, and what follows at once:
+    small ones are carried as multiples of `STEP` bytes. A call's frames, of one size as they are,
+    would be several times as large."""
+
+    def __init__(self) -> None:
+        self._carried = 0
+
+    def of(self, size: int) -> bytes:
+        """For a part of so many bytes."""
+        begins = self._carried < PADDED
+        self._carried += size
+        return bytes(-size % STEP) if begins and size < LARGE else b""
 
 
 async def connect(home: Home, handler: Handler, first: Open) -> Channel:
@@ -57,6 +68,7 @@ class _Pipe(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
+        self._padding = Padding()
         self.channel: Channel | None = None
         self.passing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._welcomed = False
@@ -141,7 +153,7 @@ class _Pipe(asyncio.Transport):
             part = bytes(self._unsent[:size])
             del self._unsent[:size]
             self._sent += len(part)
-            self.channel.send(wire.encode(wire.Carry(part, padding(len(part)))))
+            self.channel.send(wire.encode(wire.Carry(part, self._padding.of(len(part)))))
         if self._full and len(self._unsent) <= self._low and self._protocol is not None:
             self._full = False
             self._protocol.resume_writing()

@@ -18,7 +18,7 @@ from holdfast.core.caps import BadAddress, Home
 from holdfast.core.log.limits import Bucket, Limits
 from holdfast.paths import dial, websocket
 from holdfast.paths.base import Unreachable
-from holdfast.paths.hop import padding
+from holdfast.paths.hop import Padding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,9 @@ UNSENT: Final = 256 * 1024
 CARRIED_SLOWLY: Final = 8 * 1024
 """Bytes that are brought back at a time while others wait."""
 LATER: Final = 0.05
+TOOK_BYTES: Final = 8 * 1024
+TOOK_SECONDS: Final = 0.25
+"""So much, or so long, may wait to be acknowledged: a call's frames cost no answer each."""
 NOT_KEPT: Final = "no other relay is reached from here"
 
 
@@ -122,6 +125,7 @@ class Tunnel(asyncio.Protocol):
         end: Callable[[str, str], None],
     ) -> None:
         self._channel = channel
+        self._padding = Padding()
         self._checked = checked
         self._clock = clock
         self._end = end
@@ -192,9 +196,12 @@ class Tunnel(asyncio.Protocol):
         """The node has taken what there was."""
         self._go_on()
 
-    def _acknowledge(self) -> None:
+    def _acknowledge(self, due: bool = False) -> None:
         """Ask for more once this has left, and no faster than a connection may."""
         if self._full or self._over or self._timer is not None or self._came == self._took:
+            return
+        if not due and self._came - self._took < TOOK_BYTES:
+            self._timer = asyncio.get_running_loop().call_later(TOOK_SECONDS, self._again)
             return
         size = min(self._came - self._took, self._most)
         if not self._bytes.take(size, self._clock()):
@@ -207,7 +214,7 @@ class Tunnel(asyncio.Protocol):
 
     def _again(self) -> None:
         self._timer = None
-        self._acknowledge()
+        self._acknowledge(due=True)
         self._go_on()
 
     # From the other relay.
@@ -218,7 +225,7 @@ class Tunnel(asyncio.Protocol):
         most = CARRIED_SLOWLY if self._channel.buffered else wire.MAX_CARRIED
         for at in range(0, len(data), most):
             part = data[at : at + most]
-            self._channel.send(wire.encode(wire.Carry(part, padding(len(part)))))
+            self._channel.send(wire.encode(wire.Carry(part, self._padding.of(len(part)))))
         if self._channel.buffered > UNSENT and self._raw is not None:
             self._raw.pause_reading()
 

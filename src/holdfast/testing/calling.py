@@ -28,14 +28,14 @@ from holdfast.core.call.frames import FRAME_MS
 from holdfast.core.call.jitter import GENTLE, PLAIN, Packet
 from holdfast.core.call.machine import Machine
 from holdfast.core.call.routes import Route
-from holdfast.core.call.rungs import DATAGRAM_BYTES, RUNGS, STREAM_BYTES, Rung
+from holdfast.core.call.rungs import DATAGRAM_BYTES, STREAM_BYTES, Rung
 
 SIGNAL_MS: Final = 20
 """What a step of the call needs over the messages' way, beside the network's delay."""
 TEXT_BYTES: Final = 900
 """What a record costs beyond its own bytes, with what is answered."""
 QUEUE_MS: Final = 3_000
-"""What a slow line keeps; more is lost, or waits with its sender."""
+"""What a slow line keeps unless told otherwise; more is lost, or waits with its sender."""
 AGAIN_MS: Final = 250
 """After an outage a stream goes on within so long."""
 
@@ -83,8 +83,8 @@ class Side:
         """Units concealed or silent, of those `pulled` while talking."""
         self.attached = False
         self.over = False
-        self._rung: Rung = RUNGS[0]
-        self._coming: Rung = RUNGS[0]
+        self._rung: Rung = self.machine.rung
+        self._coming: Rung = self.machine.rung
         self._units = 0
         self._counter = 0
         self._speaking = False
@@ -212,6 +212,7 @@ class CallWorld:
         drift: int = 0,
         ways: Sequence[Kind] = ("stream",),
         rate: float = 0,
+        queue: int = QUEUE_MS,
     ) -> None:
         self.random = Random(seed)
         self.now = 1_000
@@ -219,6 +220,8 @@ class CallWorld:
         self.jitter = jitter
         self.loss = loss
         self.rate = rate
+        self.queue = queue
+        """Milliseconds of it that a slow line keeps."""
         self._cut = False
         self.text_cut = False
         self.text_every = 0
@@ -310,7 +313,7 @@ class CallWorld:
         if not self.rate:
             return float(self.now)
         begin = max(self.now, self._free.get(side.outgoing, 0))
-        if begin - self.now > QUEUE_MS:
+        if begin - self.now > self.queue:
             return None
         self._free[side.outgoing] = begin + size * 8_000 / self.rate
         return self._free[side.outgoing]
@@ -384,7 +387,7 @@ class CallWorld:
             return
         size, act = waiting[0]
         passed = self._line(side, size)
-        when = (passed or self.now + QUEUE_MS) + self.delay + SIGNAL_MS
+        when = (passed or self.now + self.queue) + self.delay + SIGNAL_MS
         if self.text_every and size:
             when = (when // self.text_every + 1) * self.text_every
         self.at(when, act)

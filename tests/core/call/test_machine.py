@@ -18,6 +18,8 @@ from holdfast.core.call.story import SENTENCES, sentence
 from holdfast.testing.calling import CallWorld, talking
 
 BEST = size(RUNGS[0])
+FIRST = 50
+"""The unit from which on nothing may be missing: by then each knows that the other is there."""
 SIZES = {HEAD, *(size(rung) for rung in ALL)}
 
 
@@ -80,7 +82,10 @@ def test_frames_have_one_size_and_one_rhythm_whoever_speaks() -> None:
     muted.caller.mute(True)
     for world in (speaking, muted):
         world.run(20_000)
-    sizes = [{size for _, size in world.caller.sent} for world in (speaking, muted)]
+    sizes = [
+        {size for at, size in world.caller.sent if at > world.now - 20_000}
+        for world in (speaking, muted)
+    ]
     assert sizes == [{BEST}, {BEST}]
     assert [at for at, _ in speaking.caller.sent] == [at for at, _ in muted.caller.sent]
     assert muted.callee.machine.their_muted
@@ -95,7 +100,7 @@ def test_a_sound_card_that_stops_leaves_no_hole_in_the_rhythm() -> None:
     world.stall = None
     world.run(2_000)
     assert 190 <= len(world.caller.sent) - before <= 210
-    gaps = [b[0] - a[0] for a, b in zip(world.caller.sent, world.caller.sent[1:], strict=False)]
+    gaps = [b[0] - a[0] for a, b in itertools.pairwise(world.caller.sent[before:])]
     assert max(gaps) <= 160
 
 
@@ -113,7 +118,7 @@ def test_the_network_dies_and_comes_back_and_nothing_is_lost() -> None:
     for side in (world.caller, world.callee):
         assert side.machine.away == 0
         assert not side.machine.bursts
-    assert len(unheard(world, 0)) <= 5
+    assert len(unheard(world, FIRST)) <= 5
     assert max(world.callee.delays(world.now - 2_000)) < 250
 
 
@@ -253,6 +258,33 @@ def test_a_thin_line_is_spoken_on_thinner(kind: str, rate: int, delay: int) -> N
     assert world.callee.machine.rung is RUNGS[0]
 
 
+@pytest.mark.parametrize(
+    ("rate", "delay"),
+    [(64_000, 450), (24_000, 600), (16_000, 1_100), (12_000, 1_100), (8_000, 1_800)],
+)
+def test_a_call_that_begins_on_a_thin_line_does_not_fill_it(rate: int, delay: int) -> None:
+    world = CallWorld(seed=1, delay=30, jitter=5, rate=rate, queue=60_000)
+    world.run(500)
+    world.callee.accept()
+    world.run(10_000)
+    assert not world.caller.machine.bursts
+    silent = world.callee.silent
+    world.run(15_000)
+    assert world.callee.silent - silent < 0.15 * 750
+    played = sorted(world.callee.delays(world.now - 15_000))
+    assert played[len(played) // 2] < delay
+
+
+def test_what_nobody_hears_yet_is_not_sent() -> None:
+    world = CallWorld(seed=1, delay=30)
+    world.run(500)
+    world.callee.accept()
+    world.block(0)
+    world.run(2_000)
+    assert {length for _, length in world.caller.sent} == {HEAD}
+    assert len(world.caller.sent) <= 8
+
+
 @pytest.mark.parametrize("rate", [24_000, 12_000, 8_000])
 def test_a_line_that_becomes_thin_is_not_taken_for_a_dead_one(rate: int) -> None:
     world = talking(seed=2, delay=30, jitter=5, ways=("datagrams", "stream"))
@@ -276,7 +308,7 @@ def test_where_live_ways_are_blocked_it_is_spoken_in_bursts() -> None:
         assert side.machine.line == "pieces"
         assert side.machine.away == 0
         assert not side.kept
-    assert not unheard(world, 0, 350)
+    assert not unheard(world, FIRST, 350)
     played = sorted(world.callee.delays(world.now - 20_000))
     assert played[len(played) // 2] < 4_000
     gaps = [b - a for (a, _), (b, _) in itertools.pairwise(world.caller.bursts[-20:])]
@@ -285,7 +317,7 @@ def test_where_live_ways_are_blocked_it_is_spoken_in_bursts() -> None:
     world.block(0, False)
     world.run(40_000)
     assert not world.caller.machine.bursts
-    assert not unheard(world, 0)
+    assert not unheard(world, FIRST)
 
 
 @pytest.mark.parametrize("ways", [("stream",), ("stream", "stream"), ("datagrams", "stream") * 2])
@@ -301,7 +333,7 @@ def test_where_all_live_ways_go_silent_the_first_burst_comes_soon(ways) -> None:
         assert died < side.doubts[0] < died + 1_200
     assert world.callee.gap(died - 100, died + 8_000) < 4_000
     assert len(world.caller.machine.story.entries) < decided + 12
-    assert not unheard(world, 0, 350)
+    assert not unheard(world, FIRST, 350)
 
 
 def test_the_one_way_that_answers_is_found_among_silent_ones() -> None:
@@ -318,7 +350,7 @@ def test_the_one_way_that_answers_is_found_among_silent_ones() -> None:
         assert side.machine.rung is RUNGS[0]
         assert not side.bursts
     assert world.callee.gap(again, again + 4_000) < 800
-    assert not unheard(world, 0)
+    assert not unheard(world, FIRST)
 
 
 def test_a_call_is_set_up_where_no_live_way_holds() -> None:
@@ -349,7 +381,7 @@ def test_one_side_alone_has_no_live_way() -> None:
     world.run(8_000)
     assert world.caller.machine.bursts
     assert world.callee.machine.their_bursts
-    assert not unheard(world, 0, 350)
+    assert not unheard(world, FIRST, 350)
 
 
 def test_small_exchanges_carry_bursts() -> None:
@@ -358,7 +390,7 @@ def test_small_exchanges_carry_bursts() -> None:
     world.block(0)
     world.run(60_000)
     assert world.callee.machine.their_bursts
-    assert not unheard(world, 0, 800)
+    assert not unheard(world, FIRST, 800)
 
 
 def test_what_comes_too_late_is_kept_beside_the_talk() -> None:

@@ -21,6 +21,8 @@ RATE: Final = 1_500
 """Milliseconds over which is counted what gets through."""
 SETTLE: Final = 500
 """Milliseconds after a change, beside the way there and back, before the next one down."""
+START: Final = 400
+"""Before a step up at the start of a call;"""
 PATIENCE: Final = 5_000
 AGAIN: Final = 2_500
 """After a step up that went well the next one may follow sooner."""
@@ -55,6 +57,7 @@ class Choice:
         self._lossless_since = 0
         self._patience = PATIENCE
         self._climbed = 0
+        self._starting = False
 
     @property
     def rung(self) -> Rung:
@@ -63,8 +66,10 @@ class Choice:
             return LOSSY if self.index < 2 else LOSSY_THIN
         return RUNGS[self.index]
 
-    def begin_at(self, index: int, now: int) -> None:
-        """After something that says nothing of this way: go on there."""
+    def begin_at(self, index: int, now: int, start: bool = False) -> None:
+        """After something that says nothing of this way: go on there. At the `start` of a call it
+        rises soon, until a queue stands for the first time."""
+        self._starting = start
         self.index, self._changed, self._good_since = index, now, now
         self._queues.clear()
         self._through.clear()
@@ -80,7 +85,8 @@ class Choice:
         """A report came, with the queue on the way; `waiting`: milliseconds of what waits here.
         Whether the rung is another now."""
         before = self.rung
-        self._queues.append((now, max(queue, waiting)))
+        latest = max(queue, waiting)
+        self._queues.append((now, latest))
         while self._queues[0][0] < now - LOOK:
             self._queues.popleft()
         while self._through and self._through[0][0] < now - RATE:
@@ -93,7 +99,7 @@ class Choice:
             self._good_since = 0
             if now - self._changed >= SETTLE + trip:
                 self._fall(stands, datagrams, now)
-        elif stands < GOOD + self.rung.ms * 2 // 5:
+        elif stands < GOOD + self.rung.ms * 2 // 5 and not (self._starting and latest > BAD):
             self.exhausted_since = self._stands_since = 0
             self._rise(datagrams, now)
         else:
@@ -118,9 +124,10 @@ class Choice:
         self._changed = now
         self._queues.clear()
         self._stands_since = 0
-        if self._climbed and now - self._climbed < PROVED:
+        if self._climbed and now - self._climbed < PROVED and not self._starting:
             self._patience = min(MOST_PATIENCE, self._patience * 2)
         self._climbed = 0
+        self._starting = False
         self.why = Why("queue", (stands, round(bits / 1000)))
 
     def _rise(self, datagrams: bool, now: int) -> None:
@@ -128,7 +135,7 @@ class Choice:
         if self._climbed and now - self._climbed >= PROVED:
             self._patience = max(PATIENCE, self._patience // 2)
         proved = self._climbed and self._patience == PATIENCE
-        patience = AGAIN if proved else self._patience
+        patience = START if self._starting else AGAIN if proved else self._patience
         if self.index and now - max(self._good_since, self._changed) >= patience:
             self.index -= 1
             self._changed = self._climbed = now

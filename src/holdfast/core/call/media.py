@@ -9,7 +9,7 @@ from typing import Final
 
 from holdfast.core.call import bursts
 from holdfast.core.call.bursts import Spoken
-from holdfast.core.call.choice import Choice
+from holdfast.core.call.choice import BAD, Choice
 from holdfast.core.call.commands import Burst, Changed, Code, Command, Keep, Send, State
 from holdfast.core.call.frames import FRAME_MS, BadFrame, Frame, decode
 from holdfast.core.call.gathering import Gathering
@@ -24,7 +24,19 @@ LATE_MS: Final = 100
 """The sound card's rhythm may be so uneven before silence takes a place."""
 EARLY_MS: Final = 120
 STALE_MS: Final = 500
-"""What waited longer is not sent any more when the line turns out to be thin."""
+"""What waited longer is not sent any more when the line turns out to be thin,"""
+WAITED_MS: Final = 1_500
+"""or when so much waits beside a queue, and not because nothing passed for a while:"""
+RESUMED_MS: Final = 15_000
+HELLO_MS: Final = 60
+"""Between two frames without sound until the other side has heard of one; each time doubled, to"""
+LONGEST_HELLO_MS: Final = 480
+NEAR_MS: Final = 150
+FAR_MS: Final = 300
+"""Who answers later than that may be behind a thin line: it is begun on a low rung, or a lower."""
+CAREFUL: Final = 4
+TELL_MS: Final = 300
+"""After so long what came is told in a frame without sound."""
 PROBE_MS: Final = 100
 """Between two frames on a way that is silent."""
 REPORT_MS: Final = 500
@@ -47,7 +59,7 @@ class Media:
         """What this side says goes in bursts."""
         self.their_bursts = False
         self.story = Story()
-        self.rung = RUNGS[0]
+        self.rung = RUNGS[CAREFUL]
         """On which the microphone is coded."""
         self._due = 0
         self._sender = Sender()
@@ -64,6 +76,8 @@ class Media:
         self._probed = 0
         self._gathering = Gathering()
         self._reported = 0
+        self._resumed = 0
+        self._hello = 0
         self._double_until = 0
         self.away = 0
         """Since when nothing came, once that is worth saying."""
@@ -132,6 +146,7 @@ class Media:
 
     def _moved(self, before: Route | None, why: Why, now: int) -> None:
         """Another way is in use: what the last one swallowed is sent again."""
+        self._resumed = now
         again = self._sender.send_again() if self._sender.heard_of else 0
         after = self._routes.current
         if after is not None:
@@ -146,6 +161,12 @@ class Media:
         route = self._routes.current
         if route is None:
             return []
+        if not self._sender.heard_of:
+            if now - self._probed < self._hello:
+                return []
+            self._probed = now
+            self._hello = min(LONGEST_HELLO_MS, max(HELLO_MS, 2 * self._hello))
+            return [self._send(None, self._routes.turn(now) or route, now)]
         out: list[Command] = []
         silent = self._silent(now)
         crowded = self._receipts.crowded(now)
@@ -160,6 +181,10 @@ class Media:
             out.append(self._send(spoken, route, now))
             if self._silent_since:
                 break
+        held = self._sender.waiting(now) > TELL_MS and now - self._reported >= TELL_MS
+        if held and not out and self._receipts.news and not silent and not self._doubling:
+            # Nothing more may leave until they say what came, and they wait for that as well.
+            out.append(self._send(None, route, now))
         return out
 
     def _send(self, spoken: Spoken | None, route: Route, now: int) -> Send:
@@ -234,7 +259,10 @@ class Media:
 
     def _report(self, frame: Frame, now: int) -> list[Command]:
         report = frame.report
+        unheard = not self._sender.heard_of
         arrived, lost = self._sender.reported(report, now)
+        begins = unheard and self._sender.heard_of and not self.bursts
+        out = self._begin(now) if begins else []
         if self._doubling and not self.bursts:
             self._sender.put_back(lost)  # they went into the silence
         for sent, size, numbers in arrived:
@@ -249,32 +277,45 @@ class Media:
                         self._moved(before, Why("answers"), now)
                         self._choice.begin_at(self._choice.index, now)
         if report.seen is None or self.bursts or not self._sender.heard_of:
-            return []
+            return out
         route = self._routes.current
         if self._silent_since and route is not None and not self._silent(now):
             self._recovered(now)
         waiting = self._sender.waiting(now)
         if route is None:
-            return []
+            return out
         trip = int(self._sender.trip)
         index = self._choice.index
+        # What waits for a silent way says nothing of how much gets through.
+        stands = 0 if self._silent_since else waiting
         changed = self._choice.consider(
-            report.queue, waiting, report.lost, trip, route.datagrams, now
+            report.queue, stands, report.lost, trip, route.datagrams, now
         )
-        if self._choice.index > index:
+        thin = waiting > WAITED_MS and report.queue > BAD and now - self._resumed > RESUMED_MS
+        if self._choice.index > index or thin:
             self._sender.give_up(STALE_MS, now)  # the line is thin: it would never catch up
-        return self._code(now) if changed else []
+        return out + self._code(now) if changed else out
 
     def _recovered(self, now: int) -> None:
         """The silent way answers."""
         silent = now - self._silent_since
         self._silent_since = 0
+        self._resumed = now
         again = 0
         current = self._routes.current
         assert current is not None
         if current.datagrams:
             again = self._sender.send_again()
         self.story.note("goes-on", Why("silent", (silent,)), now, again=again)
+
+    def _begin(self, now: int) -> list[Command]:
+        """The other side hears: what is said now leaves, and what was said just before."""
+        self._sender.give_up(STALE_MS, now)
+        self._routes.begin(now)  # what was sent before they were there says nothing of the ways
+        trip = self._sender.trip
+        index = 0 if trip < NEAR_MS else CAREFUL if trip < FAR_MS else CAREFUL + 1
+        self._choice.begin_at(index, now, start=index > 0)
+        return self._code(now)
 
     def _code(self, now: int) -> list[Command]:
         rung = self._gathering.rung if self.bursts else self._choice.rung

@@ -35,6 +35,12 @@ class Receipts:
         self._turned = 0
         self._resumed = -RECOVERED
         self.queue = 0
+        self._told: int | None = None
+
+    @property
+    def news(self) -> bool:
+        """Whether something came that was not told yet."""
+        return self.seen != self._told
 
     def frame(self, counter: int, clock: int, now: int) -> bool:
         """One came; whether it is newer than all before."""
@@ -76,6 +82,7 @@ class Receipts:
 
     def report(self, now: int) -> Report:
         """To be told now."""
+        self._told = self.seen
         if self.seen is None:
             return Report()
         mask = self._came >> 1 & ((1 << MASK) - 1)

@@ -88,14 +88,16 @@ class Sender:
         self._recent.append(one)
 
     def next(self, theirs_ms: int, now: int, held: bool) -> Spoken | None:
-        """What is to leave now; `held`: the way is silent, nothing more is sent into it."""
+        """What is to leave now; `held`: the way is silent, nothing more is sent into it. Before the
+        other side has said that anything came, nothing does: it might not be there yet, or the
+        line so thin that it would wait behind it for a minute."""
         self.give_up(KEPT, now)
-        if not self._queue or held:
+        if not self._queue or held or not self.heard_of:
             return None
         rung = self._queue[-1].rung
         room = self.least + theirs_ms + ROOM + 2 * rung.ms
         most = max(3, room / rung.ms) * (size(rung) + STREAM_BYTES)
-        if self.heard_of and self._bytes > most:
+        if self._bytes > most:
             return None
         return self._queue.popleft()
 

@@ -96,6 +96,13 @@ PROOFS = {
         "kill rounds",
         "kill -9 under traffic loses, doubles and reorders nothing, and reuses no ratchet",
     ),
+    "groups": Proof(
+        "tests/faults/test_groups.py",
+        1_000,
+        20,
+        "kills",
+        "kill -9 while a group talks loses, doubles and misplaces nothing for anybody",
+    ),
     "channels": Proof(
         "tests/faults/test_channels.py",
         300,

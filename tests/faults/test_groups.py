@@ -58,35 +58,56 @@ async def says(node: NodeProgram, text: str) -> None:
 
 
 async def everybody_has(nodes: list[NodeProgram], all: set[str]) -> None:
+    """Once, and in the same order."""
+    seen = []
     for node in nodes:
         async with asyncio.timeout(people.PATIENCE):
             while set(found := await texts(node.directory)) != all:
                 await asyncio.sleep(5 * people.GLANCE)
         assert len(found) == len(set(found)), "shown twice"
+        seen.append(found)
+    assert all_same(seen), f"in another order: {seen}"
 
 
-async def test_killed_in_the_middle_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
-    luck = random.Random("groups")
-    with Processes(tmp_path) as programs:
+def all_same(seen: list[list[str]]) -> bool:
+    return all(one == seen[0] for one in seen)
+
+
+async def killed(directory: Path, luck: random.Random, kills: int, each: int) -> None:
+    """Four people talk while nodes and their relay die; nothing is lost or doubled."""
+    with Processes(directory) as programs:
         relay = programs.relay()
         nodes = [programs.node(name, relay.address) for name in NAMES]
         await begin(nodes)
-        said = {f"{node.name} {n}" for node in nodes for n in range(EACH)}
+        said = {f"{node.name} {n}" for node in nodes for n in range(each)}
 
         async def talk(node: NodeProgram) -> None:
-            for n in range(EACH):
+            for n in range(each):
                 await says(node, f"{node.name} {n}")
 
         async def kill() -> None:
-            for _ in range(6):
+            for _ in range(kills):
                 await asyncio.sleep(luck.uniform(0.05, 0.4))
                 victim = luck.choice([*nodes, relay])
                 victim.kill()
                 await asyncio.to_thread(victim.start)
 
-        async with asyncio.timeout(people.PATIENCE):
+        async with asyncio.timeout(people.PATIENCE + kills):
             await asyncio.gather(kill(), *(talk(node) for node in nodes))
         await everybody_has(nodes, said)
+
+
+async def test_killed_in_the_middle_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    await killed(tmp_path, random.Random("groups"), 6, EACH)
+
+
+def prove(seed: int, count: int, directory: Path) -> dict[str, int]:
+    """`count` kills, in groups of twenty kills."""
+    for number, start in enumerate(range(0, count, 20)):
+        kills = min(20, count - start)
+        luck = random.Random(f"{seed} {number}")
+        asyncio.run(killed(directory / str(number), luck, kills, 3 * EACH))
+    return {"kills": count, "messages": -(-count // 20) * len(NAMES) * 3 * EACH}
 
 
 async def test_a_lost_relay_stops_no_group(tmp_path: Path) -> None:

@@ -192,9 +192,11 @@ def _silent(place: Place) -> list[str]:
 
 
 def _missing(place: Place, silent: list[str], now: int) -> float:
-    """Reports that these operators' users did not send, in an hour; of less than an hour, all."""
+    """Reports that these operators' users did not send in an hour, of less than an hour all, but
+    for two deviations that may be chance."""
     return sum(
-        (voice.expected - voice.seen) / max(1.0, (now - voice.since) / HOUR)
+        max(0.0, voice.expected - voice.seen - 2 * math.sqrt(voice.expected))
+        / max(1.0, (now - voice.since) / HOUR)
         for voice in (place.voices[operator].silence for operator in silent)
     )
 

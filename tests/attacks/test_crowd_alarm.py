@@ -10,7 +10,7 @@ from attacks.hostile import creep, trial
 
 from holdfast.watch import creeping, judging
 
-SEED = 1
+SEED = 24
 """Of a plan that succeeds where nothing is against it."""
 
 

@@ -98,13 +98,13 @@ class Cell:
                 best, since, best_failed, best_seen = total, at, failed, seen
         return (best, since) if best_failed >= best_seen * HALF else (0.0, 0)
 
-    def failed_since(self, since: int) -> dict[int, float]:
-        """Failed measurements beyond what is usual, by the hour of the clock."""
-        hours: dict[int, float] = {}
+    def failed_since(self, since: int) -> dict[int, tuple[int, float]]:
+        """Failed measurements, and how many are usual, by the hour of the clock."""
+        hours: dict[int, tuple[int, float]] = {}
         for at, failed, seen in self.recent:
             if at >= since:
-                beyond = failed - self.usual * seen
-                hours[at // HOUR] = hours.get(at // HOUR, 0.0) + beyond
+                before, usual = hours.get(at // HOUR, (0, 0.0))
+                hours[at // HOUR] = before + failed, usual + self.usual * seen
         return hours
 
 

@@ -103,7 +103,7 @@ def find(pooled: Counts, cells: list[tuple[str, Cell]], enough: float) -> Findin
     of an hour."""
     found = Finding()
     starts: list[int] = []
-    by_hour: dict[int, float] = {}
+    by_hour: dict[int, tuple[int, float]] = {}
     signed: dict[int, int] = {}
     failed_at: dict[str, float] = {}
     best = max((cell.complaints.evidence for _, cell in cells), default=0.0)
@@ -122,8 +122,9 @@ def find(pooled: Counts, cells: list[tuple[str, Cell]], enough: float) -> Findin
                 found.loud.append(operator)
         failing, since = cell.failing() if cell.failed else (0.0, 0)
         if failing >= 2:
-            for hour, failed in cell.failed_since(since).items():
-                by_hour[hour] = by_hour.get(hour, 0.0) + failed
+            for hour, (failed, usual) in cell.failed_since(since).items():
+                before = by_hour.get(hour, (0, 0.0))
+                by_hour[hour] = before[0] + failed, before[1] + usual
             found.measured += failing
             failed_at[operator] = failing
             starts.append(since)
@@ -132,10 +133,16 @@ def find(pooled: Counts, cells: list[tuple[str, Cell]], enough: float) -> Findin
     # Where it is sure at one operator, a few failures at another one are no reason to name it.
     found.failing = [o for o, nats in failed_at.items() if nats >= NAMED] or list(failed_at)
     found.signed = max(signed.values(), default=0)
-    found.solid = max(by_hour.values(), default=0) > (enough or found.seen * HALF)
+    most = max((_beyond(failed, usual) for failed, usual in by_hour.values()), default=0.0)
+    found.solid = most > (enough or found.seen * HALF)
     if starts:
         found.since = sorted(starts)[len(starts) // 2]
     return found
+
+
+def _beyond(seen: float, usual: float) -> float:
+    """By how many it is more, but for two deviations that may be chance."""
+    return max(0.0, seen - usual - 2 * math.sqrt(usual))
 
 
 def quorum(engine: Engine, place: Place) -> float:

@@ -159,16 +159,20 @@ class Slow:
             self._fit = _learn(own, noise, controls, day)
         scores, sizes = _ramps(self._fit, own, noise, controls, day)
         best = int(scores.argmax())
-        self.score = float(scores[best])
-        self._scores.append(self.score)
+        size = float(sizes[best] * _shape(weeks).ramps[-1, best])
+        self._decide(float(scores[best]), 1 - math.exp(min(0.0, size)), max(0, day - STARTS[best]))
+
+    def _decide(self, score: float, fallen: float, since: int) -> None:
+        """Whether it is slow by now: `score` deviations, by a share of `fallen`."""
+        self.score, self.fallen = score, fallen
+        self._scores.append(score)
         recent = list(self._scores)
         fast = sum(recent[-FAST:]) / FAST if len(recent) >= FAST else 0.0
         slower = sum(recent) / SLOWER if len(recent) == SLOWER else 0.0
-        self.fallen = 1 - math.exp(min(0.0, float(sizes[best] * _shape(weeks).ramps[-1, best])))
         if self.slow:
             self.slow = fast >= OVER
         elif min(fast / OVER, self.fallen / WORTH) >= 1 and max(slower, fast - HASTE) > SURE:
-            self.slow, self.since = True, max(0, day - STARTS[best])
+            self.slow, self.since = True, since
 
 
 def _weekly(series: list[float], day: int, weeks: int) -> tuple[Array, Array]:

@@ -97,7 +97,7 @@ def make(station: Station, one: Event, now: int) -> bytes:
     control = charts.around(place.recent.get("text", ()), place.hours.get("text", ()), one)
     chart = charts.timeline(words, moments, control, one, main, now)
     if one.kind == "throttling":
-        chart = charts.rates(words, place.measured(main), one, main, now) or chart
+        chart = charts.slowed(words, place, one, now) or chart
     chart = chart or charts.complaints(words, moments, one, main, now)
     sentence = words.headline(one, now)
     files = {

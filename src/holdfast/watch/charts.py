@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from html import escape
 
-from holdfast.watch.engine import Moment
+from holdfast.watch.engine import Moment, Place
 from holdfast.watch.event import Event
 from holdfast.watch.rollup import THOUSAND
 from holdfast.watch.words import Words
@@ -15,6 +15,8 @@ WIDTH, HEIGHT = 400, 170
 LEFT, RIGHT, TOP, BOTTOM = 42, 394, 20, 150
 HALF_HOUR = 1800
 DAY = 86_400
+LABELS = (DAY // 2, DAY, 2 * DAY, 7 * DAY, 14 * DAY)
+"""Seconds from one label to the next, of which there is room for four."""
 LEAST = 0.5
 """Of a usual half hour's measurements, below which the last one says nothing yet."""
 STYLE = (
@@ -110,6 +112,12 @@ def complaints(
     return _draw(words, points, values, band, [], top, "", said, event, now)
 
 
+def slowed(words: Words, place: Place, event: Event, now: int) -> str:
+    """`rates` of the first affected function of which there are any."""
+    drawn = (rates(words, place.measured(each), event, each, now) for each in event.functions)
+    return next(filter(None, drawn), "")
+
+
 def rates(words: Words, hours: Sequence[Moment], event: Event, function: str, now: int) -> str:
     """What was reached of the control's throughput, in per cent, where that was measured: half
     hours of two days, or days of what has lasted longer."""
@@ -190,7 +198,7 @@ def _draw(
             f'<text class="c-t" x="{LEFT - 5}" y="{level + 3}" text-anchor="end">'
             f"{top * part:.0f}{unit}</text>"
         )
-    every = 43_200 if span < DAY else 7 * DAY
+    every = next(one for one in LABELS if last - first <= 4.5 * one or one == LABELS[-1])
     for at in range(-(-first // every) * every, last - every // 3, every):
         label = words.clock(at) if words.local(at).hour else words.day(at)
         out.append(

@@ -303,7 +303,7 @@ class Page(Document):
         control = charts.around(place.recent.get("text", ()), place.hours.get("text", ()), event)
         chart = charts.timeline(words, moments, control, event, main, self.now)
         second = charts.complaints(words, moments, event, main, self.now)
-        rates = charts.rates(words, place.measured(main), event, main, self.now)
+        rates = charts.slowed(words, place, event, self.now)
         chart, second = (
             (rates + chart, second) if event.kind == "throttling" else (chart, second + rates)
         )

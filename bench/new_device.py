@@ -41,8 +41,8 @@ async def count(node: Node) -> int:
     return int(await node._do(lambda desk, work: work.db.execute(asked).fetchone()[0]))
 
 
-async def measure(folder: Path, messages: int) -> None:
-    """Link a device, with everything."""
+async def measure(folder: Path, messages: int) -> float:
+    """Seconds in which a device that is linked has everything."""
     said: asyncio.Queue[str] = asyncio.Queue()
     stop = asyncio.Event()
     relay = asyncio.create_task(
@@ -71,20 +71,26 @@ async def measure(folder: Path, messages: int) -> None:
     while await count(new) < messages:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     took = time.monotonic() - began
-    print(f"A new device has {messages:,} messages of its person's past: {took:.1f} s")
     for node in nodes:
         await node.stop()
     stop.set()
     await relay
+    return took
+
+
+def figures(messages: int = 100_000) -> list[tuple[str, str]]:
+    """For the table of all figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        took = asyncio.run(measure(Path(folder), messages))
+    return [(f"A linked device has {messages:,} messages of before", f"{took:.0f} s")]
 
 
 def main() -> None:
     """One run."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--messages", type=int, default=100_000)
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(Path(folder), asked.messages))
+    for name, value in figures(parser.parse_args().messages):
+        print(f"{name}: {value}")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ FILES = (
     "groups",
     "sealing",
     "history",
+    "new_device",
     "file_copy",
     "paths",
     "startup",

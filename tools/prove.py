@@ -124,6 +124,13 @@ PROOFS = {
         "kill rounds",
         "kill -9 while inboxes move between relays loses, doubles and reorders nothing",
     ),
+    "devices": Proof(
+        "tests/node/test_devices.py",
+        3_000,
+        60,
+        "texts",
+        "two people's four devices go off and come again: each has every text, once",
+    ),
     "big-file": Proof(
         "tests/faults/test_big_file.py",
         5_000,

@@ -50,6 +50,7 @@ async def phished(world: World, anna: Person, home: Path) -> Person:
     return mallory
 
 
+@pytest.mark.prove
 async def test_what_somebody_shows_links_nothing(world: World) -> None:
     async with world:
         anna, *_ = await world.pair()
@@ -84,6 +85,7 @@ async def test_a_code_alone_gives_nothing(world: World, tmp_path: Path) -> None:
         assert "device-added" not in notes
 
 
+@pytest.mark.prove
 async def test_everybody_is_told_of_who_was_talked_into_it(world: World, tmp_path: Path) -> None:
     async with world:
         anna, boris, _, at_boris = await world.pair()

@@ -146,6 +146,7 @@ async def removed(world: World, home: Path) -> list[str]:
     return await anna.texts(at_anna)
 
 
+@pytest.mark.prove
 async def test_a_removed_device_is_none_either(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from pathlib import Path
+from random import Random
 
 import pytest
 from node.living import Person, World
@@ -92,6 +94,7 @@ async def test_two_devices_of_one_person(world: World) -> None:
         assert len(await boris.node.contacts()) == 1
 
 
+@pytest.mark.prove
 async def test_what_was_said_before_is_given_if_asked_for(world: World) -> None:
     async with world:
         anna, boris, at_anna, at_boris = await world.pair()
@@ -146,6 +149,7 @@ async def test_a_removed_device_reads_nothing_more(world: World) -> None:
             await second.node.send(contact.id, "hello?")
 
 
+@pytest.mark.prove
 async def test_nothing_is_given_to_who_is_not_confirmed(world: World, tmp_path: Path) -> None:
     async with world:
         anna, *_ = await world.pair()
@@ -188,6 +192,7 @@ async def test_both_are_killed_while_they_compare(world: World, tmp_path: Path) 
         await new.message_when(contact.id, lambda m: m.text == "there you are")
 
 
+@pytest.mark.prove
 async def test_two_people_with_two_devices_each(world: World) -> None:
     """Each of four devices hears what any of them says."""
     async with world:
@@ -206,6 +211,7 @@ async def test_two_people_with_two_devices_each(world: World) -> None:
             assert sorted(said) == [f"said by {number}" for number in range(4)]
 
 
+@pytest.mark.prove
 async def test_another_device_takes_the_place_of_the_one_that_was_met(world: World) -> None:
     async with world:
         relay = await world.relay()
@@ -225,6 +231,7 @@ async def test_another_device_takes_the_place_of_the_one_that_was_met(world: Wor
         assert "to the first" not in await second.texts(at_second.id)
 
 
+@pytest.mark.prove
 async def test_what_is_done_on_one_shows_on_the_other(world: World) -> None:
     async with world:
         anna, boris, at_anna, at_boris = await world.pair()
@@ -281,6 +288,7 @@ async def in_call(person: Person, *states: str) -> str:
     return found[0] if found else ""
 
 
+@pytest.mark.prove
 async def test_a_call_rings_everywhere_until_one_device_answers(world: World) -> None:
     async with world:
         anna, boris, at_anna, at_boris = await world.pair()
@@ -325,3 +333,72 @@ async def test_a_call_rings_everywhere_until_one_device_answers(world: World) ->
         await second.node.hang_up(await in_call(second, "talking"))
         await in_call(boris)
         assert len(await boris.node.contacts()) == 1
+
+
+async def play(seed: int, count: int, directory: Path) -> int:
+    """Two people with two devices each write `count` texts, while devices go off and come again:
+    in the end each of the four has every text once."""
+    dice = Random(seed)
+    async with World(directory) as world:
+        anna, boris, at_anna, at_boris = await world.pair()
+        second, other = await link(world, anna, past=False), await link(world, boris, past=False)
+        devices = {anna: at_anna, boris: at_boris}
+        for person in (second, other):
+            devices[person] = (await person.contact_when(lambda c: c.state == "active")).id
+        off: set[Person] = set()
+        said = []
+        for number in range(count):
+            person = dice.choice(list(devices))
+            if person in off:
+                await person.start()
+                off.discard(person)
+            said.append(f"text {number}")
+            await person.node.send(devices[person], said[-1])
+            if dice.random() < 0.3:
+                await person.stop()
+                off.add(person)
+        for person in off:
+            await person.start()
+        for person, contact in devices.items():
+
+            async def complete(person: Person = person, contact: str = contact) -> bool:
+                return len(await person.texts(contact)) >= len(said)
+
+            await person.wait(complete)
+            assert sorted(await person.texts(contact)) == sorted(said)
+    return count
+
+
+def prove(seed: int, count: int, directory: Path) -> dict[str, int]:
+    """`count` texts of four devices that go off and come again."""
+    return {"texts": asyncio.run(play(seed, count, directory))}
+
+
+@pytest.mark.prove
+def test_a_sample(tmp_path: Path) -> None:
+    assert prove(1, 30, tmp_path) == {"texts": 30}
+
+
+@pytest.mark.prove
+async def test_groups_go_on_where_they_are(world: World) -> None:
+    """A device that was linked since is in no group, and changes nothing in one."""
+    async with world:
+        anna, boris, at_anna, at_boris = await world.pair()
+        group = await anna.node.create_group("Friends", [at_anna])
+        there = await boris.contact_when(lambda c: c.kind == "group")
+        second = await link(world, anna)
+        await second.contact_when(lambda c: c.state == "active")
+        await boris.message_when(at_boris, lambda m: m.note == "device-added")
+        await anna.node.send(group.id, "still here")
+        await boris.message_when(there.id, lambda m: m.text == "still here")
+        await anna.node.set_group(group.id, title="Old friends")
+        await boris.contact_when(lambda c: c.name == "Old friends")
+        await boris.node.send(there.id, "so are we")
+        await anna.message_when(group.id, lambda m: m.text == "so are we")
+        assert [c.kind for c in await second.node.contacts()] == ["person"]
+        other = await anna.node.create_group("Others", [at_anna])
+        theirs = await boris.contact_when(lambda c: c.name == "Others")
+        await boris.node.send(theirs.id, "new")
+        await anna.message_when(other.id, lambda m: m.text == "new")
+        await anna.node.remove_member(group.id, (await anna.node.group(group.id)).members[1].id)
+        await boris.contact_when(lambda c: c.state == "removed")

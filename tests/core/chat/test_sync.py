@@ -1,3 +1,7 @@
+import re
+from pathlib import Path
+from typing import get_args
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -69,3 +73,14 @@ def test_what_is_out_of_bounds_is_refused() -> None:
         with pytest.raises(content.Malformed):
             sync.decode(msgspec.msgpack.encode(what))
     assert isinstance(sync.decode(msgspec.msgpack.encode(["newer", 1])), content.Unknown)
+
+
+def test_the_page_has_the_numbers_of_the_code() -> None:
+    page = (Path(__file__).parents[3] / "spec" / "devices.md").read_text()
+    for name, value in (
+        ("Devices of a person", MAX_DEVICES),
+        ("Messages in one part of a history", sync.MAX_PAGE),
+    ):
+        assert f"| {name} | {value} |" in page
+    kinds = {str(kind.__struct_config__.tag) for kind in get_args(sync.Known)}
+    assert kinds == set(re.findall(r"^\| `([a-z]+)` \|", page, re.MULTILINE))

@@ -172,6 +172,8 @@ export const en = {
   channelForkedHint: "Two different posts {n} carry its signature. Either its owner's computer was set back, or somebody else has the key. Only what came first is shown. Ask the owner in some other way.",
   channelMissing: { one: "{n} post is missing", other: "{n} posts are missing" },
   channelMissingHint: "The owner signed them, but no relay has brought them. They are shown if they come.",
+  channelNothing: "Nothing has come yet",
+  channelNothingHint: "Its relays are being asked. Posts come by themselves.",
   channelQuiet: "Nothing heard for days",
   channelQuietHint: "The owner's Holdfast was last heard {time}. It is away, or what it says is being withheld.",
   channelOlder: "What was posted earlier is not kept any more.",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -43,9 +42,22 @@ MAX_PARTS: Final = 1024
 Accept = Callable[[Channel, bytes, str], Handler]
 """Channel, SHA-256 of the TLS key it runs on, and the peer's address."""
 
-_log = logging.getLogger("holdfast.silent")
-_log.setLevel(logging.CRITICAL + 1)  # picows would write addresses and payloads down
-_log.propagate = False
+
+class _Silent:
+    """In the place of a logger: picows would write addresses and payloads down, and makes a logger
+    for each connection out of a real one."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  as a logger has it
+        """Never."""
+        return False
+
+    def log(self, *said: object, **more: object) -> None:
+        """Nothing."""
+
+    debug = info = warning = error = exception = log
+
+
+_log = _Silent()
 
 
 class Socket(Undivided, WSListener):

@@ -360,6 +360,8 @@ class Session:
             frame, size = self._held.popleft()
             self._held_bytes -= size
             self._handle(frame, now, out)
+        if not self._held:
+            self._held = None
 
     def _handle(self, frame: wire.ClientFrame, now: int, out: list[Command]) -> None:
         if type(frame) is wire.Append and self.state == "open":

@@ -232,6 +232,13 @@ class Connection:
         context.set_alpn_protocols(["http/1.1"])
         raw = socket.create_connection((self.address.host, self.address.port), timeout=20)
         self._line = context.wrap_socket(raw)
+        try:
+            self._greet()
+        except BaseException:
+            self.close()
+            raise
+
+    def _greet(self) -> None:
         shown = self._line.getpeercert(binary_form=True)
         assert shown is not None
         key = x509.load_der_x509_certificate(shown).public_key()

@@ -4,15 +4,17 @@ with the relay, and with what the first one writes."""
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import second
-from second import Address, Connection, Ended, Log
+from second import Address, Connection, Ended, Log, Wrong
 
 from holdfast.core.caps import Caps, Home
 from holdfast.drive.logs import Appended, Created, LogEvent, Logs, Received
@@ -44,6 +46,19 @@ def connect(home: str) -> Iterator[Callable[[], Connection]]:
     yield one
     for connection in made:
         connection.close()
+
+
+def test_it_knows_nothing_of_the_first() -> None:
+    found = re.findall(r"^(?:from|import) (\w+)", Path(second.__file__).read_text(), re.M)
+    assert "holdfast" not in found
+
+
+def test_who_is_not_the_relay_of_the_address_is_told_nothing(home: str) -> None:
+    right = Address.parse(home)
+    with pytest.raises((Wrong, Ended)):
+        Connection(dataclasses.replace(right, pin=bytes(32)))
+    with pytest.raises((Wrong, Ended)):
+        Connection(dataclasses.replace(right, path=bytes(16)))
 
 
 def test_secrets_at_a_relay() -> None:

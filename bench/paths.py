@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect, ws_create_server
 
 from holdfast.core.caps import Caps, Home
-from holdfast.core.ladder import QUIC, SMALL
+from holdfast.core.seen import QUIC, SMALL
 from holdfast.drive.logs import Appended, LogEvent, Logs
 from holdfast.node.ways import Path as Way
 from holdfast.node.ways import paths

@@ -7,17 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.core.finding import Verdict
-from holdfast.core.ladder import (
-    FLAPS,
-    HOP,
-    LONGEST_REST,
-    PATHS,
-    QUIC,
-    REST,
-    SMALL,
-    STREAMS,
-    Ladder,
-)
+from holdfast.core.judging import FLAPS
+from holdfast.core.ladder import REST, Ladder
+from holdfast.core.seen import HOP, LONGEST_REST, PATHS, QUIC, SMALL, STREAMS
 
 HERE = "relay.example:443"
 MINUTE = 60_000

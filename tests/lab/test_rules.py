@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from fields import LISTED, OTHER, hello
 
-from holdfast.core.ladder import PATHS
+from holdfast.core.seen import PATHS
 from holdfast.lab import rules, scenarios
 from holdfast.lab.rules import Act
 from holdfast.lab.scenarios import ALL, World

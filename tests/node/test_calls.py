@@ -18,7 +18,7 @@ from holdfast.core.call.bursts import Spoken
 from holdfast.core.call.jitter import Packet
 from holdfast.core.call.rungs import BURST
 from holdfast.core.chat import content
-from holdfast.core.ladder import SMALL
+from holdfast.core.seen import SMALL
 from holdfast.node import calls, ringing
 from holdfast.node.api import Node
 from holdfast.node.database import row

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 from chatters import relay
 
-from holdfast.core.ladder import Control
+from holdfast.core.seen import Control
 from holdfast.lab import rules
 from holdfast.lab.box import Box
 from holdfast.lab.rules import Rule

@@ -14,8 +14,8 @@ import pytest
 
 from holdfast.core import ladder
 from holdfast.core.caps import Caps, Home
-from holdfast.core.ladder import QUIC
 from holdfast.core.log.client import By
+from holdfast.core.seen import QUIC
 from holdfast.drive.logs import CaughtUp, Created, Live, LogEvent, Logs
 from holdfast.node import lending
 from holdfast.node.ways import Ways

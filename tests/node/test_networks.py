@@ -12,7 +12,8 @@ from chatters import came, meet, only, relay, until
 from pretend import HOME, Owner, Paths
 
 from holdfast.core.caps import Home
-from holdfast.core.ladder import LONGEST_REST, REST, Ladder
+from holdfast.core.ladder import REST, Ladder
+from holdfast.core.seen import LONGEST_REST
 from holdfast.lab.box import Box
 from holdfast.lab.rules import Act, Fingerprint, Flow
 from holdfast.node import engine, networks

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from holdfast.core import wire
-from holdfast.core.ladder import SLOW
+from holdfast.core.seen import SLOW
 from holdfast.node import speed
 from holdfast.node.speed import AGAIN, EVERY, LARGE, PROBES, Speed
 

@@ -10,7 +10,8 @@ import pytest
 from chatters import relay
 from pretend import HOME, OTHER, Owner, Paths
 
-from holdfast.core.ladder import HOP, REST, SMALL
+from holdfast.core.ladder import REST
+from holdfast.core.seen import HOP, SMALL
 from holdfast.node import standby, watched, ways
 from holdfast.node.ways import Ways, paths
 from holdfast.paths import websocket

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast, get_args
 
 from holdfast.core.caps import Home
-from holdfast.core.ladder import Control
+from holdfast.core.seen import Control
 from holdfast.paths import dial
 from holdfast.paths.base import Attempt, Unreachable
 from holdfast.paths.tls import TlsTransport

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from holdfast.core import wire
 from holdfast.core.caps import Home
-from holdfast.core.ladder import QUIC, STREAMS, Ladder
+from holdfast.core.ladder import Ladder
+from holdfast.core.seen import QUIC, STREAMS
 from holdfast.node.watched import Watched
 from holdfast.paths import websocket
 from holdfast.paths.base import Attempt, Channel, Handler, Link, Unreachable

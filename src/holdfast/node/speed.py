@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from holdfast.core import wire
-from holdfast.core.ladder import SLOW
+from holdfast.core.seen import SLOW
 
 LARGE: Final = 8 * 1024
 """Bytes of a frame that tells of a rate: a call's frames are as slow as speech."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from holdfast.core import wire
-from holdfast.core.ladder import FREEZE_BYTES, FREEZE_MS, SLOW, SMALL, Ladder
+from holdfast.core.ladder import FREEZE_BYTES, FREEZE_MS, Ladder
+from holdfast.core.seen import SLOW, SMALL
 from holdfast.node.speed import Speed
 from holdfast.paths import websocket
 from holdfast.paths.base import MOVED, Channel, Handler, Link

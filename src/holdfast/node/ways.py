@@ -13,17 +13,8 @@ from typing import Any, Final
 
 from holdfast.core.caps import Home
 from holdfast.core.finding import Finding
-from holdfast.core.ladder import (
-    HEAD_START,
-    HOP,
-    PATHS,
-    PATIENCE,
-    QUIC,
-    SMALL,
-    STREAMS,
-    Control,
-    Ladder,
-)
+from holdfast.core.ladder import HEAD_START, PATIENCE, Ladder
+from holdfast.core.seen import HOP, PATHS, QUIC, SMALL, STREAMS, Control
 from holdfast.node.lending import lend
 from holdfast.node.standby import Standby
 from holdfast.node.watched import Watched

@@ -105,7 +105,7 @@ async def test_a_freeze_is_told_also_where_the_second_went_on() -> None:
         for line in world.lines.values():
             if not line.ended:
                 line.close("enough")
-    assert ladder._seen.places[HOME.label].froze
+    assert ladder.seen.places[HOME.label].froze
     await world.ways.stop()
 
 

@@ -176,14 +176,14 @@ async def test_a_relay_is_reached_through_another_one_and_directly_when_that_is_
             owner = Owner()
             await made.connect(second, owner)
             facts = made.finding().evidence
-            assert made.ladder._at(second.label, HOP).up == 1
-            assert made.ladder._at(second.label, "websocket").up == 0
-            assert made.ladder._at(first.label, "websocket").up == 1
+            assert made.ladder.seen.at(second.label, HOP).up == 1
+            assert made.ladder.seen.at(second.label, "websocket").up == 0
+            assert made.ladder.seen.at(first.label, "websocket").up == 1
             assert facts
         await until(lambda: len(owner.closed) == 1)
         now[0] += 10_000
         await made.connect(second, again := Owner())
-        assert made.ladder._at(second.label, "websocket").up == 1
+        assert made.ladder.seen.at(second.label, "websocket").up == 1
         assert again.closed == []
 
 

@@ -77,7 +77,7 @@ class Ladder:
 
     def __init__(self, paths: tuple[str, ...] = PATHS) -> None:
         self.paths = paths
-        self._seen = Seen()
+        self.seen = Seen()
 
     # Which path.
 
@@ -85,7 +85,7 @@ class Ladder:
         """All paths, in the order in which to try them: another relay between, unless none was
         reached; what worked last, there or, if nothing is known of it, elsewhere; the others, and
         those that rest."""
-        known = self._seen.places.setdefault(place, Place())
+        known = self.seen.places.setdefault(place, Place())
         last = known.last or self._elsewhere(known)
         if last and known.paths.get(last, Path()).kind:
             last = ""
@@ -102,26 +102,26 @@ class Ladder:
         at this one; "" if there is none."""
         if any(one.kind for path, one in known.paths.items() if path != HOP):
             return ""
-        found = {one.last for one in self._seen.places.values() if one.last}
+        found = {one.last for one in self.seen.places.values() if one.last}
         if len(found) != 1 or found <= set(STREAMS[:1]):
             return ""
         (last,) = found
-        kinds = {one.paths[last].kind for one in self._seen.places.values() if last in one.paths}
+        kinds = {one.paths[last].kind for one in self.seen.places.values() if last in one.paths}
         return "" if kinds - {""} else last
 
     def rests(self, place: str, path: str, now: int) -> bool:
         """Whether the path failed there too lately to be tried for anything but need."""
-        known = self._seen.places.get(place, Place())
+        known = self.seen.places.get(place, Place())
         return known.paths.get(path, Path()).until > now
 
     def knows(self, place: str, path: str) -> bool:
         """Whether the path is known to work there."""
-        known = self._seen.places.get(place, Place()).paths.get(path)
+        known = self.seen.places.get(place, Place()).paths.get(path)
         return known is not None and not known.kind
 
     def cut(self, place: str, now: int) -> int:
         """How many streams were cut there, or not answered, and rest."""
-        known = self._seen.places.get(place, Place()).paths
+        known = self.seen.places.get(place, Place()).paths
         return sum(
             known[path].kind in SILENT | {"tls", "closed"} and known[path].until > now
             for path in STREAMS
@@ -130,7 +130,7 @@ class Ladder:
 
     def resting(self, place: str, now: int) -> int:
         """How long until a stream to there has rested enough, in milliseconds."""
-        known = self._seen.places.get(place, Place())
+        known = self.seen.places.get(place, Place())
         untils = (known.paths.get(path, Path()).until for path in STREAMS)
         return max(0, min(untils) - now)
 
@@ -138,7 +138,7 @@ class Ladder:
         """The best path that failed and has rested enough to be tried again beside this one, which
         is worse; or a stream that was never tried, beside what is none and unless two of them
         were cut. "" if there is none."""
-        known = self._seen.places.get(place, Place())
+        known = self.seen.places.get(place, Place())
         cut = self.cut(place, now) > 1
         untried = () if cut or path in (HOP, *STREAMS) else STREAMS
         for name in self.paths[: self._rank(path)]:
@@ -155,7 +155,7 @@ class Ladder:
         if not self.rests(place, path, now):
             return self.better(place, path, now)
         others = [one for one in self.order(place, now) if one != path]
-        if self._seen.at(place, path).kind == "slow":  # small exchanges are no faster
+        if self.seen.at(place, path).kind == "slow":  # small exchanges are no faster
             others = [one for one in others if one != SMALL and not self.rests(place, one, now)]
         return next(iter(others), "")
 
@@ -167,7 +167,7 @@ class Ladder:
     def memory(self, now: int) -> dict[str, PlaceMemory]:
         """All that is worth keeping, for `recall`."""
         found = {}
-        for name, place in self._seen.places.items():
+        for name, place in self.seen.places.items():
             paths = {
                 path: PathMemory(one.kind, one.fails, max(0, one.until - now))
                 for path, one in place.paths.items()
@@ -180,16 +180,16 @@ class Ladder:
 
     def recall(self, memory: Mapping[str, PlaceMemory], ago: int, now: int) -> None:
         """Know what was kept `ago` milliseconds before, and nothing else: this is that network."""
-        self._seen.controls.clear()
-        self._seen.places = {}
+        self.seen.controls.clear()
+        self.seen.places = {}
         self.learn(memory, ago, now)
 
     def learn(self, memory: Mapping[str, PlaceMemory], ago: int, now: int) -> None:
         """Know this of places of which nothing is known."""
         for name, kept in memory.items():
-            if self._seen.places.get(name, Place()).paths:
+            if self.seen.places.get(name, Place()).paths:
                 continue
-            place = self._seen.places[name] = Place(carried=kept.carried)
+            place = self.seen.places[name] = Place(carried=kept.carried)
             for path, one in kept.paths.items():
                 if path in self.paths:
                     rest = max(0, min(one.rest, LONGEST_REST) - ago)
@@ -205,19 +205,19 @@ class Ladder:
 
     def worked(self, place: str, path: str, now: int, second: bool = False) -> None:
         """A connection stands; `second`: beside one that is in use, and stays the first choice."""
-        one = self._seen.at(place, path)
+        one = self.seen.at(place, path)
         one.worked = now
         one.up += 1
         if one.kind != "frozen":
             one.kind, one.fails, one.until = "", 0, 0
-        known = self._seen.places[place]
+        known = self.seen.places[place]
         if not second:
             known.last = known.last if path == HOP else path
             self.answered(place, path, now)
 
     def answered(self, place: str, path: str, now: int) -> None:
         """A connection brings something that was new, or was not used before."""
-        known = self._seen.places.setdefault(place, Place())
+        known = self.seen.places.setdefault(place, Place())
         if known.stalled and path in STREAMS:
             at, known.stalled = known.stalled, 0
             if now - at <= AT_ONCE:
@@ -225,14 +225,14 @@ class Ladder:
 
     def lasted(self, place: str, path: str, now: int) -> None:
         """A connection carried more than what a freeze lets pass, or stood for long."""
-        one = self._seen.at(place, path)
+        one = self.seen.at(place, path)
         one.kind, one.fails, one.until = "", 0, 0
-        self._seen.places[place].froze = []
-        self._seen.places[place].carried = path in STREAMS
+        self.seen.places[place].froze = []
+        self.seen.places[place].carried = path in STREAMS
 
     def failed(self, place: str, path: str, kind: str, now: int) -> None:
         """A connection could not be made, for a reason as in `paths.base.Kind`."""
-        one = self._seen.at(place, path)
+        one = self.seen.at(place, path)
         one.fails += 1
         one.kind, one.failed = kind, now
         rest = REST.get(kind, 20_000) << min(one.fails - 1, 6)
@@ -241,7 +241,7 @@ class Ladder:
     def ended(self, place: str, path: str, stalled: bool, size: int, age: int, now: int) -> None:
         """A connection is over: after so many bytes both ways and so long; `stalled`: it went
         silent with something unanswered."""
-        one = self._seen.at(place, path)
+        one = self.seen.at(place, path)
         one.up = max(0, one.up - 1)
         one.worked = now
         if path == HOP and stalled:
@@ -250,16 +250,16 @@ class Ladder:
             self.failed(place, path, "lost", now)
         if not stalled or size >= FREEZE_BYTES or age >= FREEZE_MS or path not in STREAMS:
             return
-        if self._seen.crawls(place, self.paths, now) and self._seen.slow(now) >= SURE:
+        if self.seen.crawls(place, self.paths, now) and self.seen.slow(now) >= SURE:
             return  # on a full line answers are late
-        known = self._seen.places[place]
+        known = self.seen.places[place]
         if one.kind == "frozen" or any(now - at < REMEMBERED for at in known.froze):
             self._froze(place, now)
         else:
             known.stalled = now
 
     def _froze(self, place: str, now: int) -> None:
-        known = self._seen.places[place]
+        known = self.seen.places[place]
         if known.froze and now - known.froze[-1] < ONE_EVENT:
             return  # connections beside each other froze together
         known.carried = False
@@ -268,7 +268,7 @@ class Ladder:
         if len(known.froze) >= FREEZES or again:
             # Streams are frozen alike, whatever their fingerprint, and at other places as well
             # unless one carried much there.
-            alike = [name for name, one in self._seen.places.items() if not one.carried]
+            alike = [name for name, one in self.seen.places.items() if not one.carried]
             for where in {place, *alike}:
                 for other in STREAMS:
                     if other in self.paths:
@@ -277,13 +277,13 @@ class Ladder:
     def rate(self, place: str, path: str, bits: float, now: int) -> None:
         """What came in a second while there was more to come. A slow way by another relay rests,
         unless the direct one is known to be slow as well; slow streams do, unless UDP is."""
-        one = self._seen.at(place, path)
+        one = self.seen.at(place, path)
         one.rate, one.rated = bits, now
         one.slow = one.slow + 1 if bits < SLOW else 0
-        if path == HOP and bits < SLOW and not self._seen.crawls(place, STREAMS, now):
+        if path == HOP and bits < SLOW and not self.seen.crawls(place, STREAMS, now):
             self.failed(place, HOP, "slow", now)
         if path in STREAMS and one.slow >= SURE and QUIC in self.paths:
-            known = self._seen.rate(place, (QUIC,), now)
+            known = self.seen.rate(place, (QUIC,), now)
             if not self.rests(place, QUIC, now) and (known is None or known >= SLOW):
                 for other in STREAMS:
                     self.failed(place, other, "slow", now)
@@ -291,28 +291,28 @@ class Ladder:
     def suspect(self, place: str, path: str, now: int) -> bool:
         """Whether a connection there should be measured: something was slow lately, or it was,
         once only."""
-        unknown = self._seen.rate(place, (path,), now) is None
-        if self._seen.crawls(place, self.paths, now):
-            return unknown or self._seen.slow(now) < SURE
+        unknown = self.seen.rate(place, (path,), now) is None
+        if self.seen.crawls(place, self.paths, now):
+            return unknown or self.seen.slow(now) < SURE
         return (
-            unknown and self._seen.slow(now) > 0
+            unknown and self.seen.slow(now) > 0
         )  # is it slow as well, or the other one by itself?
 
     def control(
         self, kind: Literal["domestic", "foreign"], ok: bool, bits: float, now: int
     ) -> None:
         """Whether a place that nobody blocks could be reached, and how fast it was (0: unknown)."""
-        self._seen.controls[kind] = (ok, bits, now)
+        self.seen.controls[kind] = (ok, bits, now)
 
     def moved(self, now: int) -> None:
         """This machine slept, or is elsewhere: what failed until that was seen, and what controls
         said before, counts for nothing."""
-        self._seen.controls.clear()
-        for place in self._seen.places.values():
+        self.seen.controls.clear()
+        for place in self.seen.places.values():
             for one in place.paths.values():
                 if one.kind and now - one.failed < NOTICED:
                     one.kind, one.fails, one.until = "", 0, 0
 
     def finding(self, now: int) -> Finding:
         """What is going on with the relays, from what was seen lately."""
-        return judging.judge(self._seen, self.paths, now)
+        return judging.judge(self.seen, self.paths, now)

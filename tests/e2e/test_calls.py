@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.timeout(240)
 
+GOES = re.compile(r"0:(0[3-9]|[1-5]\d)")
+"""A call's clock that has begun to run."""
 BLOCKED = """() => {
     const until = performance.now() + 150;
     while (performance.now() < until);
@@ -57,7 +61,7 @@ def test_ring_answer_talk_mute_and_hang_up(town) -> None:
     boris.page.get_by_role("button", name="Answer").click()
     for one in (anna, boris):
         expect(screen(one.page)).to_have_attribute("data-state", "talking", timeout=30_000)
-        expect(screen(one.page).get_by_role("timer")).to_have_text("0:03", timeout=30_000)
+        expect(screen(one.page).get_by_role("timer")).to_have_text(GOES, timeout=30_000)
         expect(screen(one.page)).to_contain_text("Clear line")
 
     anna.page.keyboard.press("m")

@@ -38,11 +38,11 @@ Windows = set[bytes]
 
 
 def windows(*values: bytes) -> Windows:
-    """Every run of `WINDOW` bytes, all of one byte left out."""
+    """Every run of `WINDOW` bytes; those of a few bytes over and over, as counts are, left out."""
     found = set()
     for value in values:
         found |= {value[at : at + WINDOW] for at in range(len(value) - WINDOW + 1)}
-    return {window for window in found if len(set(window)) > 1}
+    return {window for window in found if len(set(window)) > 3}
 
 
 def disk(directory: Path) -> list[bytes]:

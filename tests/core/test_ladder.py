@@ -184,7 +184,19 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
             ("worked", HERE, QUIC),
         ],
     ),
-    ("address-block", [("failed", HERE, "websocket", "connect"), ("worked", HERE, QUIC)]),
+    (
+        "address-block",
+        [
+            ("failed", HERE, "websocket", "connect"),
+            ("worked", HERE, QUIC),
+            ("wait", FLAPS),
+            ("failed", HERE, "websocket", "connect"),
+        ],
+    ),
+    (
+        "clear",  # there was no network before: the end of a tunnel
+        [("failed", HERE, "websocket", "connect"), ("worked", HERE, QUIC)],
+    ),
     ("name-block", [("failed", HERE, "websocket", "tls"), ("worked", HERE, QUIC)]),
     (
         "fingerprint",  # of TCP, whatever UDP does

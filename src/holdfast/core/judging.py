@@ -145,8 +145,13 @@ class _Judge:
             return self._between(name, place, kinds, (*works, *self._said()))
         tried = {kind for path, kind in kinds.items() if path in STREAMS}
         if direct == QUIC and tried and tried <= SILENT | {"tls", "closed"}:
-            block: Verdict = "name-block" if tried & {"tls", "mute"} else "address-block"
-            return Finding(block, works)
+            if tried & {"tls", "mute"}:
+                return Finding("name-block", works)
+            # Nobody may have answered to TCP because there was no network yet.
+            failed = max(one.failed for path, one in place.paths.items() if path in STREAMS)
+            if failed >= place.paths[QUIC].worked + FLAPS:
+                return Finding("address-block", works)
+            return Finding("clear", (Fact(name, "works", QUIC),))
         better = {kinds.get(path, "") for path in self.paths[: self._rank(direct)]}
         by_udp = kinds.get(QUIC, "")
         if self.seen.crawls(name, self.paths, self.now):  # on a full line what is new has to wait

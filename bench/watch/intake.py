@@ -1,6 +1,6 @@
 """How many reports a second an observatory takes, how fast it judges, and what noise does to it.
 
-`python bench/watch/intake.py [--only NAME]`.
+`python bench/watch/intake.py [--only NAME] [--years N] [--kept FILE]`.
 
 - *admission*: token verified, checked to be unspent, durable in the journal; processor time of
   the whole process.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import random
 import resource
@@ -133,45 +134,60 @@ def judging_time() -> Iterator[Row]:
     yield "Most memory of this process", f"{memory:.0f} MiB"
 
 
-def noise(years: int = 10) -> Iterator[Row]:
-    """Region-years in which nothing happens."""
-    places = Places("ZZ", "Noise", "Шум", PLACES.regions[:1], PLACES.operators)
-    code = places.regions[0].code
-    public = suspected = complaints = 0
+def noise(years: int = 10, kept: Path | None = None) -> Iterator[Row]:
+    """Region-years in which nothing happens. A year takes a minute or two; with `kept`, years that
+    are in that file are not played again."""
+    if kept is None:
+        with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as directory:
+            yield from noise(years, Path(directory) / "years")
+        return
+    kept.touch()
+    done = {year[0]: year for year in map(json.loads, kept.read_text().splitlines())}
     for seed in range(years):
-        engine = Engine(places)
-        rate = (0.2, 1.0, 5.0)[seed % 3]
-        country = simulate.Country(places, seed, [], complaints=rate, reports=6)
-        for at in range(NOW // 3600 * 3600, NOW // 3600 * 3600 + 365 * 86_400, STEP):
-            rows = country.rows(at)
-            complaints += sum(row.seen for row in rows if row.source in "cf")
-            # Everybody is one credential: the quorum is always met.
-            engine.regions[code].alive = {judging.month(at): 1}
-            engine.tick(at, rows)
-        public += sum(bool(event.published) for event in engine.events)
-        suspected += sum(not event.published for event in engine.events)
+        if seed not in done:
+            done[seed] = [seed, *_year(seed)]
+            with kept.open("a") as file:
+                file.write(json.dumps(done[seed]) + "\n")
+    public, suspected, complaints = (sum(done[seed][n] for seed in range(years)) for n in (1, 2, 3))
     yield (
         "Pure noise: public alarms, and ones kept for editors, a region-year",
         f"{public / years:.2f}, {suspected / years:.2f} ({years} years, {complaints:,} complaints)",
     )
 
 
-ALL = (admission, storing, judging_time, noise)
+def _year(seed: int) -> tuple[int, int, int]:
+    """Public events, suspected ones, complaints."""
+    places = Places("ZZ", "Noise", "Шум", PLACES.regions[:1], PLACES.operators)
+    engine, complaints = Engine(places), 0
+    country = simulate.Country(places, seed, [], (0.2, 1.0, 5.0)[seed % 3], reports=6)
+    for at in range(NOW // 3600 * 3600, NOW // 3600 * 3600 + 365 * 86_400, STEP):
+        rows = country.rows(at)
+        complaints += sum(row.seen for row in rows if row.source in "cf")
+        # Everybody is one credential: the quorum is always met.
+        engine.regions[places.regions[0].code].alive = {judging.month(at): 1}
+        engine.tick(at, rows)
+    public = sum(bool(event.published) for event in engine.events)
+    return public, len(engine.events) - public, complaints
+
+
+ALL = (admission, storing, judging_time)
 
 
 def figures() -> list[Row]:
     """What `make bench` prints."""
-    return [row for each in (admission, storing, judging_time) for row in each()]
+    return [row for each in ALL for row in each()]
 
 
 def main() -> None:
     """Print rows as they are measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=[each.__name__ for each in ALL])
+    parser.add_argument("--only", choices=[*(each.__name__ for each in ALL), "noise"])
+    parser.add_argument("--years", type=int, default=10)
+    parser.add_argument("--kept", type=Path, metavar="FILE", help="years of noise played before")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    for each in ALL:
-        if asked.only in (None, each.__name__):
+    for each in (*ALL, functools.partial(noise, asked.years, asked.kept)):
+        if asked.only in (None, getattr(each, "__name__", "noise")):
             for name, value in each():
                 print(json.dumps([name, value]) if asked.json else f"{name}: {value}", flush=True)
 

@@ -21,7 +21,7 @@ TOLD: Final = Entry.__struct_fields__.index("spent")
 """Fields before what belongs to the token."""
 ALL: Final = len(Entry.__struct_fields__)
 Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int32]
 
 
 class BadFrame(ValueError):
@@ -45,7 +45,7 @@ class _Told(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc
 def _sizes() -> Places:
     """Bytes of a MessagePack value by its first one; those of a text's content are in its second
     byte if the size is negative; 0 is nothing that an entry has."""
-    sizes = np.zeros(256, np.int64)
+    sizes = np.zeros(256, np.int32)
     sizes[:0x80] = 1
     sizes[0xA0:0xC0] = 1 + np.arange(32)
     sizes[[0xC2, 0xC3]] = 1
@@ -75,43 +75,37 @@ def table(bodies: Sequence[bytes]) -> Any:
 
 
 def _table(bodies: Sequence[bytes]) -> Any:
-    entries = [bytes(raw) for body in bodies for raw in _raws.decode(body)]
+    entries = [raw for body in bodies for raw in _raws.decode(body)]
     data: Bytes = np.frombuffer(b"".join(entries) + bytes(16), np.uint8)
-    ends = np.cumsum(np.fromiter(map(len, entries), np.int64, len(entries)))
-    begins = np.concatenate((np.zeros(1, np.int64), ends[:-1]))[: len(ends)]
+    lengths = np.fromiter(map(len, entries), np.int32, len(entries))
+    ends = np.cumsum(lengths, dtype=np.int32)
+    begins = ends - lengths
     headers = data[begins]
     if np.any((headers <= 0x90 + TOLD) | (headers > 0x90 + ALL)):
         raise BadFrame("no entries: another number of fields")
     cuts = begins + 1
     for _ in range(TOLD):
         size = SIZES[data[cuts]]
-        size = np.where(size < 0, data[cuts + 1].astype(np.int64) - size, size)
+        size = np.where(size < 0, data[cuts + 1].astype(np.int32) - size, size)
         if not np.all(size):
             raise BadFrame("no entries: another type")
         cuts = np.minimum(cuts + size, ends)
-    kinds = _texts(data, begins + 1, cuts).dictionary_encode()
+    kinds = _before(data, begins + 1, cuts).dictionary_encode()
     told = [_told.decode(bytes([0x90 + TOLD]) + kind) for kind in kinds.dictionary.to_pylist()]
+    places = np.frombuffer(kinds.indices.buffers()[1], np.int32, len(entries))
     grades = np.where(headers == 0x90 + ALL, data[np.maximum(ends - 1, 0)], 0)
-    columns = {
-        "at": (pa.uint32(), [one.at for one in told]),
-        **{
-            name: (pa.string(), [getattr(one, name) for one in told])
-            for name in ("source", "region", "operator", "function")
-        },
-        "ok": (pa.bool_(), [one.ok for one in told]),
-        "verdict": (pa.string(), [one.verdict for one in told]),
-        "rate": (pa.uint16(), [min(one.rate, 65_535) for one in told]),
-        "control": (pa.uint16(), [min(one.control, 65_535) for one in told]),
-    }
-    made = {}
-    for name, (kind, values) in columns.items():
-        if kind == pa.string():
-            unique = pa.array(values, kind).dictionary_encode()
-            codes = unique.indices.take(kinds.indices)
-            made[name] = pa.DictionaryArray.from_arrays(codes, unique.dictionary)
-        else:
-            made[name] = pa.array(values, kind).take(kinds.indices)
-    made["grade"] = pa.array(grades.astype(np.uint8))
+    made: dict[str, Any] = {"at": _numbers(np.array([one.at for one in told], np.uint32)[places])}
+    for name in ("source", "region", "operator", "function", "verdict"):
+        texts: dict[str, int] = {}
+        codes = np.array(
+            [texts.setdefault(getattr(one, name), len(texts)) for one in told], np.int32
+        )
+        made[name] = pa.DictionaryArray.from_arrays(_numbers(codes[places]), _texts(list(texts)))
+    made["ok"] = _numbers(np.array([one.ok for one in told], np.uint8)[places])
+    for name in ("rate", "control"):
+        rates = [min(getattr(one, name), 65_535) for one in told]
+        made[name] = _numbers(np.array(rates, np.uint16)[places])
+    made["grade"] = _numbers(grades.astype(np.uint8))
     return pa.table(made)
 
 
@@ -123,11 +117,26 @@ def stream(made: Any) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _texts(data: Bytes, begins: Places, ends: Places) -> Any:
-    """Slices of bytes as one array."""
-    lengths = ends - begins
-    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths))).astype(np.int32)
-    taken = np.arange(offsets[-1], dtype=np.int32)
-    taken += np.repeat((begins - offsets[:-1]).astype(np.int32), lengths)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data[taken])]
-    return pa.BinaryArray.from_buffers(pa.binary(), len(begins), buffers)
+# From and to buffers: `pyarrow.array` and `to_numpy` import pandas if they can, most of a second.
+
+
+def _before(data: Bytes, begins: Places, cuts: Places) -> Any:
+    """The bytes from each begin to its cut, as one array."""
+    offsets = np.empty(2 * len(begins) + 1, np.int32)
+    offsets[:-1:2], offsets[1::2], offsets[-1] = begins, cuts, len(data)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    slices = pa.BinaryArray.from_buffers(pa.binary(), 2 * len(begins), buffers)
+    return slices.take(_numbers(np.arange(0, 2 * len(begins), 2, dtype=np.int32)))
+
+
+def _numbers(values: npt.NDArray[Any]) -> Any:
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
+def _texts(values: Sequence[str]) -> Any:
+    coded = [value.encode() for value in values]
+    offsets = np.cumsum([0, *map(len, coded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(
+        len(coded), pa.py_buffer(offsets), pa.py_buffer(b"".join(coded))
+    )

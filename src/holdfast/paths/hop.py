@@ -20,7 +20,7 @@ from holdfast.paths.dial import over
 
 STEP: Final = 512
 LARGE: Final = 4 * 1024
-PADDED: Final = 16 * 1024
+PADDED: Final = 8 * 1024
 """Bytes of a direction until which it is padded."""
 CONNECT_SECONDS: Final = 20.0
 _KINDS: Final = frozenset(get_args(Kind))

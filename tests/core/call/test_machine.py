@@ -275,6 +275,26 @@ def test_a_call_that_begins_on_a_thin_line_does_not_fill_it(rate: int, delay: in
     assert played[len(played) // 2] < delay
 
 
+@pytest.mark.parametrize(("rate", "delay"), [(64_000, 450), (32_000, 900), (16_000, 1_300)])
+def test_a_call_whose_ways_come_late_on_a_thin_line_does_not_fill_it(rate: int, delay: int) -> None:
+    world = CallWorld(seed=1, delay=30, jitter=5, rate=rate, queue=60_000, ways=("stream",) * 2)
+    world.raise_up(0, False)
+    world.raise_up(1, False)
+    world.run(500)
+    world.callee.accept()
+    world.run(3_000)
+    world.raise_up(0)
+    world.run(300)
+    world.raise_up(1)
+    world.run(10_000)
+    assert not world.caller.bursts
+    silent = world.callee.silent
+    world.run(20_000)
+    assert world.callee.silent - silent < 0.1 * 1_000
+    played = sorted(world.callee.delays(world.now - 20_000))
+    assert played[len(played) // 2] < delay
+
+
 def test_what_nobody_hears_yet_is_not_sent() -> None:
     world = CallWorld(seed=1, delay=30)
     world.run(500)

@@ -36,6 +36,8 @@ CALM: Final = 15_000
 ROOM: Final = 0.85
 AWFUL: Final = 700
 """Milliseconds of a queue for which no step down is too large."""
+LIMITED: Final = 30_000
+"""So long no rung is tried that needs more than what got through when a queue stood."""
 LONG: Final = 3_000
 """After so long with a queue a step is taken whatever gets through."""
 
@@ -58,6 +60,8 @@ class Choice:
         self._patience = PATIENCE
         self._climbed = 0
         self._starting = False
+        self._limit: tuple[float, int] | None = None
+        """Bit/s that got through where a queue stood, and when."""
 
     @property
     def rung(self) -> Rung:
@@ -74,6 +78,7 @@ class Choice:
         self._queues.clear()
         self._through.clear()
         self.exhausted_since = 0
+        self._limit = None
 
     def through(self, size: int, now: int) -> None:
         """So many bytes on the wire are known to have arrived."""
@@ -101,7 +106,7 @@ class Choice:
                 self._fall(stands, datagrams, now)
         elif stands < GOOD + self.rung.ms * 2 // 5 and not (self._starting and latest > BAD):
             self.exhausted_since = self._stands_since = 0
-            self._rise(datagrams, now)
+            self._rise(trip, datagrams, now)
         else:
             self._good_since = 0
         return self.rung is not before
@@ -116,6 +121,8 @@ class Choice:
         if self.index == len(RUNGS) - 1:
             self.exhausted_since = self.exhausted_since or now
             return
+        if now - since >= LOOK:
+            self._limit = bits, now
         index = self.index + 1
         last = len(RUNGS) - 1 if stands > AWFUL else min(len(RUNGS) - 1, self.index + 3)
         while index < last and wire_bits(RUNGS[index], HEAD, datagrams) > bits * ROOM:
@@ -130,12 +137,16 @@ class Choice:
         self._starting = False
         self.why = Why("queue", (stands, round(bits / 1000)))
 
-    def _rise(self, datagrams: bool, now: int) -> None:
+    def _rise(self, trip: int, datagrams: bool, now: int) -> None:
         self._good_since = self._good_since or now
         if self._climbed and now - self._climbed >= PROVED:
             self._patience = max(PATIENCE, self._patience // 2)
         proved = self._climbed and self._patience == PATIENCE
-        patience = START if self._starting else AGAIN if proved else self._patience
+        patience = max(START, 2 * trip) if self._starting else AGAIN if proved else self._patience
+        if self.index and self._limit is not None and not self._starting:
+            most, at = self._limit
+            if now - at < LIMITED and wire_bits(RUNGS[self.index - 1], HEAD, datagrams) > most:
+                return
         if self.index and now - max(self._good_since, self._changed) >= patience:
             self.index -= 1
             self._changed = self._climbed = now

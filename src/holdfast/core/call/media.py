@@ -14,7 +14,7 @@ from holdfast.core.call.commands import Burst, Changed, Code, Command, Keep, Sen
 from holdfast.core.call.frames import FRAME_MS, BadFrame, Frame, decode
 from holdfast.core.call.gathering import Gathering
 from holdfast.core.call.jitter import Jitter, Pulled
-from holdfast.core.call.receipts import Receipts
+from holdfast.core.call.receipts import RECOVERED, Receipts
 from holdfast.core.call.routes import SILENT, Route, Routes
 from holdfast.core.call.rungs import CODINGS, RUNGS, Rung
 from holdfast.core.call.sender import Sender
@@ -31,7 +31,7 @@ RESUMED_MS: Final = 15_000
 HELLO_MS: Final = 60
 """Between two frames without sound until the other side has heard of one; each time doubled, to"""
 LONGEST_HELLO_MS: Final = 480
-NEAR_MS: Final = 150
+NEAR_MS: Final = 100
 FAR_MS: Final = 300
 """Who answers later than that may be behind a thin line: it is begun on a low rung, or a lower."""
 CAREFUL: Final = 4
@@ -42,7 +42,12 @@ PROBE_MS: Final = 100
 REPORT_MS: Final = 500
 """Between two reports on live ways while it is spoken in bursts."""
 CROWD_MS: Final = 600
-"""So much more patience there is with a way on which a queue stands."""
+"""So much more patience there is with a way back on which a queue stands,"""
+MOST_CROWD_MS: Final = 2_000
+"""and with one there at most, twice as much as stood there;"""
+YOUNG_MS: Final = 5_000
+"""so long after a stream was begun on so much, since nobody knows yet how thin it is."""
+YOUNG_CROWD_MS: Final = 1_000
 
 
 class Media:
@@ -77,6 +82,9 @@ class Media:
         self._gathering = Gathering()
         self._reported = 0
         self._resumed = 0
+        self._begun = 0
+        self._queue = 0
+        """On the way there, in milliseconds, as the other side said last."""
         self._hello = 0
         self._double_until = 0
         self.away = 0
@@ -146,13 +154,21 @@ class Media:
 
     def _moved(self, before: Route | None, why: Why, now: int) -> None:
         """Another way is in use: what the last one swallowed is sent again."""
-        self._resumed = now
-        again = self._sender.send_again() if self._sender.heard_of else 0
+        again = self._again(now) if self._sender.heard_of else 0
         after = self._routes.current
         if after is not None:
             self.story.note("way", why, now, str(after.number), again)
         elif before is not None:
             self.story.note("no-way", why, now, again=again)
+
+    def _again(self, now: int) -> int:
+        """What is under way is sent again; only the last of it where it is late, not lost: all of
+        it would fill a thin line for long. How many."""
+        again = self._sender.send_again()
+        if self._queue > BAD and now - self._resumed > RECOVERED:
+            self._sender.give_up(STALE_MS, now)
+        self._resumed = now
+        return again
 
     def _pump(self, now: int) -> list[Command]:
         """Send what may leave."""
@@ -198,6 +214,15 @@ class Media:
         for one in routes:
             self._routes.sent(one, now)
         return Send(plain, tuple(one.number for one in routes))
+
+    def _crowd(self, now: int) -> int:
+        """So much more patience there is with a way on which a queue stands."""
+        route = self._routes.current
+        young = now - self._begun < YOUNG_MS and route is not None and not route.datagrams
+        back = YOUNG_CROWD_MS * young or CROWD_MS * self._receipts.crowded(now)
+        # After an outage a queue stands on any line.
+        there = 2 * self._queue if now - self._resumed > RECOVERED else 0
+        return max(back, min(MOST_CROWD_MS, there))
 
     def _patience(self, base: int) -> int:
         return base + int(self._sender.trip * 1.25) + self._their_ms
@@ -276,6 +301,8 @@ class Media:
                     if not self.bursts:
                         self._moved(before, Why("answers"), now)
                         self._choice.begin_at(self._choice.index, now)
+        if report.seen is not None:
+            self._queue = report.queue
         if report.seen is None or self.bursts or not self._sender.heard_of:
             return out
         route = self._routes.current
@@ -312,10 +339,20 @@ class Media:
         """The other side hears: what is said now leaves, and what was said just before."""
         self._sender.give_up(STALE_MS, now)
         self._routes.begin(now)  # what was sent before they were there says nothing of the ways
-        trip = self._sender.trip
-        index = 0 if trip < NEAR_MS else CAREFUL if trip < FAR_MS else CAREFUL + 1
-        self._choice.begin_at(index, now, start=index > 0)
+        self._begin_at(0, now)
         return self._code(now)
+
+    def _begin_at(self, index: int, now: int) -> None:
+        """Begin to speak live on this rung, or on a lower one, if the line may be thin."""
+        index = max(index, self._careful)
+        self._choice.begin_at(index, now, start=index > 0)
+        self._begun = now
+
+    @property
+    def _careful(self) -> int:
+        """The rung to begin on, by how soon an answer comes."""
+        trip = self._sender.trip
+        return 0 if trip < NEAR_MS else CAREFUL if trip < FAR_MS else CAREFUL + 1
 
     def _code(self, now: int) -> list[Command]:
         rung = self._gathering.rung if self.bursts else self._choice.rung

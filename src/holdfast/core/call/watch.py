@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.core.call.commands import Changed, Command, Doubt, State
-from holdfast.core.call.media import CROWD_MS, REPORT_MS, Media
+from holdfast.core.call.media import REPORT_MS, Media
 from holdfast.core.call.routes import SILENT, SUSPECT
 from holdfast.core.call.rungs import RUNGS
 from holdfast.core.call.story import Why
@@ -23,7 +23,9 @@ EXHAUSTED_MS: Final = 10_000
 DOUBT_MS: Final = 500
 """After so long without an answer by any way, connections are doubted; again every so often:"""
 DOUBT_EVERY_MS: Final = 2_000
-NOBODY_MS: Final = 3_000
+MAKING_MS: Final = 4_000
+"""So long the first live way may take to be made;"""
+NOBODY_MS: Final = 4_500
 """So long the other side may take to be there before it is spoken in bursts."""
 
 
@@ -42,7 +44,7 @@ class Watched(Media):
         route = self._routes.current
         if route is None:
             self._silent_since = self._silent_since or now
-            if now - self._silent_since >= BURSTS_MS:
+            if now - self._silent_since >= (BURSTS_MS if self._sender.heard_of else MAKING_MS):
                 out += self._burst(now, Why("none", (now - self._silent_since,)))
             return out
         nothing = self._sender.silence(now)
@@ -54,7 +56,7 @@ class Watched(Media):
         if not self._sender.heard_of:
             return out
         silence = self._routes.silence(now)
-        crowd = CROWD_MS if self._receipts.crowded(now) else 0
+        crowd = self._crowd(now)
         if silence > self._patience(SILENT) + crowd:
             if not self._silent_since:
                 self._silent_since = now - silence
@@ -66,7 +68,7 @@ class Watched(Media):
         if doubling and not self._doubling and self._routes.beside(now) is not None:
             self._double_until = now + 1_000
             self._doubling = True
-            again = self._sender.send_again()
+            again = self._again(now)
             self.story.note("two-ways", Why("silent", (silence,)), now, again=again)
         elif self._doubling and not doubling and now >= self._double_until:
             self._doubling = False
@@ -87,7 +89,7 @@ class Watched(Media):
     def _alive(self, now: int) -> list[Command]:
         """While it is spoken in bursts: is there a live way that holds?"""
         out: list[Command] = []
-        every = REPORT_MS * (2 if self._gathering.thin else 1)
+        every = REPORT_MS * (6 if self._gathering.thin else 1)
         due = 2 * every + int(self._sender.trip) + SILENT
         answers = self._routes.current is not None and self._routes.silence(now) < due
         route = self._routes.current if answers else self._routes.turn(now)
@@ -103,7 +105,7 @@ class Watched(Media):
             out += self._flush(now)
             self.bursts = False
             self._routes.begin(now)
-            self._choice.begin_at(self._gathering.back_at, now)
+            self._begin_at(self._gathering.back_at, now)
             self._choice.why = Why("well", (self._gathering.live_ms // 1000,))
             self.story.note("live", self._choice.why, now)
             out += [*self._code(now), Changed()]

@@ -14,7 +14,7 @@ import pytest
 
 from holdfast.core import ladder
 from holdfast.core.caps import Caps, Home
-from holdfast.core.log.client import By
+from holdfast.core.log.events import By
 from holdfast.core.seen import QUIC
 from holdfast.drive.logs import CaughtUp, Created, Live, LogEvent, Logs
 from holdfast.node import lending

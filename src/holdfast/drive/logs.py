@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 from holdfast.core import tokens, wire
 from holdfast.core.caps import Caps, Home
 from holdfast.core.log.admission import MOST_BITS, challenge, work
-from holdfast.core.log.client import (
+from holdfast.core.log.client import Client
+from holdfast.core.log.events import (
     Appended,
     Asked,
     By,
     CaughtUp,
-    Client,
     Close,
     Created,
     Dropped,

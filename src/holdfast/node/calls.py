@@ -23,7 +23,7 @@ from holdfast.core.call.routes import Route
 from holdfast.core.call.rungs import CODINGS
 from holdfast.core.caps import Caps, Home
 from holdfast.core.chat import content
-from holdfast.core.log.client import By
+from holdfast.core.log.events import By
 from holdfast.core.seal.frame import FrameError, Opener, Sealer
 from holdfast.core.seen import SMALL
 from holdfast.drive.logs import Down, Live, LogEvent, Logs, Refused, Up

@@ -9,13 +9,10 @@ from hypothesis import strategies as st
 from holdfast.core import wire
 from holdfast.core.caps import Caps, Envelope, Home
 from holdfast.core.log import server
-from holdfast.core.log.client import (
-    QUEUE_BYTES,
-    RETRY_MS,
-    WINDOW_BYTES,
+from holdfast.core.log.client import QUEUE_BYTES, RETRY_MS, Client
+from holdfast.core.log.events import (
     Appended,
     CaughtUp,
-    Client,
     Close,
     Created,
     Dropped,
@@ -28,6 +25,7 @@ from holdfast.core.log.client import (
 )
 from holdfast.core.log.reader import Reader
 from holdfast.core.log.server import Found, Refusal, Session
+from holdfast.core.log.wanted import WINDOW_BYTES
 
 HOME = Home("relay.example", 443, b"p" * 16, b"k" * 32)
 LOG = Caps.make(bytes(range(128)))

@@ -8,178 +8,35 @@ appends with the very same bytes, so that the reader recognises them. Source: sp
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from holdfast.core import wire
 from holdfast.core.caps import NONCE, BadRecord, Caps, Envelope, Home
+from holdfast.core.log.events import (
+    Appended,
+    Asked,
+    By,
+    CaughtUp,
+    Close,
+    Created,
+    Dropped,
+    Live,
+    Output,
+    Pass,
+    Received,
+    Refused,
+    Strange,
+    Tokens,
+    What,
+)
+from holdfast.core.log.wanted import Append, Flight, Log
 
-WINDOW_BYTES: Final = 1024 * 1024
-"""Appended bytes on their way to the relay and not acknowledged."""
 QUEUE_BYTES: Final = 64 * 1024 * 1024
 """Appended bytes that wait for one relay; beyond, appends are refused with `later`."""
 MAX_LOGS: Final = 4_096
 RETRY_MS: Final = {"rate": 1_000, "later": 2_000, "full": 60_000, "admission": 600_000}
 """Refusals that time may heal: the request is made again after so long."""
-
-What = Literal["create", "attach", "append", "trim", "drop"]
-
-
-@dataclass(frozen=True, slots=True)
-class Created:
-    """The log exists at this home."""
-
-    locator: bytes = field(repr=False)
-    home: Home
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """The log is not at this home any more."""
-
-    locator: bytes = field(repr=False)
-    home: Home
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """The record is on this home's disk."""
-
-    locator: bytes = field(repr=False)
-    home: Home
-    rid: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A stored record; sequence numbers rise, and have gaps where records were deleted."""
-
-    locator: bytes = field(repr=False)
-    home: Home
-    seq: int
-    rid: bytes
-    body: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """A live frame."""
-
-    locator: bytes = field(repr=False)
-    home: Home
-    rid: bytes
-    body: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class CaughtUp:
-    """Every record that this home had when it was attached has been delivered."""
-
-    locator: bytes = field(repr=False)
-    home: Home
-
-
-@dataclass(frozen=True, slots=True)
-class Strange:
-    """A stored record that was not made with the log's locator: the relay's own, or damaged."""
-
-    locator: bytes = field(repr=False)
-    home: Home
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The home did not do it. `rid` is set for an append.
-
-    Codes of `RETRY_MS` are retried by themselves, so they only inform; after others
-    the request is forgotten, and a refused attach ends following.
-    """
-
-    locator: bytes = field(repr=False)
-    home: Home
-    what: What
-    code: str
-    text: str
-    rid: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """The connection is of no use: close it."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The home says who may make logs there; answer with `admit` or `ask`."""
-
-    home: Home
-    terms: wire.Terms
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Answers to what was asked for with `ask`."""
-
-    home: Home
-    answers: tuple[bytes, ...] = field(repr=False)
-
-
-Event = Created | Dropped | Appended | Received | Live | CaughtUp | Strange | Refused
-By = Literal["datagram", "stream", "safe"]
-"""How a live frame leaves: as a datagram if there are any, else by the stream; `safe`: by that too
-while datagrams are not answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """A live frame to send."""
-
-    frame: bytes
-    by: By = "safe"
-
-
-Output = bytes | Pass | Event | Asked | Tokens | Close
-"""A frame to send, or what happened."""
-
-
-@dataclass(slots=True)
-class _Append:
-    rid: bytes
-    stored: bytes
-    lifetime: int
-    order: int
-    """Rises with every append of the client."""
-
-
-@dataclass(slots=True, eq=False)
-class _Log:
-    caps: Caps
-    envelope: Envelope
-    handle: int = 0
-    state: Literal["detached", "attaching", "attached"] = "detached"
-    create: int | None = None
-    """The limit to create it with, until that is done."""
-    following: bool = False
-    bare: bool = False
-    """Its live frames have no outer envelope."""
-    cursor: int = 0
-    unsent: deque[_Append] = field(default_factory=deque)
-    queued: set[bytes] = field(default_factory=set)
-    """Record ids of all appends that are not settled, sent or not."""
-    trim: int = 0
-    trim_sent: int = 0
-    drop: bool = False
-    paused_until: int = 0
-    asked: deque[str] = field(default_factory=deque)
-    """Requests of this connection that the relay answers in order."""
-
-    @property
-    def wanted(self) -> bool:
-        return bool(self.following or self.queued or self.trim or self.drop)
 
 
 class Client:
@@ -188,16 +45,14 @@ class Client:
     def __init__(self, home: Home, entropy: Callable[[int], bytes]) -> None:
         self.home = home
         self._entropy = entropy
-        self._logs: dict[bytes, _Log] = {}
-        self._by_handle: dict[int, _Log] = {}
+        self._logs: dict[bytes, Log] = {}
+        self._by_handle: dict[int, Log] = {}
         self._up = False
         self._handle = 0
-        self._n = 0
         self._order = 0
         self._seeking = False
         """An answer to `Asked` is on its way."""
-        self._flight: dict[int, tuple[_Log, _Append]] = {}
-        self._flight_bytes = 0
+        self._flight = Flight()
         self._queued_bytes = 0
         self._now = 0
         self._out: list[Output] = []
@@ -272,7 +127,7 @@ class Client:
             return
         log.queued.add(rid)
         self._order += 1
-        log.unsent.append(_Append(rid, stored, lifetime, self._order))
+        log.unsent.append(Append(rid, stored, lifetime, self._order))
         self._queued_bytes += len(stored)
         if self._up:
             if log.state == "detached" and not log.paused_until:
@@ -320,7 +175,8 @@ class Client:
 
     def connected(self, now: int) -> None:
         """A connection to the relay is up, its key checked: ask for everything again."""
-        self._up, self._now, self._n = True, now, 0
+        self._up, self._now = True, now
+        self._flight.start()
         self._send(wire.Hello(wire.VERSION))
         for log in list(self._logs.values()):
             self._begin(log)
@@ -328,14 +184,10 @@ class Client:
     def disconnected(self) -> None:
         """The connection is gone. What was in flight will be sent again."""
         self._up = self._seeking = False
-        for log, append in reversed(self._flight.values()):
-            log.unsent.appendleft(append)
-        self._flight.clear()
-        self._flight_bytes = 0
+        self._flight.land()
         self._by_handle.clear()
         for log in list(self._logs.values()):
-            log.handle, log.state, log.trim_sent, log.paused_until = 0, "detached", 0, 0
-            log.asked.clear()
+            log.connection_lost()
             if not log.wanted and log.create is None:
                 del self._logs[log.caps.locator]
 
@@ -400,43 +252,36 @@ class Client:
 
     # Inside.
 
-    def _log(self, caps: Caps, what: What, rid: bytes | None = None) -> _Log | None:
+    def _log(self, caps: Caps, what: What, rid: bytes | None = None) -> Log | None:
         """The log, with the roles it had and those that `caps` adds."""
         log = self._logs.get(caps.locator)
         if log is None:
-            log = _Log(caps, Envelope(caps.locator, self.home.pin))
+            log = Log(caps, Envelope(caps.locator, self.home.pin))
             if len(self._logs) >= MAX_LOGS:
                 text = f"a node uses at most {MAX_LOGS} logs of one relay"
                 self._refused(log, what, "later", text, rid)
                 return None
             self._logs[caps.locator] = log
             return log
-        had = log.caps
-        log.caps = Caps(
-            caps.locator,
-            caps.append or had.append,
-            caps.read or had.read,
-            caps.owner or had.owner,
-        )
-        if log.caps != had and log.state != "detached":
+        if log.may(caps) and log.state != "detached":
             self._attach(log)
         return log
 
-    def _forget(self, log: _Log) -> None:
+    def _forget(self, log: Log) -> None:
         if self._logs.get(log.caps.locator) is log:
             del self._logs[log.caps.locator]
         if self._up and log.handle:
             self._send(wire.Detach(log.handle))
             self._by_handle.pop(log.handle, None)
 
-    def _begin(self, log: _Log) -> None:
+    def _begin(self, log: Log) -> None:
         if log.create is not None:
             self._ask_create(log)
         if log.wanted and log.state == "detached":
             self._attach(log)
         self._go_on(log)
 
-    def _go_on(self, log: _Log) -> None:
+    def _go_on(self, log: Log) -> None:
         """Send what the log wants and has not asked for on this connection."""
         if not self._up or log.paused_until:
             return
@@ -449,97 +294,68 @@ class Client:
             self._ask(log, "trim", wire.Trim(log.handle, log.trim))
         self._pump(log)
 
-    def _ask(self, log: _Log, what: str, frame: wire.ClientFrame) -> None:
+    def _ask(self, log: Log, what: str, frame: wire.ClientFrame) -> None:
         log.asked.append(what)
         self._send(frame)
 
-    def _number(self, log: _Log) -> None:
+    def _number(self, log: Log) -> None:
         if not log.handle:
             self._handle += 1
             log.handle = self._handle
             self._by_handle[log.handle] = log
 
-    def _ask_create(self, log: _Log) -> None:
+    def _ask_create(self, log: Log) -> None:
         self._number(log)
-        caps, pin = log.caps, self.home.pin
-        frame = wire.Create(
-            log.handle,
-            caps.log_id(pin),
-            caps.verifier("append", pin),
-            caps.verifier("read", pin),
-            caps.verifier("owner", pin),
-            log.create or 0,
-        )
-        self._ask(log, "create", frame)
+        self._ask(log, "create", log.to_create(self.home.pin))
 
-    def _attach(self, log: _Log) -> None:
+    def _attach(self, log: Log) -> None:
         self._number(log)
         log.state = "attaching"
-        caps, pin = log.caps, self.home.pin
-        frame = wire.Attach(
-            log.handle,
-            caps.log_id(pin),
-            caps.token("append", pin),
-            caps.token("read", pin),
-            caps.token("owner", pin),
-            log.cursor if log.following else None,
-        )
-        self._ask(log, "attach", frame)
+        self._ask(log, "attach", log.to_attach(self.home.pin))
 
-    def _pump(self, log: _Log) -> None:
+    def _pump(self, log: Log) -> None:
         """Send appends while the window has room; the relay holds those that come early."""
         if log.state == "detached" or log.paused_until:
             return
-        while log.unsent and self._flight_bytes < WINDOW_BYTES:
+        while log.unsent and self._flight.room:
             append = log.unsent.popleft()
-            self._n += 1
-            self._flight[self._n] = (log, append)
-            self._flight_bytes += len(append.stored)
-            self._send(wire.Append(log.handle, self._n, append.lifetime, append.stored))
+            n = self._flight.add(log, append)
+            self._send(wire.Append(log.handle, n, append.lifetime, append.stored))
 
     def _acked(self, upto: int) -> None:
-        while self._flight and (n := next(iter(self._flight))) <= upto:
-            log, append = self._flight.pop(n)
-            self._flight_bytes -= len(append.stored)
+        for log, append in self._flight.take_until(upto):
             self._settle(log, append)
             self._out.append(Appended(log.caps.locator, self.home, append.rid))
         self._pump_all()
 
     def _append_refused(self, frame: wire.Refused) -> None:
-        log, append = self._flight.pop(frame.n, (None, None))
-        if log is None or append is None:
+        sent = self._flight.take(frame.n)
+        if sent is None:
             return
-        self._flight_bytes -= len(append.stored)
+        log, append = sent
         if frame.code in RETRY_MS:
-            self._back(log, append)
+            log.put_back(append)
             if not log.paused_until and frame.code == "full":
                 self._refused(log, "append", frame.code, frame.text, append.rid)
             self._pause(log, frame.code)
         elif log.state != "attached" and frame.code == "unknown-handle":
-            self._back(log, append)
+            log.put_back(append)
         else:
             self._settle(log, append)
             self._refused(log, "append", frame.code, frame.text, append.rid)
         self._pump_all()
 
-    def _back(self, log: _Log, append: _Append) -> None:
-        """Into the queue again, where it was: the order of appends stays."""
-        place = 0
-        while place < len(log.unsent) and log.unsent[place].order < append.order:
-            place += 1
-        log.unsent.insert(place, append)
-
-    def _settle(self, log: _Log, append: _Append) -> None:
+    def _settle(self, log: Log, append: Append) -> None:
         log.queued.discard(append.rid)
         self._queued_bytes -= len(append.stored)
 
     def _pump_all(self) -> None:
-        if self._flight_bytes < WINDOW_BYTES // 2:
+        if self._flight.drained:
             for log in self._logs.values():
                 if log.unsent:
                     self._pump(log)
 
-    def _pause(self, log: _Log, code: str) -> None:
+    def _pause(self, log: Log, code: str) -> None:
         log.paused_until = self._now + RETRY_MS[code]
 
     def _admitted(self) -> None:
@@ -550,7 +366,7 @@ class Client:
                 log.paused_until = 0
                 self._begin(log)
 
-    def _of_log(self, log: _Log, frame: wire.RelayFrame) -> None:
+    def _of_log(self, log: Log, frame: wire.RelayFrame) -> None:
         match frame:
             case wire.Attached(next=coming):
                 self._answered(log, "attach")
@@ -571,11 +387,11 @@ class Client:
             case wire.Refused(code=code, text=text):
                 self._request_refused(log, code, text)
 
-    def _answered(self, log: _Log, what: str) -> None:
+    def _answered(self, log: Log, what: str) -> None:
         if what in log.asked:
             log.asked.remove(what)
 
-    def _record(self, log: _Log, seq: int, stored: bytes) -> None:
+    def _record(self, log: Log, seq: int, stored: bytes) -> None:
         if not log.following or (seq and seq <= log.cursor):
             return
         if seq and log.state != "attached":
@@ -595,7 +411,7 @@ class Client:
             Received(locator, home, seq, rid, body) if seq else Live(locator, home, rid, body)
         )
 
-    def _done(self, log: _Log, what: str) -> None:
+    def _done(self, log: Log, what: str) -> None:
         if what == "create":
             log.create = None
             self._out.append(Created(log.caps.locator, self.home))
@@ -606,7 +422,7 @@ class Client:
         elif what == "drop":
             self._dropped(log)
 
-    def _request_refused(self, log: _Log, code: str, text: str) -> None:
+    def _request_refused(self, log: Log, code: str, text: str) -> None:
         what = log.asked.popleft() if log.asked else "attach"
         if code in RETRY_MS:
             if code == "admission":
@@ -631,28 +447,25 @@ class Client:
             self._refused(log, "attach", code, text)
             self._fail(log, code, text)
 
-    def _dropped(self, log: _Log) -> None:
+    def _dropped(self, log: Log) -> None:
         self._fail(log, "denied", "the log was dropped")
         self._forget(log)
         self._out.append(Dropped(log.caps.locator, self.home))
 
-    def _fail(self, log: _Log, code: str, text: str) -> None:
+    def _fail(self, log: Log, code: str, text: str) -> None:
         """Nothing can be appended: every record that waits is refused."""
         for append in self._withdraw(log):
             self._settle(log, append)
             self._refused(log, "append", code, text, append.rid)
 
-    def _withdraw(self, log: _Log) -> list[_Append]:
+    def _withdraw(self, log: Log) -> list[Append]:
         """All appends that are not settled, taken out of flight and queue."""
-        flight = [n for n, (owner, _) in self._flight.items() if owner is log]
-        found = [self._flight.pop(n)[1] for n in flight]
-        self._flight_bytes -= sum(len(append.stored) for append in found)
-        found += log.unsent
+        found = [*self._flight.take_of(log), *log.unsent]
         log.unsent.clear()
         return found
 
     def _refused(
-        self, log: _Log, what: What, code: str, text: str, rid: bytes | None = None
+        self, log: Log, what: What, code: str, text: str, rid: bytes | None = None
     ) -> None:
         self._out.append(Refused(log.caps.locator, self.home, what, code, text, rid))
 

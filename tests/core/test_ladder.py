@@ -36,6 +36,15 @@ def fails(*kinds: str) -> list[tuple]:
 YES, NO = ("control", "foreign", True, 5e6), ("control", "foreign", False, 0)
 DOMESTIC, NO_DOMESTIC = ("control", "domestic", True, 5e6), ("control", "domestic", False, 0)
 CRAWLS = ("rate", HERE, "websocket", 64_000)
+GONE: list[tuple] = [
+    ("worked", "other:1", "websocket"),
+    ("worked", HERE, "websocket"),
+    ("lasted", HERE, "websocket"),
+    ("worked", HERE, HOP),
+    ("ended", HERE, "websocket", True, 10_000_000, 600_000),
+    ("wait", FLAPS),
+    ("failed", HERE, "websocket", "connect"),
+]
 STORIES: list[tuple[Verdict, list[tuple]]] = [
     ("unknown", []),
     ("clear", [("worked", HERE, "websocket")]),
@@ -238,6 +247,9 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
             ("worked", HERE, HOP),
         ],
     ),
+    ("clear", GONE),  # what still stands by another relay may be dead as well
+    ("learned", [*GONE, ("heard", HERE, HOP)]),
+    ("clear", [*GONE[:-1], ("heard", HERE, HOP), GONE[-1]]),  # it was alive, and then?
     (
         "clear",  # what was tried just before there was a network again says nothing
         [

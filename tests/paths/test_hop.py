@@ -163,6 +163,24 @@ async def test_when_the_one_between_goes_the_channel_ends(tmp_path: Path) -> Non
     await front.close()
 
 
+async def test_what_the_one_between_takes_is_no_sign_of_life_of_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "ASK_SECONDS", 0.3)
+    monkeypatch.setattr(websocket, "ANSWER_SECONDS", 0.3)
+    async with between(tmp_path / "first") as first:
+        front, home = await serve(tmp_path, EchoRelay(KEY))
+        heard = Heard()
+        channel = await hop.connect(home, heard, partial(websocket.connect, first))
+        monkeypatch.setattr(onward.Tunnel, "data_received", lambda self, data: None)
+        async with asyncio.timeout(30):
+            while not heard.closed.done():
+                channel.send(b"said to nobody")
+                await asyncio.sleep(0.05)
+        assert await heard.closed == websocket.STALLED
+        await front.close()
+
+
 @pytest.mark.parametrize(
     ("address", "inside", "may"),
     [

@@ -166,8 +166,9 @@ class _Judge:
     def _between(
         self, name: str, place: Place, kinds: dict[str, str], works: tuple[Fact, ...]
     ) -> Finding:
-        """Of a place that another relay reaches: what became of the streams that were tried."""
-        tried = [kinds[path] for path in STREAMS if path in kinds]
+        """Of a place that another relay reaches: what became of the streams that were tried, before
+        it was heard by that one."""
+        tried = [kinds[path] for path in STREAMS if path in kinds and place.paths[path].outlived]
         seen = set(tried)
         if seen == {"dns"}:
             return Finding("dns-block", works)
@@ -190,7 +191,7 @@ class _Judge:
             for path, one in known.paths.items()
             if other != name and path in STREAMS and one.up
         ]
-        failed = max((place.paths.get(path, Path()).failed for path in STREAMS), default=0)
+        failed = max(place.paths.get(path, Path()).outlived for path in STREAMS)
         return bool(there) and failed >= max(there) + FLAPS
 
     def _throttled(self, name: str) -> tuple[Fact, ...]:

@@ -209,11 +209,19 @@ class Ladder:
         one.worked = now
         one.up += 1
         if one.kind != "frozen":
-            one.kind, one.fails, one.until = "", 0, 0
+            _forget(one)
+        self.heard(place, path, now)
         known = self.seen.places[place]
         if not second:
             known.last = known.last if path == HOP else path
             self.answered(place, path, now)
+
+    def heard(self, place: str, path: str, now: int) -> None:
+        """Something came over a connection: the place is alive, and what failed there before did
+        so for another reason. Once a second is enough."""
+        for other, one in self.seen.places.get(place, Place()).paths.items():
+            if other != path and one.kind:
+                one.outlived = one.failed
 
     def answered(self, place: str, path: str, now: int) -> None:
         """A connection brings something that was new, or was not used before."""
@@ -226,7 +234,7 @@ class Ladder:
     def lasted(self, place: str, path: str, now: int) -> None:
         """A connection carried more than what a freeze lets pass, or stood for long."""
         one = self.seen.at(place, path)
-        one.kind, one.fails, one.until = "", 0, 0
+        _forget(one)
         self.seen.places[place].froze = []
         self.seen.places[place].carried = path in STREAMS
 
@@ -311,8 +319,13 @@ class Ladder:
         for place in self.seen.places.values():
             for one in place.paths.values():
                 if one.kind and now - one.failed < NOTICED:
-                    one.kind, one.fails, one.until = "", 0, 0
+                    _forget(one)
 
     def finding(self, now: int) -> Finding:
         """What is going on with the relays, from what was seen lately."""
         return judging.judge(self.seen, self.paths, now)
+
+
+def _forget(one: Path) -> None:
+    """How it failed."""
+    one.kind, one.fails, one.until, one.outlived = "", 0, 0, 0

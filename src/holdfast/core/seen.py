@@ -39,6 +39,9 @@ class Path:
     kind: str = ""
     """Of the last failure; empty after a success."""
     failed: int = 0
+    outlived: int = 0
+    """When it failed last while its place was alive: heard afterwards, by another path; 0: not
+    since it worked."""
     worked: int = 0
     """When last; 0: never."""
     up: int = 0

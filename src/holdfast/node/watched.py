@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SOON: Final = 3.0
 LOOK_SECONDS: Final = 10.0
+HEARD_MS: Final = 1_000
+"""How often the ladder is told that something came."""
 
 
 _HELLO: Final = wire.encode(wire.Hello(wire.VERSION))
@@ -56,7 +58,7 @@ class Watched:
         """Its successor stands already."""
         self._heard = asyncio.Event()
         self._greeted = self._second = False
-        self._began = self._size = 0
+        self._began = self._size = self._came = 0
         self._passing = False
         self._speed = Speed(
             clock, self.send, lambda: self.received, lambda: self.buffered, self._runs_at
@@ -161,6 +163,7 @@ class Watched:
     def on_frame(self, frame: bytes) -> None:
         """One whole frame came."""
         self._heard.set()
+        self._lives()
         self._count(len(frame))
         if frame == _ANSWER:
             return
@@ -202,6 +205,12 @@ class Watched:
             self._handler.on_closed(MOVED if self.replaced or self._ready(self.place) else reason)
 
     # What passes.
+
+    def _lives(self) -> None:
+        now = self._clock()
+        if now - self._came >= HEARD_MS:
+            self._came = now
+            self._ladder.heard(self.place, self.path, now)
 
     def _count(self, size: int) -> None:
         """Of what came; what was sent has passed only when somebody says so."""

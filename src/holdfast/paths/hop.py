@@ -20,6 +20,8 @@ from holdfast.paths.dial import over
 
 STEP: Final = 512
 LARGE: Final = 4 * 1024
+AROUND: Final = 24
+"""Bytes of TLS and WebSocket around a short frame."""
 PADDED: Final = 8 * 1024
 """Bytes of a direction until which it is padded."""
 CONNECT_SECONDS: Final = 20.0
@@ -75,6 +77,8 @@ class _Pipe(asyncio.Transport):
         self._protocol: asyncio.Protocol | None = None
         self._unsent = bytearray()
         self._sent = self._took = 0
+        self._counted = self._receipts = 0
+        """Of what came from the first relay: until the last frame, and what says that it took."""
         self._high, self._low = tls.HIGH_WATER, tls.LOW_WATER
         self._early: list[bytes] | None = None
         """What came while reading is paused."""
@@ -90,6 +94,10 @@ class _Pipe(asyncio.Transport):
         except wire.Malformed:
             self._fail("upgrade", "the relay between does not speak as it should")
             return
+        size = min(self._whole - self._counted, len(frame) + AROUND)
+        self._counted += size
+        if isinstance(found, wire.Took):
+            self._receipts += size
         match found:
             case wire.Welcome():
                 pass
@@ -166,7 +174,12 @@ class _Pipe(asyncio.Transport):
 
     @property
     def received(self) -> int:
-        """Bytes that came over the connection to the relay between, as a sign of life."""
+        """Bytes that came over the connection to the relay between, as a sign of life of the other
+        one: without those in which the first says that it took something."""
+        return self._whole - self._receipts
+
+    @property
+    def _whole(self) -> int:
         return self.channel.received if self.channel is not None else 0
 
     def get_write_buffer_size(self) -> int:

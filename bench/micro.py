@@ -25,7 +25,7 @@ from holdfast.drive.logs import Appended, LogEvent, Logs
 from holdfast.lab import rules
 from holdfast.lab.hosts import Lab, Place
 from holdfast.node.ways import paths
-from holdfast.relay.program import now_ms
+from holdfast.relay.keys import now_ms
 from holdfast.testing.processes import Processes
 
 KILOBYTES, PACKETS, CONNECTIONS = 15, 12, 12

@@ -39,7 +39,7 @@ from holdfast.node.ways import Path as Way
 from holdfast.node.ways import paths
 from holdfast.paths.base import Attempt
 from holdfast.relay import certificate
-from holdfast.relay.program import now_ms
+from holdfast.relay.keys import now_ms
 from holdfast.testing.between import Between
 from holdfast.testing.processes import Processes
 from holdfast.testing.tap import Tap

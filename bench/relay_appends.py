@@ -31,8 +31,9 @@ from holdfast.core.log.limits import Limits
 from holdfast.core.log.server import Found
 from holdfast.drive.logs import Appended, CaughtUp, LogEvent, Logs, Received
 from holdfast.paths import websocket
+from holdfast.relay.keys import now_ms
 from holdfast.relay.limits import RelayLimits
-from holdfast.relay.program import now_ms, run, tune
+from holdfast.relay.program import run, tune
 from holdfast.store.base import Quota
 from holdfast.store.embedded import Embedded
 

@@ -89,7 +89,7 @@ def first_address(run: subprocess.Popen[str]) -> str:
 
 def relay_address(data: Path, port: str) -> str:
     """The running relay's address, out of its own log of this run."""
-    from holdfast.relay.program import Secrets
+    from holdfast.relay.keys import Secrets
 
     return str(Secrets(data / "relay").home("127.0.0.1", int(port)))
 

@@ -33,7 +33,8 @@ import links
 from holdfast.core import wire
 from holdfast.core.caps import Home
 from holdfast.relay.certificate import load_or_make
-from holdfast.relay.program import now_ms, restart
+from holdfast.relay.directory import restart
+from holdfast.relay.keys import now_ms
 from holdfast.testing.processes import Processes, RelayProgram
 
 TOKEN = bytes(32)

@@ -24,7 +24,8 @@ from pathlib import Path
 
 from holdfast.core import wire
 from holdfast.core.log.server import Found
-from holdfast.relay.program import now_ms, tune
+from holdfast.relay.keys import now_ms
+from holdfast.relay.program import tune
 from holdfast.store.base import Quota
 from holdfast.store.embedded import Embedded
 

@@ -20,6 +20,7 @@ from holdfast.relay import program
 from holdfast.relay.admission import Rules
 from holdfast.relay.certificate import load_or_make
 from holdfast.relay.front import Front
+from holdfast.relay.keys import now_ms
 from holdfast.relay.limits import RelayLimits
 from holdfast.relay.mesh import Part
 from holdfast.relay.processes import Parent
@@ -99,7 +100,7 @@ def relay(
     process.start()
     try:
         home = Home.parse(ours.recv())
-        key_hash = load_or_make(directory, "localhost", program.now_ms()).key_hash
+        key_hash = load_or_make(directory, "localhost", now_ms()).key_hash
         yield Served(home, key_hash, psutil.Process(process.pid))
     finally:
         process.terminate()

@@ -17,7 +17,7 @@ import pytest
 from holdfast.core import wire
 from holdfast.core.log import server
 from holdfast.core.log.server import Find, Found, Send, Session
-from holdfast.relay.program import now_ms
+from holdfast.relay.keys import now_ms
 from holdfast.store import embedded
 from holdfast.store.base import Quota
 from holdfast.store.embedded import Embedded

@@ -19,8 +19,9 @@ from holdfast.drive.logs import (
     Refused,
     Up,
 )
+from holdfast.relay.keys import Secrets, now_ms
 from holdfast.relay.limits import RelayLimits
-from holdfast.relay.program import Relay, Secrets, now_ms
+from holdfast.relay.program import Relay
 from holdfast.store.embedded import Embedded
 from holdfast.testing.memory import MemoryPath
 

@@ -13,8 +13,8 @@ from holdfast.core.log.admission import challenge, is_work, work
 from holdfast.core.log.server import Refusal
 from holdfast.drive.logs import Appended, Created, Refused
 from holdfast.relay.admission import Admission, Entrance, Rules, read_invitations
+from holdfast.relay.directory import invitation
 from holdfast.relay.limits import network
-from holdfast.relay.program import invitation
 
 
 def rules(kinds: str, **more: int) -> Rules:

@@ -13,9 +13,10 @@ from test_session import GOOD, SILENT, Peer
 from holdfast.core import wire
 from holdfast.core.caps import Caps
 from holdfast.relay.between import Lending
+from holdfast.relay.keys import Secrets
 from holdfast.relay.limits import RelayLimits
 from holdfast.relay.mesh import Mesh
-from holdfast.relay.program import Relay, Secrets
+from holdfast.relay.program import Relay
 from holdfast.relay.shards import Shards
 from holdfast.store.embedded import Embedded
 

@@ -15,7 +15,8 @@ from test_program import Node
 from holdfast.core.caps import Caps, Home
 from holdfast.drive.logs import Appended, CaughtUp, Created, Dropped, Live, Logs, Received, Refused
 from holdfast.paths import micro
-from holdfast.relay.program import RelayError, Secrets, is_running, now_ms, restart, take_lock
+from holdfast.relay.directory import is_running, restart, take_lock
+from holdfast.relay.keys import RelayError, Secrets, now_ms
 from holdfast.testing.processes import DidNotStart, RelayProgram
 
 

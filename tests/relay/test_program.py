@@ -18,8 +18,9 @@ from holdfast.drive.logs import Appended, CaughtUp, Created, Down, LogEvent, Log
 from holdfast.paths import quic, websocket
 from holdfast.paths.base import Unreachable
 from holdfast.relay import certificate, program
+from holdfast.relay.keys import RelayError, Secrets, now_ms
 from holdfast.relay.limits import RelayLimits
-from holdfast.relay.program import RelayError, Secrets, decoy_of, now_ms, run
+from holdfast.relay.program import decoy_of, run
 
 
 @asynccontextmanager

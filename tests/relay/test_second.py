@@ -19,7 +19,7 @@ from second import Address, Connection, Ended, Log, Wrong
 from holdfast.core.caps import Caps, Home
 from holdfast.drive.logs import Appended, Created, LogEvent, Logs, Received
 from holdfast.paths import websocket
-from holdfast.relay.program import now_ms
+from holdfast.relay.keys import now_ms
 from holdfast.testing.processes import Processes
 
 VECTORS = Path(__file__).parents[2] / "spec" / "vectors"

@@ -11,8 +11,9 @@ import pytest
 from holdfast.core import wire
 from holdfast.core.caps import Caps
 from holdfast.paths.base import Link
+from holdfast.relay.keys import Secrets
 from holdfast.relay.limits import RelayLimits
-from holdfast.relay.program import Relay, Secrets
+from holdfast.relay.program import Relay
 from holdfast.store.embedded import Embedded
 from holdfast.testing.memory import MemoryChannel, pair
 

@@ -16,7 +16,7 @@ DRAIN_SECONDS: Final = 60.0
 
 def relay(asked: argparse.Namespace) -> None:
     """Take care of a relay's data."""
-    from holdfast.relay.program import RelayError
+    from holdfast.relay.keys import RelayError
     from holdfast.store.base import StoreFailed
 
     if asked.logs is not None and asked.what != "invite":
@@ -62,7 +62,8 @@ def _verify(asked: argparse.Namespace) -> None:
 
 
 def _compact(asked: argparse.Namespace) -> None:
-    from holdfast.relay.program import now_ms, take_lock
+    from holdfast.relay.directory import take_lock
+    from holdfast.relay.keys import now_ms
     from holdfast.store.care import compact
     from holdfast.store.shares import folders
 
@@ -78,14 +79,14 @@ def _compact(asked: argparse.Namespace) -> None:
 
 
 def _backup(asked: argparse.Namespace) -> None:
-    from holdfast.relay.program import copy_of
+    from holdfast.relay.directory import copy_of
 
     copy_of(asked.data, asked.to)
     show({"to": str(asked.to)}, asked.json, f"All of it is in {asked.to}; keep it to yourself.")
 
 
 def _invite(asked: argparse.Namespace) -> None:
-    from holdfast.relay.program import invitation
+    from holdfast.relay.directory import invitation
 
     logs = 200 if asked.logs is None else asked.logs
     if not 1 <= logs <= 1_000_000:
@@ -95,7 +96,7 @@ def _invite(asked: argparse.Namespace) -> None:
 
 
 def _restart(asked: argparse.Namespace) -> None:
-    from holdfast.relay.program import restart
+    from holdfast.relay.directory import restart
 
     if not restart(asked.data):
         raise Trouble("no relay runs there", Exit.NOT_RUNNING)
@@ -103,7 +104,7 @@ def _restart(asked: argparse.Namespace) -> None:
 
 
 def _drain(asked: argparse.Namespace) -> None:
-    from holdfast.relay.program import drain, is_running
+    from holdfast.relay.directory import drain, is_running
 
     if not drain(asked.data):
         show({"running": False}, asked.json, "No relay runs there.")

@@ -19,7 +19,8 @@ SECONDS: Final = 10.0
 
 def status(asked: argparse.Namespace) -> None:
     """Ask the relay of a directory on its own port."""
-    from holdfast.relay.program import RelayError, Secrets, is_running
+    from holdfast.relay.directory import is_running
+    from holdfast.relay.keys import RelayError, Secrets
 
     data: Path = asked.data
     if not is_running(data):

@@ -20,9 +20,10 @@ def relay(asked: argparse.Namespace) -> None:
     from holdfast.paths.dial import check_proxy
     from holdfast.relay.admission import BITS, Rules
     from holdfast.relay.certificate import LETS_ENCRYPT, Authority
+    from holdfast.relay.keys import RelayError
     from holdfast.relay.limits import RelayLimits
     from holdfast.relay.mesh import Part
-    from holdfast.relay.program import RelayError, decoy_of, note, run, tune
+    from holdfast.relay.program import decoy_of, note, run, tune
     from holdfast.relay.upstream import Web
 
     settings.fill(asked, os.environ)

@@ -135,6 +135,20 @@ def held(data: Path, name: str, now: int) -> Certificate | None:
         return None
 
 
+def chosen(
+    data: Path, cert: Path | None, key: Path | None, name: str, acme: Authority | None, now: int
+) -> Certificate:
+    """What a relay shows: the operator's, an authority's, or its own. Raises `BadCertificate`."""
+    if acme is not None and (cert is not None or key is not None):
+        raise BadCertificate("--acme gets a certificate, --cert gives one: choose")
+    if cert is not None and key is not None:
+        return load(cert, key)
+    if cert is not None or key is not None:
+        raise BadCertificate("--cert and --key belong together: give both or none")
+    own = load_or_make(data, name, now)
+    return own if acme is None else held(data, check_name(name), now) or own
+
+
 def due(found: x509.Certificate) -> datetime.datetime:
     """When to renew: in the last third of a certificate's life, of a short one in the last half."""
     life = found.not_valid_after_utc - found.not_valid_before_utc

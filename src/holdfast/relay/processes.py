@@ -22,8 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from holdfast.relay.directory import SEVERAL, take_lock
+from holdfast.relay.keys import RelayError, Secrets
 from holdfast.relay.mesh import Part
-from holdfast.relay.program import SEVERAL, RelayError, Secrets, opened, take_lock
+from holdfast.relay.program import opened
 from holdfast.store.base import StoreFailed
 from holdfast.store.shares import share_out
 from holdfast.store.upgrade import upgrade

@@ -1,52 +1,45 @@
-"""`holdfast relay`: keys and secrets on the disk, the store, the port, and a clean end."""
+"""`holdfast relay`: its directory, the store, the port, and a clean end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
-import fcntl
 import functools
 import gc
-import hashlib
 import json
 import logging
 import os
 import re
 import resource
 import secrets
-import shutil
 import signal
 import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import apsw
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from holdfast.core import wire
-from holdfast.core.caps import BadAddress, Home, b64, join, unb64
 from holdfast.drive.http import Response
 from holdfast.relay import between, certificate, watching
-from holdfast.relay.admission import Admission, Rules, invite
+from holdfast.relay.admission import Admission, Rules
 from holdfast.relay.decoy import Decoy, Folder, make_site
+from holdfast.relay.directory import take_lock
 from holdfast.relay.front import Front
 from holdfast.relay.hub import Hub
+from holdfast.relay.keys import RelayError, Secrets, address_of, now_ms, reachable
 from holdfast.relay.limits import Doors, RelayLimits
 from holdfast.relay.mesh import Mesh, Part
 from holdfast.relay.session import Connection
-from holdfast.relay.shards import Shards, shard_of
+from holdfast.relay.shards import Shards
 from holdfast.relay.upstream import BadUpstream, Mirror, Web
 from holdfast.store.base import Shared, Store, StoreFailed
-from holdfast.store.care import backup
 from holdfast.store.embedded import Embedded
-from holdfast.store.files import sync_directory
-from holdfast.store.shares import folder, folders, share_out
+from holdfast.store.shares import folder, share_out
 from holdfast.store.upgrade import upgrade
 
 if TYPE_CHECKING:
@@ -58,68 +51,9 @@ GOODBYE_SECONDS: Final = 0.2
 """For what is queued on connections to leave, when the relay stops."""
 RELOAD_SECONDS: Final = 60.0
 PROOFS: Final = 16
-SEVERAL: Final = "several"
-"""In the lock file: SIGHUP restarts the processes of this one."""
 
 
 _log = logging.getLogger(__name__)
-
-
-class RelayError(Exception):
-    """The relay cannot start or go on; the sentence says why and what to do."""
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
-
-
-class Secrets:
-    """What makes this relay this relay, in its data directory, readable by nobody else.
-
-    `relay.key` is the permanent Ed25519 key (32 raw bytes); `paths` has one path secret a
-    line (base64), the first of which is advertised. More lines are more addresses of the
-    same relay; deleting one closes it. Raises `RelayError`.
-    """
-
-    def __init__(self, data: Path) -> None:
-        try:
-            data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            data.chmod(0o700)
-            key = _keep(data / "relay.key", lambda: secrets.token_bytes(32))
-            lines = _keep(data / "paths", lambda: b64(secrets.token_bytes(16)).encode() + b"\n")
-        except OSError as error:
-            raise RelayError(
-                f"the directory {data} cannot be used: {error.strerror}. Choose another with"
-                " --data, or make it yours"
-            ) from error
-        try:
-            self.key = Ed25519PrivateKey.from_private_bytes(key)
-            self.paths = [unb64(line) for line in lines.decode("ascii").split()]
-        except ValueError as error:
-            raise RelayError(
-                f"{data} holds a damaged relay.key or paths file. Restore them from a backup;"
-                " without them this is another relay, and its old address leads nowhere"
-            ) from error
-        if not self.paths or any(len(path) != 16 for path in self.paths):
-            raise RelayError(f"{data / 'paths'} needs one path secret of 16 bytes a line")
-        self.public = self.key.public_key().public_bytes(
-            serialization.Encoding.Raw, serialization.PublicFormat.Raw
-        )
-        self.pin = hashlib.sha256(self.public).digest()
-        self.operators = watching.operators(key)
-
-    def owner(self, count: int) -> Callable[[bytes], int]:
-        """Which of so many processes keeps a log, by the log's id."""
-        return lambda name: shard_of(name, count, self.operators)
-
-    def home(self, host: str, port: int) -> Home:
-        """The address under which this relay is advertised."""
-        return Home(host, port, self.paths[0], self.pin)
-
-    def prove(self, tls_key_hash: bytes) -> bytes:
-        """That the TLS key whose SHA-256 this is belongs to this relay."""
-        return self.key.sign(join(b"holdfast/tls/1", tls_key_hash))
 
 
 class Relay:
@@ -229,8 +163,8 @@ async def run(
         stop.set()
 
     try:
-        name = _reachable(listen[0], advertise)
-        tls = _certificate(data, cert, key, name, acme)
+        name = reachable(listen[0], advertise)
+        tls = certificate.chosen(data, cert, key, name, acme, now_ms())
         site = _site(decoy or data / "site")
         mesh = Mesh(part.number, part.count) if part is not None else None
         store = await _store(data, place, keys, limits, failed, mesh)
@@ -280,7 +214,7 @@ async def run(
         between.Exchanges(front.small, mesh)
         among = between.Numbers(mesh, own_numbers)
         helping = between.Certificates(
-            front, mesh, lambda: _certificate(data, cert, key, name, acme)
+            front, mesh, lambda: certificate.chosen(data, cert, key, name, acme, now_ms())
         )
     try:
         if part is None or mesh is None:
@@ -291,7 +225,7 @@ async def run(
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
                 loop.add_signal_handler(number, stop.set)
-        address = str(_address(keys, listen[0], port, advertise))
+        address = str(address_of(keys, listen[0], port, advertise))
         if part is not None:
             part.control.send(b"ready " + address.encode())
         if part is None or part.number == 0:
@@ -477,145 +411,3 @@ def _site(decoy: Path | Web) -> Decoy:
     except OSError as error:
         raise RelayError(f"the site {folder} cannot be written: {error.strerror}") from error
     return Folder(folder)
-
-
-def _certificate(
-    data: Path, cert: Path | None, key: Path | None, name: str, acme: certificate.Authority | None
-) -> certificate.Certificate:
-    if acme is not None and (cert is not None or key is not None):
-        raise certificate.BadCertificate("--acme gets a certificate, --cert gives one: choose")
-    if cert is not None and key is not None:
-        return certificate.load(cert, key)
-    if cert is not None or key is not None:
-        raise certificate.BadCertificate("--cert and --key belong together: give both or none")
-    own = certificate.load_or_make(data, name, now_ms())
-    return (
-        own
-        if acme is None
-        else certificate.held(data, certificate.check_name(name), now_ms()) or own
-    )
-
-
-def _reachable(host: str, advertise: str | None) -> str:
-    """The host part of what nodes are told."""
-    if advertise:
-        name, colon, port = advertise.rpartition(":")
-        return (name if colon and port.isdecimal() else advertise).strip("[]")
-    return socket.gethostname() if host in ("", "0.0.0.0", "::") else host
-
-
-def _address(keys: Secrets, host: str, port: int, advertise: str | None) -> Home:
-    if advertise and (last := advertise.rpartition(":")[2]).isdecimal() and "]" not in last:
-        port = int(last)
-    try:
-        return Home.parse(str(keys.home(_reachable(host, advertise), port)))
-    except BadAddress as error:
-        raise RelayError(f"--advertise takes HOST or HOST:PORT: {error}") from None
-
-
-def take_lock(data: Path, kind: str = "") -> int:
-    """Hold the directory for this process; the file descriptor keeps it, `kind` is `SEVERAL` if it
-    is the parent of others. Raises `RelayError`."""
-    lock = os.open(data / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise RelayError(
-            f"another relay is using {data}. Stop it, or choose another directory with --data"
-        ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()} {kind}".strip().encode(), 0)
-    return lock
-
-
-def is_running(data: Path) -> bool:
-    """Whether a relay holds the directory."""
-    with contextlib.suppress(FileNotFoundError), open(data / "lock", "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
-
-
-def drain(data: Path) -> bool:
-    """Ask the relay of this directory to stop in good order: it takes nobody any more, tells all
-    who are connected to come back later, and ends once all is on the disk. Whether there is one."""
-    if not is_running(data):
-        return False
-    try:
-        os.kill(int((data / "lock").read_text().split()[0]), signal.SIGTERM)
-    except (ValueError, IndexError, OSError) as error:
-        raise RelayError(f"the relay of {data} cannot be told to stop: {error}") from None
-    return True
-
-
-def restart(data: Path) -> bool:
-    """Ask the relay of this directory to become the program that is installed now, and to replace
-    its processes one by one. Whether there is one. Raises `RelayError` if it is but one process."""
-    if not is_running(data):
-        return False
-    try:
-        pid, _, kind = (data / "lock").read_text().partition(" ")
-        if kind != SEVERAL:
-            raise RelayError(
-                "this relay is one process (see --processes): stop it with `holdfast relay drain`"
-                " and start it again; nodes come back within seconds"
-            )
-        os.kill(int(pid), signal.SIGHUP)
-    except (ValueError, OSError) as error:
-        raise RelayError(f"the relay of {data} cannot be restarted: {error}") from None
-    return True
-
-
-def invitation(data: Path, logs: int, advertise: str | None) -> Home:
-    """A new address of this relay, by which so many logs may be made a month. A relay that runs
-    takes it within seconds. Raises `RelayError`."""
-    keys, secret = Secrets(data), secrets.token_bytes(16)
-    try:
-        host, port = json.loads((data / "at").read_text())
-        invite(data, secret, logs, b64)
-    except (OSError, ValueError) as error:
-        raise RelayError(f"start the relay of {data} once before inviting: {error}") from None
-    return replace(_address(keys, host, port, advertise), path_secret=secret)
-
-
-def copy_of(data: Path, target: Path) -> None:
-    """Copy the directory into a new one, while the relay runs or not. Raises `RelayError`,
-    `StoreFailed`."""
-    if target.exists():
-        raise RelayError(f"{target} exists already; name a directory that does not")
-    part = target.with_name(target.name + ".making")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        part.mkdir(mode=0o700, parents=True)
-        for path in folders(data):
-            backup(path, part / path.name)
-        for path in data.iterdir():
-            if path.is_file() and path.name != "lock":
-                shutil.copy2(path, part)
-            elif path.is_dir() and path.name.split(".")[0] != "logs":
-                shutil.copytree(path, part / path.name)
-        part.rename(target)
-        sync_directory(target.parent)
-    except OSError as error:
-        raise RelayError(f"{target} could not be made: {error.strerror}") from error
-
-
-def _keep(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The file's content; made, durable, at first."""
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_bytes()
-    part = path.with_name(path.name + ".part")
-    with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(make())
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-    return path.read_bytes()

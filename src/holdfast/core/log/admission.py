@@ -18,7 +18,7 @@ NUMBER: Final = 8
 """Bytes of what work finds."""
 MOST_BITS: Final = 28
 """Work that would take minutes is not done."""
-_LABEL: Final = b"holdfast/work/1"
+_LABEL: Final = b"holdfast/pow/1"
 
 
 def is_work(nonce: bytes, found: bytes, bits: int) -> bool:

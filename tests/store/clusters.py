@@ -8,7 +8,8 @@ from typing import Any
 from holdfast.core import wire
 from holdfast.core.log.server import Found, Refusal
 from holdfast.store.base import Quota
-from holdfast.store.cluster import Cluster, Place
+from holdfast.store.cluster import Cluster
+from holdfast.store.streams import Place
 
 
 class Bench:

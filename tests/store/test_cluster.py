@@ -10,7 +10,8 @@ from clusters import Bench, opened
 from holdfast.core.log.server import Found
 from holdfast.store import cluster, jet
 from holdfast.store.base import Quota, StoreFailed
-from holdfast.store.cluster import Cluster, Place
+from holdfast.store.cluster import Cluster
+from holdfast.store.streams import Place
 from holdfast.testing.cluster import servers
 
 _names = itertools.count()

@@ -147,7 +147,7 @@ async def run(
     URL, see `paths.dial`, through which other relays are reached for nodes that ask for it. `acme`
     is asked for a certificate in the advertised name while the relay runs. `udp` is whether the
     port of that number is opened too, see `Front.listen`. `place` is the URL of a cluster that
-    keeps the logs in place of this directory, see `store.cluster.Place`. Port 0 takes a free one.
+    keeps the logs in place of this directory, see `store.streams.Place`. Port 0 takes a free one.
     `part`: this is one of several processes, see `relay.processes`. `rules`: who may make logs.
     Raises `RelayError` with a sentence for people.
     """
@@ -270,7 +270,8 @@ async def _store(
     """Raises `StoreFailed`, `RelayError`."""
     if place is not None:
         try:
-            from holdfast.store.cluster import Cluster, Place
+            from holdfast.store.cluster import Cluster
+            from holdfast.store.streams import Place
         except ImportError as error:
             raise RelayError(
                 f"--store needs a package that is not installed ({error.name}): install Holdfast"

@@ -14,10 +14,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import nats
@@ -25,65 +23,27 @@ import nats
 from holdfast.core import wire
 from holdfast.core.log.server import CROWDED, DENIED, Found, Refusal
 from holdfast.store.base import Answer, Appended, Quota, Records, StoreFailed
+from holdfast.store.following import Following
 from holdfast.store.jet import (
     NO_STREAM,
     SUBJECT_FULL,
     WRONG_LAST,
     Failed,
     Jet,
-    Listening,
     Stored,
     Unanswered,
 )
+from holdfast.store.streams import Place, Streams, key_of, parts, split
 
 READ_BYTES: Final = 128 * 1024
 CONNECT_SECONDS: Final = 20
 TOUCH_SECONDS: Final = 86_400
 """How exactly it is known when a log was last used."""
-CHECK_SECONDS: Final = 60
-CHECKS_A_SECOND: Final = 100
-"""Every followed log is looked at so often, in case the cluster's servers were parted."""
 AGAIN_SECONDS: Final = 0.01
 """Before what another front end was quicker with is tried again."""
 _FULL: Final = Refusal("full", "this log has all the records that it may have; trim it")
 _NO_ROOM: Final = Refusal("full", "this relay has no room left; try another, or again later")
 _CLOSED: Final = Refusal("closed", "this log took all the records it ever takes")
-_MOST: Final = {"streams": 1_024, "replicas": 5}
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a cluster is, and how its streams are made if they are not there yet."""
-
-    servers: list[str]
-    name: str = "holdfast"
-    streams: int = 8
-    replicas: int = 3
-    credentials: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Place:
-        """Of `nats://HOST[:PORT],HOST…[/NAME][?streams=8&replicas=3&credentials=FILE]`, or
-        `tls://…`. Raises `ValueError` with a sentence."""
-        url = urlsplit(text)
-        if url.scheme not in ("nats", "tls") or not url.netloc:
-            raise ValueError("--store takes nats://HOST:PORT,HOST:PORT or tls://… of a cluster")
-        given: dict[str, Any] = {}
-        if name := url.path.strip("/"):
-            if not (name.isascii() and name.isalnum() and len(name) <= 32):
-                raise ValueError("the name in --store has letters and digits only, at most 32")
-            given["name"] = name
-        for what, value in parse_qsl(url.query, keep_blank_values=True):
-            if what == "credentials":
-                given[what] = value
-            elif what not in ("streams", "replicas"):
-                raise ValueError(f"--store knows streams, replicas and credentials, not {what}")
-            elif not (value.isascii() and value.isdecimal() and 1 <= int(value) <= _MOST[what]):
-                raise ValueError(f"{what} in --store is a number from 1 to {_MOST[what]}")
-            else:
-                given[what] = int(value)
-        servers = [f"{url.scheme}://{one}" for one in url.netloc.split(",") if one]
-        return cls(servers, **given)
 
 
 class _Made(msgspec.Struct, array_like=True, frozen=True):
@@ -103,42 +63,25 @@ _LIMITED: Final = 1
 _NONE: Final = _Made(bytes(8), bytes(32), bytes(32), bytes(32), 0)
 
 
-@dataclass(slots=True)
-class _Followed:
-    """A log that somebody here follows. `last` is the number of the newest record that was
-    told or read, None before any was."""
-
-    listening: Listening
-    followers: int = 1
-    last: int | None = None
-    reading: bool = False
-    again: bool = False
-
-
 class Cluster:
     """A `Store` in a NATS cluster, on the running loop's thread. Use `open`."""
 
     def __init__(
         self, place: Place, quota: Quota, clock: Callable[[], int], failed: Callable[[str], None]
     ) -> None:
-        self._place = place
-        self._streams = place.streams
         self._quota = quota
         self._clock = clock
         self._failed = failed
         self._jet = Jet(self._missed)
-        self._name = place.name
-        self._registry = f"{place.name}-logs"
+        self._streams = Streams(place, self._jet)
+        self._name, self._registry = self._streams.name, self._streams.registry
+        self._following = Following(self._jet, self._streams, self._stored, self._run)
         self._logs = 0
         self._stale: dict[int, tuple[_Made, Stored]] = {}
         """Logs that were found and not used for a day."""
         self._backlog = 0
-        self._followed: dict[int, _Followed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._publish: Callable[[int, int, bytes], None] = lambda key, seq, body: None
         self._gone: Callable[[int], None] = lambda key: None
-        self.guarantee = ""
-        """What an acknowledgement promises, in words."""
 
     @classmethod
     async def open(
@@ -157,7 +100,8 @@ class Cluster:
                 " cluster first, with JetStream (nats-server -js)"
             ) from error
         try:
-            await store._make_streams()
+            await store._streams.make(quota)
+            await store._count()
         except (Unanswered, Failed) as error:
             await store._jet.close()
             raise StoreFailed(
@@ -165,8 +109,7 @@ class Cluster:
                 f" {place.replicas} servers with JetStream, and as much room as the relay may use"
             ) from error
         store._jet.listen(f"{store._name}.d.*.*", store._dropped)
-        store._jet.listen(f"$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.{store._name}-*", store._led)
-        store._run(store._look_after())
+        store._following.begin()
         return store
 
     async def aclose(self) -> None:
@@ -184,7 +127,12 @@ class Cluster:
     ) -> None:
         """Whom to tell of records and live frames (number 0) of followed logs, whoever put them
         there, and of logs that were dropped."""
-        self._publish, self._gone = publish, gone
+        self._following.publish, self._gone = publish, gone
+
+    @property
+    def guarantee(self) -> str:
+        """What an acknowledgement promises, in words."""
+        return self._streams.guarantee
 
     @property
     def crowded(self) -> bool:
@@ -202,7 +150,7 @@ class Cluster:
     def touch(self, key: int) -> None:
         """See `Store.touch`."""
         if (stale := self._stale.pop(key, None)) is not None:
-            self._run(self._again(_bytes(key)[0], *stale))
+            self._run(self._again(split(key)[0], *stale))
 
     def append(self, key: int, expires: int, body: bytes, done: Appended) -> None:
         """See `Store.append`."""
@@ -232,30 +180,15 @@ class Cluster:
 
     def follow(self, key: int) -> None:
         """Somebody wants to know what comes to a log."""
-        followed = self._followed.get(key)
-        if followed is not None:
-            followed.followers += 1
-            return
-        name, life = _parts(key)
-
-        def came(message: Any) -> None:
-            self._came(key, message)
-
-        # Stored records (p) and live frames (l).
-        self._followed[key] = _Followed(self._jet.listen(f"{self._name}.*.{name}.{life}", came))
+        self._following.follow(key)
 
     def unfollow(self, key: int) -> None:
         """Somebody does not want to know any more."""
-        followed = self._followed.get(key)
-        if followed is not None:
-            followed.followers -= 1
-            if not followed.followers:
-                del self._followed[key]
-                self._jet.unlisten(followed.listening)
+        self._following.unfollow(key)
 
     def live(self, key: int, body: bytes) -> None:
         """Hand a live frame to whoever follows, here or elsewhere."""
-        name, life = _parts(key)
+        name, life = parts(key)
         self._jet.tell(f"{self._name}.l.{name}.{life}", body)
 
     # Making and finding.
@@ -315,8 +248,8 @@ class Cluster:
         try:
             made, stored = await self._known(name)
             # The same questions are asked about a log that is not there.
-            key = _key(name, (made or _NONE).life)
-            stream, subject = self._stream(key), self._subject(key)
+            key = key_of(name, (made or _NONE).life)
+            stream, subject = self._streams.of(key), self._streams.subject(key)
             last, first, info = await asyncio.gather(
                 self._jet.get(stream, last_by_subj=subject),
                 self._jet.get(stream, seq=1, next_by_subj=subject),
@@ -358,11 +291,11 @@ class Cluster:
             else:
                 done(CROWDED, 0)
 
-        self._jet.put(self._subject(key), body, {"Nats-TTL": f"{seconds}s"}, answered)
+        self._jet.put(self._streams.subject(key), body, {"Nats-TTL": f"{seconds}s"}, answered)
 
     async def _append_limited(self, key: int, expires: int, body: bytes, done: Appended) -> None:
         """A place in the log is taken first: what fails behind that has used it up."""
-        name, life = _bytes(key)
+        name, life = split(key)
         try:
             while True:
                 made, stored = await self._known(name)
@@ -399,15 +332,13 @@ class Cluster:
                 await asyncio.sleep(1)
             else:
                 break
-        followed = self._followed.get(key)
-        if followed is not None and not more:
-            newest = found[-1].seq if found else since
-            followed.last = max(followed.last or 0, newest)
+        if not more:
+            self._following.has_read(key, found[-1].seq if found else since)
         done([(one.seq, one.body) for one in found], more)
 
     async def _stored(self, key: int, since: int) -> tuple[list[Stored], bool]:
         """Records after `since`, and whether there are more."""
-        stream, subject = self._stream(key), self._subject(key)
+        stream, subject = self._streams.of(key), self._streams.subject(key)
         found = await self._jet.batch(stream, subject, since, READ_BYTES)
         after = found[-1].seq if found else since
         # A replica may be behind; the leader knows whether that is all.
@@ -426,11 +357,11 @@ class Cluster:
 
     async def _purge(self, key: int, before: int) -> None:
         """Delete records below `before`, or all with 0."""
-        which = {"filter": self._subject(key)} | ({"seq": before} if before else {})
-        await self._jet.ask(f"STREAM.PURGE.{self._stream(key)}", which)
+        which = {"filter": self._streams.subject(key)} | ({"seq": before} if before else {})
+        await self._jet.ask(f"STREAM.PURGE.{self._streams.of(key)}", which)
 
     async def _drop(self, key: int, done: Answer) -> None:
-        name, life = _bytes(key)
+        name, life = split(key)
         try:
             while True:
                 made, stored = await self._known(name)
@@ -448,72 +379,12 @@ class Cluster:
 
     # What others did.
 
-    def _came(self, key: int, message: Any) -> None:
-        kind = message.subject.split(".", 2)[1]
-        if kind == "l":
-            self._publish(key, 0, message.data)
-            return
-        followed = self._followed.get(key)
-        if kind != "p" or followed is None:
-            return
-        seq = int(message.headers["Nats-Sequence"])
-        before = int(message.headers["Nats-Last-Sequence"])
-        if followed.reading:
-            followed.again = True
-        elif followed.last is not None and before > followed.last:
-            self._catch_up(key, followed)
-        else:
-            followed.last = max(followed.last or 0, seq)
-            self._publish(key, seq, message.data)
-
-    def _catch_up(self, key: int, followed: _Followed) -> None:
-        """Read what was missed, and tell of it."""
-        if followed.last is None:
-            return  # the first read is on its way
-        if followed.reading:
-            followed.again = True
-            return
-        followed.reading = True
-        self._run(self._catching_up(key, followed))
-
-    async def _catching_up(self, key: int, followed: _Followed) -> None:
-        more = True
-        while more and self._followed.get(key) is followed:
-            followed.again = False
-            try:
-                found, more = await self._stored(key, followed.last or 0)
-            except (Unanswered, Failed):
-                await asyncio.sleep(1)
-                continue
-            for one in found:
-                followed.last = one.seq
-                self._publish(key, one.seq, one.body)
-            more = more or followed.again
-        followed.reading = False
-
     def _dropped(self, message: Any) -> None:
         _, _, name, life = message.subject.split(".")
-        self._gone(_key(bytes.fromhex(name), bytes.fromhex(life)))
-
-    def _led(self, message: Any) -> None:
-        stream = str(message.subject).rpartition(".")[2]
-        self._run(self._look(stream))
+        self._gone(key_of(bytes.fromhex(name), bytes.fromhex(life)))
 
     def _missed(self) -> None:
-        self._run(self._look(None))
-
-    async def _look(self, stream: str | None, every: float = 0.001) -> None:
-        """Look at every followed log, or those of a stream, for what was not told."""
-        for key, followed in list(self._followed.items()):
-            if stream in (None, self._stream(key)):
-                self._catch_up(key, followed)
-                await asyncio.sleep(every)
-
-    async def _look_after(self) -> None:
-        while True:
-            every = max(1 / CHECKS_A_SECOND, CHECK_SECONDS / (len(self._followed) + 1))
-            await asyncio.sleep(every)
-            await self._look(None, every)
+        self._following.missed()
 
     async def _count(self) -> None:
         try:
@@ -522,80 +393,7 @@ class Cluster:
         except (Unanswered, Failed):
             pass  # the number before that will do
 
-    # Streams.
-
-    def _stream(self, key: int) -> str:
-        return f"{self._name}-{self._shard(key)}"
-
-    def _shard(self, key: int) -> int:
-        return (key >> 176) % self._streams
-
-    def _subject(self, key: int) -> str:
-        name, life = _parts(key)
-        return f"{self._name}.r.{self._shard(key)}.{name}.{life}"
-
-    async def _make_streams(self) -> None:
-        """Raises `Unanswered`, `Failed`."""
-        common = {
-            "retention": "limits",
-            "storage": "file",
-            "num_replicas": self._place.replicas,
-            "discard": "new",
-            "allow_direct": True,
-            "allow_msg_ttl": True,
-            "duplicate_window": 100_000_000,
-        }
-        one = self._name
-        registry = {
-            **common,
-            "subjects": [f"{one}.m.*"],
-            "discard": "old",
-            "max_msgs_per_subject": 1,
-            # A log's place depends on it, so the first front end's number holds for all.
-            "metadata": {"holdfast-streams": str(self._streams)},
-        }
-        config = await self._make_stream(self._registry, registry)
-        self._streams = int(config["metadata"]["holdfast-streams"])
-        room = self._quota.disk_bytes // self._streams
-        for number in range(self._streams):
-            source = f"{one}.r.{number}.>"
-            await self._make_stream(
-                f"{one}-{number}",
-                {
-                    **common,
-                    "subjects": [source],
-                    "max_msgs_per_subject": self._quota.log_records,
-                    "discard_new_per_subject": True,
-                    "max_bytes": room,
-                    "republish": {"src": source, "dest": f"{one}.p.>"},
-                },
-            )
-        await self._count()
-
-    async def _make_stream(self, name: str, config: dict[str, object]) -> dict[str, Any]:
-        """A stream that is there stays as its operator has made it. Servers that have just
-        started take a while to choose a leader."""
-        for rest in range(20, -1, -1):
-            try:
-                try:
-                    info = await self._jet.ask(f"STREAM.INFO.{name}", {})
-                except Failed as error:
-                    if error.code != NO_STREAM:
-                        raise
-                    info = await self._jet.ask(f"STREAM.CREATE.{name}", {"name": name, **config})
-            except (Unanswered, Failed):
-                if not rest:
-                    raise
-                await asyncio.sleep(0.5)
-            else:
-                break
-        made: dict[str, Any] = info["config"]
-        replicas = made["num_replicas"]
-        self.guarantee = (
-            f"stored by {replicas // 2 + 1} of {replicas} servers, which sync to their disks at"
-            " the interval of their configuration (sync_interval, two minutes unless set)"
-        )
-        return made
+    # Within.
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -606,17 +404,3 @@ class Cluster:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed(f"the relay stops, since its cluster answered oddly: {error!r}")
-
-
-def _key(name: bytes, life: bytes) -> int:
-    return int.from_bytes(name + life)
-
-
-def _bytes(key: int) -> tuple[bytes, bytes]:
-    both = key.to_bytes(24)
-    return both[:16], both[16:]
-
-
-def _parts(key: int) -> tuple[str, str]:
-    name, life = _bytes(key)
-    return name.hex(), life.hex()

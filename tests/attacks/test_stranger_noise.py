@@ -10,8 +10,11 @@ import pytest
 from node.living import Person, World, found, trio, world
 
 from holdfast.core.chat import content
+from holdfast.core.group import cards
 from holdfast.core.seal import pairwise
-from holdfast.node import requests
+from holdfast.node import blocking, group_cards, group_state, requests
+from holdfast.node.desk import Desk
+from holdfast.node.keeper import Work
 from holdfast.node.schema import CallChanged, TypingChanged, VerificationChanged
 
 __all__ = ["world"]
@@ -119,6 +122,72 @@ async def test_who_writes_from_within_a_group_waits_as_well(world: World) -> Non
         assert (await people[2].node.contact(sect.id)).request
         await people[2].node.send(sect.id, "well")
         assert not (await people[2].node.contact(sect.id)).request
+
+
+async def comes_again(world: World) -> str:
+    """What Boris, whom Anna has blocked, is to her once he has answered her link another time."""
+    async with world:
+        relay = await world.relay()
+        anna = await world.person("Anna", relay)
+        boris, clara = await world.person("Boris", relay), await world.person("Clara", relay)
+        made = await anna.node.create_invitation(many=True)
+        await anna.wait(lambda: anna.has_open_invitation(made.id))
+        await boris.node.accept_invitation(made.link)
+        at_boris = await boris.contact_when(lambda c: c.state == "active")
+        at_anna = await anna.contact_when(lambda c: c.name == "Boris")
+        await anna.node.accept_contact(at_anna.id)
+        await anna.node.block_contact(at_anna.id)
+        await boris.node.delete_contact(at_boris.id)
+        await boris.node.accept_invitation(made.link)
+        await boris.contact_when(lambda c: c.state in ("joining", "active"))
+        # What comes behind his answer in the same log was read after it.
+        await clara.node.accept_invitation(made.link)
+        await anna.contact_when(lambda c: c.name == "Clara")
+        return (await anna.node.contact(at_anna.id)).state
+
+
+async def test_who_is_blocked_stays_so_whatever_they_answer(world: World) -> None:
+    assert await comes_again(world) == "blocked"
+
+
+async def test_twin_that_hears_whoever_answers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocking, "is_blocked", lambda *_: False)
+    assert await comes_again(world) == "active"
+
+
+async def test_a_letter_that_leads_to_a_contact_changes_nothing(world: World) -> None:
+    """A member passes on, as their own, an invitation of somebody whom the reader knows and has
+    blocked: the conversation with them stays, and stays blocked."""
+    async with world:
+        anna, boris, vera = people = await trio(world)
+        ids = await found(people)
+        at_anna = await vera.contact_when(lambda c: c.name == "Anna" and c.kind == "person")
+        await vera.node.block_contact(at_anna.id)
+        before = len((await vera.node.messages(at_anna.id)).messages)
+        made = await anna.node.create_invitation()
+        await anna.wait(lambda: anna.has_open_invitation(made.id))
+        links = iter([made.link])
+
+        async def passed_on() -> None:
+            def job(desk: Desk, work: Work) -> None:
+                group = group_state.opened(desk, work, ids[1])
+                (card,) = (c for c in group_cards.cards(work, group).values() if c.name == "Vera")
+                sealed = cards.letter(card, next(links).encode())
+                desk.say(work, ids[1], content.Introduce(card.root, sealed))
+
+            await boris.node._do(job)
+
+        await vera.node.send(ids[2], "I am Vera")
+        await boris.message_when(ids[1], lambda m: m.text == "I am Vera")
+        await passed_on()
+        await boris.node.send(ids[1], "behind the letter")
+        await vera.message_when(ids[2], lambda m: m.text == "behind the letter")
+        await asyncio.gather(*vera.node._accepting)
+        assert (await vera.node.contact(at_anna.id)).state == "blocked"
+        assert len((await vera.node.messages(at_anna.id)).messages) == before
+        assert not [c for c in await vera.node.contacts() if c.name == "Boris"]
 
 
 async def test_what_a_blocked_member_says_is_not_taken(world: World) -> None:

@@ -192,6 +192,76 @@ async def test_both_are_killed_while_they_compare(world: World, tmp_path: Path) 
         await new.message_when(contact.id, lambda m: m.text == "there you are")
 
 
+async def test_what_a_relay_loses_is_said_again_to_an_own_device(world: World) -> None:
+    """A record stays until the device has it: that a relay took it is no word of the device's."""
+    async with world:
+        anna, boris, at_anna, _ = await world.pair()
+        second = await link(world, anna)
+        await second.contact_when(lambda c: c.state == "active")
+        await boris.message_when(
+            (await boris.node.contacts())[0].id, lambda m: m.note == "device-added"
+        )
+        await second.stop()
+        world._running.remove(second)
+        sent = await anna.node.send(at_anna, "while the second is off")
+
+        def kept(desk, work):  # type: ignore[no-untyped-def]
+            asked = (
+                "SELECT (SELECT count(*) FROM unsent), (SELECT count(*) FROM outgoing o"
+                " JOIN contact c ON c.id = o.contact WHERE c.kind = 'own')"
+            )
+            return work.db.execute(asked).fetchone()
+
+        await anna.message_when(at_anna, lambda m: m.id == sent.id and m.state == "delivered")
+
+        async def taken() -> bool:
+            return bool((await anna.node._do(kept))[0] == 0)
+
+        await anna.wait(taken)
+        assert (await anna.node._do(kept))[1] > 0
+
+
+async def test_who_is_blocked_on_one_device_is_blocked_on_all(world: World) -> None:
+    """Contacts, who waits to be accepted, and members of groups, which one device alone has."""
+    async with world:
+        relay = await world.relay()
+        anna, boris = await world.person("Anna", relay), await world.person("Boris", relay)
+        vera, clara = await world.person("Vera", relay), await world.person("Clara", relay)
+        await anna.meet(boris)
+        await boris.meet(vera)
+        await boris.node.create_group("Friends", ["Anna", "Vera"])
+        there = await anna.contact_when(lambda c: c.name == "Friends" and c.members == 3)
+        vera_there = next(
+            m for m in (await anna.node.group(there.id)).members if not m.contact and not m.me
+        )
+        await anna.node.block_member(there.id, vera_there.id)
+        second = await link(world, anna, past=False)
+        at_boris = await second.contact_when(lambda c: c.name == "Boris" and c.state == "active")
+        links = {}
+        for person in (anna, second):
+            made = await person.node.create_invitation(many=True)
+            await person.wait(lambda p=person, id=made.id: p.has_open_invitation(id))
+            links[person] = made.link
+        # Vera, whom the first blocked before, gets no answer from the second.
+        await vera.node.accept_invitation(links[second])
+        # Clara waits at both; accepted by one she is a contact of the other.
+        for person in (second, anna):
+            await clara.node.accept_invitation(links[person])
+            assert (await person.contact_when(lambda c: c.name == "Clara")).request
+            await clara.node.delete_contact("Anna")
+        assert not [c for c in await second.node.contacts() if c.name == "Vera"]
+        await anna.node.accept_contact("Clara")
+        await second.contact_when(lambda c: c.name == "Clara" and not c.request)
+        await second.node.block_contact("Clara")
+        await anna.contact_when(lambda c: c.name == "Clara" and c.state == "blocked")
+        # Whom the first blocks in a group, the second does not hear either.
+        await anna.node.block_member(there.id, "Boris")
+        await second.contact_when(lambda c: c.id == at_boris.id and c.state == "blocked")
+        await anna.node.block_member(there.id, "Boris", False)
+        await second.contact_when(lambda c: c.id == at_boris.id and c.state == "active")
+        assert (await anna.node.contact("Boris")).state == "active"
+
+
 @pytest.mark.prove
 async def test_two_people_with_two_devices_each(world: World) -> None:
     """Each of four devices hears what any of them says."""

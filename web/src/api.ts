@@ -689,7 +689,7 @@ export interface Calls {
   answer_request: { params: { contact: string; person: string; admit: boolean }; result: Group };
   /** Invite a member who is no contact of mine, through the group. Once their node has answered, they are a contact. */
   write_to_member: { params: { contact: string; member: string }; result: null };
-  /** Take nothing any more of what somebody says in groups; undone with false. Nobody learns of it. What they say meanwhile stays away. */
+  /** Take nothing any more of what somebody says, in groups or to me; undone with false. Nobody learns of it. What they say meanwhile stays away. */
   block_member: { params: { contact: string; member: string; blocked?: boolean }; result: Group };
   /** Begin with a fresh key, which only those have who are in the group now. */
   renew_group: { params: { contact: string }; result: Group };

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from holdfast.core.seal import rest
 from holdfast.core.seal.identity import DeviceList, Identity
 from holdfast.core.seal.keys import BadKey
-from holdfast.node import channel_feed, channel_state, group_state, talking
+from holdfast.node import blocking, channel_feed, channel_state, group_state, talking
 from holdfast.node.database import TooNew, WrongKey, close_database, open_database, row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -57,6 +57,7 @@ _TABLES: Final = {
     "group_card": {},
     "channel": {"mark_at": "0", "marked": "0"},
     "channel_post": {"posted": "0"},
+    "blocked": {},
 }
 """What is copied, in this order, and the columns that are not taken as they are."""
 _PERSON: Final = "person"
@@ -248,7 +249,7 @@ def restore(desk: Desk, work: Work, folder: Path, key: bytes) -> None:
 def _settle(desk: Desk, work: Work, folder: Path) -> None:
     """Nothing is under way any more; every conversation waits for its contact."""
     for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state = 'blocked'"):
-        desk.put(work, f"blocked {cid}", "restored")
+        desk.put(work, blocking.BEFORE + cid, "restored")
     # A group's keys are ratchets too: they are asked of contacts who are in it.
     for (cid,) in rows(work.db, "SELECT id FROM contact WHERE kind = 'group' AND state = 'group'"):
         if group_state.again(desk, work, cid):

@@ -328,22 +328,11 @@ def insert(
 
 def introduce(desk: Desk, work: Work, cid: str, *own: str, but: str = "") -> None:
     """Own devices learn of a contact, and hear from here what it says until they do themselves."""
-    found = row(
-        work.db,
-        "SELECT root, name, own_name, added, timer, verified = root, state, length(session),"
-        " listed FROM contact WHERE id = ? AND kind = 'person' AND NOT echo AND NOT request",
-        cid,
-    )
-    if found is None:
+    said = _person(desk, work, cid)
+    if said is None:
         return
-    root, name, own_name, added, timer, verified, state, session, stored = found
-    if session:
-        stored = desk.session(work, cid).peer_list
-    if not stored or state in ("used", "unlinked"):
-        return
-    blocked = state == "blocked"
-    said = sync.Person(root, stored, name, own_name, added, timer, bool(verified), blocked)
     desk.say_own(work, said, *own, but=but)
+    (session,) = row(work.db, "SELECT length(session) FROM contact WHERE id = ?", cid)
     for (id,) in rows(work.db, "SELECT id FROM contact WHERE kind = 'own' AND state = 'active'"):
         if session and id != but and (not own or id in own):
             work.db.execute("INSERT OR IGNORE INTO passing VALUES (?, ?)", (cid, id))
@@ -351,17 +340,29 @@ def introduce(desk: Desk, work: Work, cid: str, *own: str, but: str = "") -> Non
 
 def changed(desk: Desk, work: Work, cid: str) -> None:
     """What this person chose about a contact, told to own devices."""
+    said = _person(desk, work, cid)
+    if said is not None:
+        desk.say_own(work, said)
+
+
+def _person(desk: Desk, work: Work, cid: str) -> sync.Person | None:
+    """A contact as own devices are told of it, if they are."""
     found = row(
         work.db,
-        "SELECT root, name, own_name, added, timer, verified = root, state, listed FROM contact"
-        " WHERE id = ? AND kind = 'person' AND NOT echo AND NOT request",
+        "SELECT root, name, own_name, added, timer, verified = root, state, length(session),"
+        " listed FROM contact WHERE id = ? AND kind = 'person' AND NOT echo AND NOT request",
         cid,
     )
-    if found is not None and found[7]:
-        root, name, own_name, added, timer, verified, state, stored = found
-        blocked = state == "blocked"
-        said = sync.Person(root, stored, name, own_name, added, timer, bool(verified), blocked)
-        desk.say_own(work, said)
+    if found is None:
+        return None
+    root, name, own_name, added, timer, verified, state, session, stored = found
+    if session:
+        stored = desk.session(work, cid).peer_list
+    if not stored or state in ("used", "unlinked"):
+        return None
+    return sync.Person(
+        root, stored, name, own_name, added, timer, bool(verified), state == "blocked"
+    )
 
 
 def pass_on(desk: Desk, work: Work, cid: str, said: object, data: bytes) -> None:

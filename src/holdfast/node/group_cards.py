@@ -9,7 +9,7 @@ from holdfast.core.group import cards as core
 from holdfast.core.group.cards import Ask, Card
 from holdfast.core.group.epochs import Epoch
 from holdfast.core.seal.hpke import Unopenable
-from holdfast.node import effects, group_state, inviting, views
+from holdfast.node import blocking, effects, group_state, inviting, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.group_state import Group
@@ -118,6 +118,8 @@ def introduce(desk: Desk, work: Work, cid: str, root: bytes) -> None:
     known = "SELECT 1 FROM contact WHERE root = ? AND kind = 'person'"
     if root == group.me.root or row(work.db, known, root):
         raise ApiError("not-allowed", "you can write to each other already")
+    if blocking.is_blocked(work, root):
+        raise ApiError("not-allowed", "you have blocked them; unblock them to write")
     made = inviting.create(desk, work, False, HOURS, views.name_of(work.db, cid, root))
     work.db.execute("UPDATE invitation SET within = ? WHERE id = ?", (cid, made.id))
     desk.say(work, cid, content.Introduce(root, core.letter(card, made.link.encode())))

@@ -12,6 +12,7 @@ from holdfast.core.group.entries import Add, AnyOp, Appoint, Cut, Leave, Remove,
 from holdfast.core.group.epochs import commitment
 from holdfast.core.group.roster import MAX_MEMBERS, first_body
 from holdfast.node import (
+    blocking,
     group_cards,
     group_keys,
     group_notes,
@@ -148,12 +149,12 @@ def remove(desk: Desk, work: Work, cid: str, member: str, ban: bool) -> Shown:
 
 
 def block(desk: Desk, work: Work, cid: str, member: str, blocked: bool) -> Shown:
-    """Take nothing of what a member says, or take it again."""
+    """Take nothing of what a member says, here or between us, or take it again."""
     group = group_state.opened(desk, work, cid)
     root = _member(work, group, member)
     if root == group.me.root:
         raise ApiError("bad-params", "that is you")
-    moderation.block(work, root, blocked)
+    blocking.somebody(desk, work, root, blocked)
     return show(desk, work, cid)
 
 
@@ -306,7 +307,7 @@ def show(desk: Desk, work: Work, cid: str) -> Shown:
                 role=one.role,
                 me=me,
                 contact="" if contact is None else contact[0],
-                blocked=moderation.is_blocked(work, one.root),
+                blocked=blocking.is_blocked(work, one.root),
                 verified=bool(contact and contact[1]),
                 added_by="" if adder == one.root else _called(desk, work, group, adder),
                 since=one.since,

@@ -11,7 +11,7 @@ from holdfast.core.seal.bundle import BadBundle
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.link import MAX_HOMES, Link
 from holdfast.core.seal.pairwise import KeyChanged, require_same_device
-from holdfast.node import devices, effects, files, homes, rehousing, requests, views
+from holdfast.node import blocking, devices, effects, files, homes, rehousing, requests, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import LIFETIME, Desk, pack_inbox, unpack_inbox
 from holdfast.node.effects import Follow
@@ -182,6 +182,8 @@ def answered(desk: Desk, work: Work, id: str, home: str, seq: int, record: bytes
         return cid
     if expected is not None and expected[2] and expected[1:] != _who(contact):
         return None  # led to one device, and another one answers
+    if blocking.is_blocked(work, contact.devices.root):
+        return None  # whoever is blocked stays so, whatever they answer
     known = row(
         work.db,
         "SELECT 1 FROM contact WHERE root = ? AND kind <> 'own'",
@@ -210,10 +212,17 @@ def answered(desk: Desk, work: Work, id: str, home: str, seq: int, record: bytes
 
 
 def accept(
-    desk: Desk, work: Work, link: Link, record: bytes, echo: bool = False, renews: str = ""
+    desk: Desk,
+    work: Work,
+    link: Link,
+    record: bytes,
+    echo: bool = False,
+    renews: str = "",
+    only: bytes = b"",
 ) -> str:
     """Make the contact that a link leads to; its id. `renews` is the contact that it has to be,
-    if it is to go on with another device. Raises `ApiError`."""
+    if it is to go on with another device, `only` the root that somebody new has to have. Raises
+    `ApiError`."""
     mine = desk.homes(work)[:MAX_HOMES]
     if not mine:
         raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
@@ -241,6 +250,10 @@ def accept(
         "SELECT id, state FROM contact WHERE root = ? AND kind = 'person'",
         contact.devices.root,
     )
+    if only and (known is not None or contact.devices.root != only):
+        raise ApiError("bad-link", "this leads to somebody else than the member who sent it")
+    if not renews and blocking.is_blocked(work, contact.devices.root):
+        blocking.somebody(desk, work, contact.devices.root, False)  # who is answered is heard
     if expected is not None and expected[2]:
         _require_listed(work, contact, expected, known)
         return add(desk, work, contact, "joining", packed, renews=renews)

@@ -18,7 +18,7 @@ from holdfast.core.seal.identity import DeviceList, Identity
 from holdfast.core.seal.keys import BadKey
 from holdfast.core.seal.link import Link
 from holdfast.core.seal.verification import FINAL, Verification, asks
-from holdfast.node import devices, effects, history, homes, inviting, views
+from holdfast.node import blocking, devices, effects, history, homes, inviting, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -321,6 +321,7 @@ def _link(desk: Desk, work: Work, id: str, kept: _Kept) -> None:
         work.db, "SELECT id FROM contact WHERE kind = 'person' ORDER BY active DESC"
     ):
         devices.introduce(desk, work, cid, id)
+    blocking.tell_all(desk, work, id)
     if kept.past:
         history.go_on(desk, work, id)
     devices.tell_names(desk, work, but=id)

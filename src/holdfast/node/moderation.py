@@ -297,23 +297,6 @@ def answer(desk: Desk, work: Work, cid: str, id: str, remove: bool) -> bytes:
     return bytes(author)
 
 
-# Blocking.
-
-
-def block(work: Work, root: bytes, blocked: bool) -> None:
-    """Take nothing any more of what somebody says in groups, or take it again."""
-    work.db.execute("DELETE FROM blocked WHERE root = ?", (root,))
-    if blocked:
-        work.db.execute("INSERT INTO blocked VALUES (?, ?)", (root, work.now))
-
-
-def is_blocked(work: Work, root: bytes) -> bool:
-    """Whether somebody is blocked, in groups or as a contact."""
-    here = "SELECT 1 FROM blocked WHERE root = ?"
-    contact = "SELECT 1 FROM contact WHERE root = ? AND state = 'blocked'"
-    return bool(row(work.db, here, root) or row(work.db, contact, root))
-
-
 # Removing.
 
 

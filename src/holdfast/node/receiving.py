@@ -187,8 +187,7 @@ def _send_again(desk: Desk, work: Work, cid: str, ranges: tuple[tuple[int, int],
 
 def caught_up(desk: Desk, work: Work, cid: str) -> None:
     """Every home's stored records were read: what is missing now is asked for."""
-    held = "SELECT 1 FROM contact WHERE id = ? AND state NOT IN ('blocked', 'restored', 'unlinked')"
-    if row(work.db, held, cid) is None:
+    if _is_silent(work, cid):
         return
     session = desk.session(work, cid)
     session.caught_up(work.now)
@@ -197,15 +196,7 @@ def caught_up(desk: Desk, work: Work, cid: str) -> None:
 
 def control(desk: Desk, work: Work, cid: str) -> None:
     """The session wants a turn: acknowledge, change keys, ask for what is missing."""
-    found = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
-    if found is None or found[0] in (
-        "blocked",
-        "frozen",
-        "used",
-        "restored",
-        "unlinked",
-        "meeting",
-    ):
+    if _is_silent(work, cid):
         return
     session = desk.session(work, cid)
     due = session.due(desk.receipts(work, cid))
@@ -213,6 +204,11 @@ def control(desk: Desk, work: Work, cid: str) -> None:
         work.after.append(effects.Due(cid, due))
         return
     desk.post(work, cid, session, session.control(work.now, desk.entropy))
+
+
+def _is_silent(work: Work, cid: str) -> bool:
+    found = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
+    return found is None or found[0] in SILENT
 
 
 # What relays say of ours.
@@ -230,7 +226,7 @@ def appended(desk: Desk, work: Work, rid: bytes, home: str) -> None:
         inviting.answer_is_there(desk, work, rid)
         return
     cid, seq = found
-    if row(work.db, "SELECT 1 FROM contact WHERE id = ? AND kind <> 'person'", cid):
+    if row(work.db, "SELECT 1 FROM contact WHERE id = ? AND kind IN ('group', 'channel')", cid):
         # Nobody acknowledges what is said to many: it is kept until every home has it.
         if not row(work.db, "SELECT 1 FROM unsent WHERE rid = ?", rid):
             work.db.execute("DELETE FROM outgoing WHERE rid = ?", (rid,))

@@ -139,7 +139,7 @@ def heard(desk: Desk, work: Work, cid: str, locator: bytes, blob: bytes) -> None
 def link_of(desk: Desk, work: Work, cid: str) -> Link | None:
     """The invitation by which a contact goes on, if there is a good one."""
     text = desk.get(work, PENDING + cid)
-    if text is None:
+    if text is None or _is_blocked(work, cid):
         return None
     try:
         link = Link.parse(text, work.now)
@@ -147,6 +147,15 @@ def link_of(desk: Desk, work: Work, cid: str) -> Link | None:
         forget(work, cid)
         return None
     return link
+
+
+def _is_blocked(work: Work, cid: str) -> bool:
+    """Then they are followed once they are not."""
+    blocked = (
+        "SELECT 1 FROM contact WHERE state = 'blocked' AND id IN"
+        " (SELECT iif(belongs = '', id, belongs) FROM contact WHERE id = ?)"
+    )
+    return row(work.db, blocked, cid) is not None
 
 
 def formers(desk: Desk, work: Work, cid: str) -> list[Inbox]:

@@ -10,6 +10,7 @@ from holdfast.core.chat import content, names, sync
 from holdfast.core.seal.identity import DeviceList
 from holdfast.core.seal.keys import BadKey
 from holdfast.node import (
+    blocking,
     devices,
     effects,
     files,
@@ -18,6 +19,7 @@ from holdfast.node import (
     messages,
     polls,
     renewing,
+    requests,
     taking,
     talking,
 )
@@ -61,6 +63,9 @@ def take(desk: Desk, work: Work, id: str, data: bytes) -> None:
             devices.lead(desk, work, said)
         case sync.Met():
             devices.met(desk, work, id, said)
+        case sync.Blocked():
+            for root in said.roots:
+                blocking.here(desk, work, root, said.on)
         case sync.Past():
             history.told(desk, work, id, said)
         case sync.Gone() | sync.Copy() | sync.Seen() | sync.Hidden():
@@ -121,7 +126,8 @@ def _person(desk: Desk, work: Work, id: str, said: sync.Person) -> None:
         "UPDATE contact SET name = ?, own_name = ?, verified = ? WHERE id = ?",
         (name, own_name, verified, cid),
     )
-    talking.set_blocked(desk, work, cid, said.blocked)
+    blocking.here(desk, work, said.root, said.blocked)
+    requests.accept(desk, work, cid)
     desk.touch_contact(work, cid)
 
 

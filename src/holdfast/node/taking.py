@@ -12,6 +12,7 @@ from typing import Final
 from holdfast.core.chat import content, names
 from holdfast.core.group.epochs import Epoch
 from holdfast.node import (
+    blocking,
     files,
     group_cards,
     group_state,
@@ -65,7 +66,7 @@ def take(
     nothing; what changes a message that is not here waits for it. `clock`: see `ordering`. `stale`:
     they did not know yet who had been removed."""
     cid = group.cid
-    if len(data) > content.MAX_SAID or moderation.is_blocked(work, author):
+    if len(data) > content.MAX_SAID or blocking.is_blocked(work, author):
         return
     try:
         said = content.decode(data)

@@ -223,36 +223,6 @@ def own_name(name: str) -> str:
     return clean
 
 
-def block(desk: Desk, work: Work, cid: str, blocked: bool) -> Contact:
-    """Stop, or go on, reading what a contact sends."""
-    set_blocked(desk, work, cid, blocked)
-    devices.changed(desk, work, cid)
-    desk.touch_contact(work, cid)
-    return views.contact(work.db, cid)
-
-
-def set_blocked(desk: Desk, work: Work, cid: str, blocked: bool) -> None:
-    """Here, on this device."""
-    (state,) = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
-    if blocked == (state == "blocked"):
-        return
-    logs = rows(work.db, "SELECT id, inbox FROM contact WHERE ? IN (id, belongs)", cid)
-    if blocked:
-        desk.put(work, f"blocked {cid}", state)
-        work.db.execute("UPDATE contact SET state = 'blocked' WHERE id = ?", (cid,))
-    else:
-        before = desk.get(work, f"blocked {cid}") or "active"
-        work.db.execute("UPDATE contact SET state = ? WHERE id = ?", (before, cid))
-    for id, stored in logs:
-        inbox = unpack_inbox(stored)
-        for home in inbox.homes:
-            if blocked:
-                work.after.append(effects.Unfollow(inbox.caps, home))
-            else:
-                since = desk.position(work, inbox.caps.locator, str(home))
-                work.after.append(effects.Follow(inbox.caps, home, since, ("inbox", id)))
-
-
 def allow_direct(desk: Desk, work: Work, cid: str, allowed: bool) -> Contact:
     """Whether calls may go straight. Raises `ApiError`."""
     if allowed and not views.contact(work.db, cid).verified:

@@ -37,6 +37,7 @@ said = st.one_of(
     st.builds(sync.Me, words),
     st.builds(sync.Person, key, listed, words, words, millis, st.integers(0, 31_536_000)),
     st.builds(sync.Gone, key),
+    st.builds(sync.Blocked, st.lists(key, max_size=3).map(tuple), st.booleans()),
     st.builds(sync.Meet, key, key, key, words),
     st.builds(sync.Met, key),
     st.builds(sync.Copy, key, st.booleans(), millis, listed),
@@ -80,6 +81,7 @@ def test_the_page_has_the_numbers_of_the_code() -> None:
     for name, value in (
         ("Devices of a person", MAX_DEVICES),
         ("Messages in one part of a history", sync.MAX_PAGE),
+        ("People in one `blocked`", sync.MAX_BLOCKED),
     ):
         assert f"| {name} | {value} |" in page
     kinds = {str(kind.__struct_config__.tag) for kind in get_args(sync.Known)}

@@ -26,6 +26,8 @@ from holdfast.core.seal.identity import MAX_DEVICES
 
 MAX_PAGE: Final = 500
 """Messages in one part of a history."""
+MAX_BLOCKED: Final = 1_000
+"""People whom one of these names."""
 List = Annotated[bytes, Meta(max_length=8_192)]
 Short = Annotated[str, Meta(max_length=16)]
 LongText = Annotated[str, Meta(max_length=16_000)]
@@ -92,6 +94,13 @@ class Gone(Sync, frozen=True, tag="gone"):
     """A contact was deleted, with everything."""
 
     root: Root
+
+
+class Blocked(Sync, frozen=True, tag="blocked"):
+    """What these people say counts for nothing from now on, or counts again. Not only contacts."""
+
+    roots: Annotated[tuple[Root, ...], Meta(max_length=MAX_BLOCKED)]
+    on: bool = True
 
 
 class Meet(Sync, frozen=True, tag="meet"):
@@ -174,7 +183,7 @@ class Past(Sync, frozen=True, tag="past"):
     left: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
 
 
-Known = Welcome | Devices | Me | Person | Gone | Meet | Met | Copy | Seen | Hidden | Past
+Known = Welcome | Devices | Me | Person | Gone | Blocked | Meet | Met | Copy | Seen | Hidden | Past
 
 
 class _Kind(Struct, array_like=True, frozen=True):

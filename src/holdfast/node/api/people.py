@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from holdfast.core.channel.link import is_channel
@@ -13,6 +12,7 @@ from holdfast.core.chat import sync
 from holdfast.core.seal.link import BadLink, Link
 from holdfast.drive.logs import CaughtUp, Down, Received, Refused
 from holdfast.node import (
+    blocking,
     channels,
     comparing,
     effects,
@@ -95,7 +95,9 @@ class People(Jobs):
             raise ApiError("not-found", "Echo is not running beside this node")
         return await self._accept(self._echo_link, echo=True)
 
-    async def _accept(self, text: str, echo: bool, within: str = "") -> Contact:
+    async def _accept(
+        self, text: str, echo: bool, within: effects.Introduced | None = None
+    ) -> Contact:
         try:
             link = Link.parse(text, self._clock())
         except BadLink as error:
@@ -120,9 +122,10 @@ class People(Jobs):
         record = await self._fetch(link)
 
         def job(desk: Desk, work: Work) -> Contact:
-            cid = inviting.accept(desk, work, link, record, echo)
-            if within:
-                work.db.execute("UPDATE contact SET via = ? WHERE id = ?", (within, cid))
+            only = b"" if within is None else within.root
+            cid = inviting.accept(desk, work, link, record, echo, only=only)
+            if within is not None:
+                work.db.execute("UPDATE contact SET via = ? WHERE id = ?", (within.group, cid))
                 requests.ask(desk, work, cid, within=True)
             else:
                 requests.accept(desk, work, cid)
@@ -155,22 +158,12 @@ class People(Jobs):
             for wait in INTRODUCED:
                 await asyncio.sleep(wait)
                 try:
-                    contact = await self._accept(who.link, echo=False, within=who.group)
+                    await self._accept(who.link, echo=False, within=who)
                 except ApiError as error:
                     if error.code not in ("no-relay", "used"):
                         return
                     continue
-                await self._do(partial(come, cid=contact.id))
                 return
-
-        def come(desk: Desk, work: Work, cid: str) -> None:
-            (root,) = row(work.db, "SELECT root FROM contact WHERE id = ?", cid)
-            if root != who.root:
-                # The link leads to somebody else than the member who sent it.
-                inviting.delete_contact(desk, work, cid)
-                return
-            work.db.execute("UPDATE contact SET via = ? WHERE id = ?", (who.group, cid))
-            desk.touch_contact(work, cid)
 
         task = asyncio.create_task(accept())
         self._accepting.add(task)
@@ -250,7 +243,7 @@ class People(Jobs):
     async def block_contact(self, contact: str, blocked: bool = True) -> Contact:
         """Stop reading what they send."""
         return await self._with(
-            contact, lambda desk, work, cid: talking.block(desk, work, cid, blocked)
+            contact, lambda desk, work, cid: blocking.contact(desk, work, cid, blocked)
         )
 
     async def accept_contact(self, contact: str) -> Contact:

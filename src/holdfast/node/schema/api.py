@@ -233,8 +233,8 @@ class NodeApi(Protocol):
         answered, they are a contact."""
 
     async def block_member(self, contact: str, member: str, blocked: bool = True) -> Group:
-        """Take nothing any more of what somebody says in groups; undone with false. Nobody
-        learns of it. What they say meanwhile stays away."""
+        """Take nothing any more of what somebody says, in groups or to me; undone with false.
+        Nobody learns of it. What they say meanwhile stays away."""
 
     async def renew_group(self, contact: str) -> Group:
         """Begin with a fresh key, which only those have who are in the group now."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from node.living import Person, World, found, says, trio
 
-from holdfast.node import backup, effects, renewing
+from holdfast.node import backup, blocking, effects, renewing
 from holdfast.node.database import open_database, rows
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -238,15 +238,17 @@ async def test_who_was_removed_meanwhile_stays_out(world: World, tmp_path: Path)
 
 
 async def test_the_blocked_stay_blocked(world: World, tmp_path: Path) -> None:
-    file = tmp_path / "anna.backup"
+    file, nobody = tmp_path / "anna.backup", bytes(range(32))
     async with world:
         anna, _, at_anna, _ = await world.pair()
         await anna.node.block_contact(at_anna)
+        await anna.node._do(lambda desk, work: blocking.somebody(desk, work, nobody, True))
         await anna.node.back_up(WORD, str(file))
         await lose(world, anna)
         anna = await again(world, anna, file)
         (contact,) = await anna.node.contacts()
         assert contact.state == "blocked"
+        assert await anna.node._do(lambda _, work: blocking.is_blocked(work, nobody))
         await anna.node.block_contact(contact.id, False)
         assert (await anna.node.contact(contact.id)).state == "restored"
 

@@ -35,8 +35,9 @@ def here(desk: Desk, work: Work, root: bytes, blocked: bool) -> None:
     work.db.execute("DELETE FROM blocked WHERE root = ?", (root,))
     found = row(work.db, "SELECT id, state FROM contact WHERE root = ? AND kind = 'person'", root)
     if found is not None:
-        _conversation(desk, work, *found, blocked)
-        desk.touch_contact(work, found[0])
+        cid, state = found
+        _conversation(desk, work, cid, state, blocked)
+        desk.touch_contact(work, cid)
     elif blocked:
         work.db.execute("INSERT INTO blocked VALUES (?, ?)", (root, work.now))
 

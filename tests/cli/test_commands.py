@@ -225,6 +225,12 @@ def test_a_passphrase(
     anna.fails(Exit.LOCKED, "passphrase", "--remove", "--passphrase-file", str(wrong))
     removed = anna.one("passphrase", "--remove", "--passphrase-file", str(word))
     assert removed["passphrase"] is False
+    monkeypatch.setattr("sys.stdin", io.StringIO("piped in\npiped in\n"))
+    assert anna.one("passphrase")["passphrase"] is True
+    monkeypatch.setattr("sys.stdin", io.StringIO("piped in\n"))
+    assert anna.one("passphrase", "--remove")["passphrase"] is False
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert "no passphrase" in anna.fails(Exit.USAGE, "passphrase")
 
 
 def test_emoji(people: tuple[Person, Person], programs: tuple[NodeProgram, NodeProgram]) -> None:

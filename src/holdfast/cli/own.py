@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -17,13 +18,21 @@ from holdfast.node.schema import KnownNetwork, Relay, Settings, Status
 
 
 def passphrase_of(file: Path | None, question: str = "Passphrase: ") -> str:
-    """From a file's first line, HOLDFAST_PASSPHRASE, or asked without echo."""
-    try:
-        if file is not None:
+    """From a file's first line, HOLDFAST_PASSPHRASE, or asked: without echo, or in a pipe."""
+    if file is not None:
+        try:
             return file.read_text().split("\n", 1)[0]
-        return os.environ.get("HOLDFAST_PASSPHRASE") or getpass.getpass(question)
-    except (OSError, EOFError) as error:
-        raise Trouble(f"cannot read the passphrase: {error}", Exit.USAGE) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise Trouble(f"cannot read the passphrase: {error}", Exit.USAGE) from None
+    return os.environ.get("HOLDFAST_PASSPHRASE") or _asked(question)
+
+
+def _asked(question: str) -> str:
+    if sys.stdin.isatty():
+        return getpass.getpass(question)
+    if not (line := sys.stdin.readline()):
+        raise Trouble("there is no passphrase; nobody is there to type it", Exit.USAGE)
+    return line.rstrip("\n")
 
 
 def _status(status: Status) -> str:
@@ -197,8 +206,8 @@ def passphrase(asked: argparse.Namespace) -> int | None:
         new = None
         if not asked.remove:
             file = asked.new_passphrase_file
-            new = file.read_text().split("\n", 1)[0] if file else getpass.getpass("New: ")
-            if not file and getpass.getpass("Again: ") != new:
+            new = passphrase_of(file, "New: ") if file else _asked("New: ")
+            if not file and _asked("Again: ") != new:
                 raise Trouble("the two were not the same; nothing was changed", Exit.USAGE)
         found = await client.node.set_passphrase(new, current)
         show(found, asked.json, "Passphrase is set" if found.passphrase else "No passphrase")

@@ -254,5 +254,7 @@ def _files(data: bytes) -> dict[str, bytes]:
             return files
     except BadBundle:
         raise
+    except zipfile.BadZipFile:
+        raise BadBundle("it is no evidence of an observatory, or was cut off") from None
     except Exception as error:  # noqa: BLE001  zipfile meets damage with a dozen kinds
-        raise BadBundle(f"it is not a bundle ({type(error).__name__})") from None
+        raise BadBundle(f"it is damaged ({type(error).__name__})") from None

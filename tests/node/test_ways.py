@@ -233,6 +233,22 @@ async def test_one_that_is_doubted_and_silent_is_replaced_by_what_answers(
     await world.ways.stop()
 
 
+async def test_a_stream_that_falls_silent_in_a_call_is_replaced_over_udp_if_that_passes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ways, "ANSWER", 0.05)
+    monkeypatch.setattr(ways, "UDP_FIRST", 0.1)
+    for udp, tried in (("works", ["quic"]), ("hangs", ["quic", "websocket"])):
+        world, owner = Paths(websocket="works", classic="works", quic=udp), Owner()
+        await world.ways.connect(HOME, owner)
+        world.lines["websocket"].answers = False
+        world.ways.doubt()
+        await until(lambda owner=owner: owner.closed == [MOVED])
+        await world.ways.connect(HOME, Owner())
+        assert world.tried == ["websocket", *tried]
+        await world.ways.stop()
+
+
 async def test_one_that_answers_after_all_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ways, "ANSWER", 0.05)
     world, owner = Paths(websocket="works", classic="works"), Owner()

@@ -28,6 +28,8 @@ AT_ONCE: Final = 2
 """Handshakes with one relay that are under way at a time, over all connections of a node."""
 ANSWER: Final = 0.8
 """Seconds that a connection which is doubted has to answer."""
+UDP_FIRST: Final = 1.5
+"""Seconds for a connection over UDP in the place of a stream that fell silent in a call."""
 SPARE: Final = 10.0
 """Seconds that a better connection waits to be used in the place of the one it replaces."""
 
@@ -128,7 +130,7 @@ class Ways:
             async with self._one:  # handshakes would fill a thin line
                 if second is None and (await watched.answers(ANSWER) or watched.over):
                     return
-                second = second or await self._race(home, self.ladder.paths)
+                second = second or await self._instead(watched.path, home)
             if watched.silent:
                 self._replace(watched, second, websocket.STALLED)
             else:
@@ -137,6 +139,18 @@ class Ways:
             self._wanted()
         finally:
             self._doubted.discard(watched)
+
+    async def _instead(self, path: str, home: Home) -> Watched:
+        """A connection in the place of one by this path, which fell silent: if that was a stream,
+        rather over UDP, since another stream may be frozen in a moment as well."""
+        rests = self.ladder.rests(home.label, QUIC, self._clock())
+        if path in (HOP, *STREAMS) and QUIC in self._all and not rests:
+            try:
+                async with asyncio.timeout(UDP_FIRST):
+                    return await self._race(home, (QUIC,))
+            except (TimeoutError, Unreachable):
+                pass  # as anywhere where UDP is blocked
+        return await self._race(home, self.ladder.paths)
 
     def move(self) -> None:
         """This machine is on another network, or slept: what stands is made anew."""

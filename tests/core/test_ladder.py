@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from holdfast.core.finding import Verdict
 from holdfast.core.judging import FLAPS
-from holdfast.core.ladder import REST, Ladder
+from holdfast.core.ladder import LATE, REST, Ladder
 from holdfast.core.seen import HOP, LONGEST_REST, PATHS, QUIC, SMALL, STREAMS
 
 HERE = "relay.example:443"
@@ -383,6 +383,22 @@ def test_where_no_other_relay_was_reached_what_worked_goes_first() -> None:
     assert again.order(HERE, 0)[0] == QUIC
     ladder.worked(HERE, HOP, MINUTE)
     assert ladder.order(HERE, MINUTE)[:2] == [HOP, QUIC]
+
+
+def test_where_another_relay_between_takes_long_the_direct_way_goes_first_and_is_left_again() -> (
+    None
+):
+    ladder = Ladder()
+    ladder.worked(HERE, "websocket", 0)
+    ladder.worked(HERE, HOP, 1, took=LATE)
+    assert ladder.order(HERE, 2)[:2] == ["websocket", HOP]
+    assert ladder.finding(2).verdict == "clear"
+    again = Ladder()
+    again.recall(ladder.memory(2), 2 * MINUTE, 0)
+    assert again.order(HERE, 0)[:2] == ["websocket", HOP]
+    assert again.better(HERE, "websocket", 0) == HOP
+    again.worked(HERE, HOP, 1, took=LATE - 1)
+    assert again.order(HERE, 2)[0] == HOP
 
 
 def test_what_others_are_reached_by_is_tried_first_where_nothing_is_known() -> None:

@@ -50,6 +50,9 @@ AT_ONCE: Final = 4_000
 or none for a moment, it does not."""
 FREEZES: Final = 2
 """So many are a censor's; one is a tunnel, or a lid that was closed."""
+LATE: Final = 1_000
+"""What a connection through another relay may take once that one is reached; where it takes longer,
+the direct way goes first, and is left for it when it stands."""
 NOTICED: Final = 10_000
 """After which it is seen at the latest that this machine is elsewhere, or slept."""
 
@@ -83,13 +86,13 @@ class Ladder:
 
     def order(self, place: str, now: int) -> list[str]:
         """All paths, in the order in which to try them: another relay between, unless none was
-        reached; what worked last, there or, if nothing is known of it, elsewhere; the others, and
-        those that rest."""
+        reached or it came late; what worked last, there or, if nothing is known of it, elsewhere;
+        the others, and those that rest."""
         known = self.seen.places.setdefault(place, Place())
         last = known.last or self._elsewhere(known)
         if last and known.paths.get(last, Path()).kind:
             last = ""
-        first = "" if last and known.paths.get(HOP, Path()).kind == "proxy" else HOP
+        first = "" if last and known.paths.get(HOP, Path()).kind in ("proxy", "late") else HOP
 
         def key(path: str) -> tuple[int, bool, bool, int]:
             resting = max(0, known.paths.get(path, Path()).until - now)
@@ -203,13 +206,16 @@ class Ladder:
 
     # What happened.
 
-    def worked(self, place: str, path: str, now: int, second: bool = False) -> None:
-        """A connection stands; `second`: beside one that is in use, and stays the first choice."""
+    def worked(self, place: str, path: str, now: int, second: bool = False, took: int = 0) -> None:
+        """A connection stands; `second`: beside one that is in use, and stays the first choice;
+        `took`: milliseconds since the one stood that it leads through."""
         one = self.seen.at(place, path)
         one.worked = now
         one.up += 1
         if one.kind != "frozen":
             _forget(one)
+        if took >= LATE:
+            one.kind = "late"
         self.heard(place, path, now)
         known = self.seen.places[place]
         if not second:

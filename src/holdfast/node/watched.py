@@ -72,7 +72,8 @@ class Watched:
         self._began = self._clock()
         self._second = second
         suspect = self._ladder.suspect(self.place, self.path, self._began)
-        self._ladder.worked(self.place, self.path, self._began, second)
+        took = self.under.age if self.under is not None else 0
+        self._ladder.worked(self.place, self.path, self._began, second, took)
         self._look_later(SOON if suspect else LOOK_SECONDS)
 
     def adopt(self, handler: Handler, *, passing: bool = False) -> Channel:

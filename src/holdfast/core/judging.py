@@ -152,7 +152,11 @@ class _Judge:
             if failed >= place.paths[QUIC].worked + FLAPS:
                 return Finding("address-block", works)
             return Finding("clear", (Fact(name, "works", QUIC),))
-        better = {kinds.get(path, "") for path in self.paths[: self._rank(direct)]}
+        better = {
+            kind
+            for path in self.paths[: self._rank(direct)]
+            if (kind := kinds.get(path, "")) not in SILENT or place.paths[path].beside
+        }
         by_udp = kinds.get(QUIC, "")
         if self.seen.crawls(name, self.paths, self.now):  # on a full line what is new has to wait
             better -= SILENT

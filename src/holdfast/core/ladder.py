@@ -249,6 +249,7 @@ class Ladder:
         one = self.seen.at(place, path)
         one.fails += 1
         one.kind, one.failed = kind, now
+        one.beside = any(other.up for other in self.seen.places[place].paths.values())
         rest = REST.get(kind, 20_000) << min(one.fails - 1, 6)
         one.until = now + min(rest, LONGEST_REST)
 

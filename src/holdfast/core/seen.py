@@ -39,6 +39,8 @@ class Path:
     kind: str = ""
     """Of the last failure; empty after a success."""
     failed: int = 0
+    beside: bool = False
+    """It failed last while another connection to its place stood."""
     outlived: int = 0
     """When it failed last while its place was alive: heard afterwards, by another path; 0: not
     since it worked."""

@@ -5,7 +5,7 @@ to six operators of any sizes; and a hand that has some share of the credentials
 these allow: a measurement an hour with any results, a complaint for each function and day, signs
 of life; forms without tokens as many as wanted. It names any functions and operators, begins at
 any time or just before a day or an hour is over, and may pose for days as usual and then turn or
-fall silent. An observatory that has watched for five days judges the next two. With several
+fall silent. An observatory that has watched for eight days judges the next two. With several
 watches everybody, hostile or not, reports to each.
 """
 
@@ -27,7 +27,7 @@ from holdfast.watch.simulate import poisson
 
 HOUR = 3600
 BEGIN = 20_000 * DAY
-LEARNT, JUDGED = 5, 2
+LEARNT, JUDGED = 8, 2
 VERDICTS = ("udp-block", "throttled", "freeze", "allowlist", "unknown")
 
 

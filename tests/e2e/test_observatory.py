@@ -16,6 +16,13 @@ from holdfast.watch.places import parse
 from holdfast.watch.program import SAMPLE
 
 pytestmark = pytest.mark.timeout(240)
+QUICK = """
+import runpy
+from holdfast.watch import crowd
+crowd.FIRST = 10
+runpy.run_module("holdfast.cli", run_name="__main__")
+"""
+"""The program, where work takes a moment."""
 SLOW = 64_000 / 8
 """Bytes a second of a phone where the network is throttled."""
 FIRST = 5.0
@@ -30,7 +37,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     few = tuple(region for region in places.regions if region.code in ("VEL", "NOR", "KAR"))
     path = folder / "few.json"
     path.write_bytes(msgspec.json.encode(msgspec.structs.replace(places, regions=few)))
-    command = [sys.executable, "-m", "holdfast.cli", "watch", "--no-wait", "--simulate", "3"]
+    command = [sys.executable, "-c", QUICK, "watch", "--no-wait", "--simulate", "3"]
     command += ["--days", "8", "--data", str(folder / "w"), "--places", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
@@ -103,6 +110,27 @@ def test_is_it_only_me(page: Page, root: str, function: str) -> None:
     page.get_by_label(function, exact=True).check()
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("status")).to_contain_text("it counts")
+
+
+@pytest.mark.parametrize(
+    ("page", "works"),
+    [({}, True), ({"java_script_enabled": False}, False)],
+    indirect=["page"],
+)
+def test_two_behind_one_address(page: Page, root: str, works: bool) -> None:
+    page.set_viewport_size({"width": 320, "height": 740})
+    for _ in range(2):
+        page.goto(root + "/report")
+        page.get_by_label("Region", exact=True).select_option("NOR")
+        page.get_by_label("Operator").select_option("veltel")
+        page.get_by_label("Mobile internet").check()
+        page.get_by_role("button", name="Send").click()
+    if works:
+        expect(page.get_by_role("status")).to_contain_text("it counts")
+    else:
+        expect(page.get_by_text("Thousands may share one address")).to_be_visible()
+        expect(page.get_by_text("needs JavaScript")).to_be_visible()
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= 320
 
 
 @pytest.mark.parametrize("width", [320, 360, 1280])

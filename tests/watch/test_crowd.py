@@ -14,12 +14,13 @@ from holdfast.core import issuance, report
 from holdfast.core.finding import Finding
 from holdfast.core.issuance import Wish
 from holdfast.core.log.admission import MOST_BITS, is_work
+from holdfast.core.report import DAY
 from holdfast.core.tokens import REQUEST
 from holdfast.drive.http import Request
 from holdfast.node import reporting
 from holdfast.node.reporting import Reporter
 from holdfast.watch import crowd, document, site
-from holdfast.watch.crowd import DAY, FIRST, FREE, Newcomers
+from holdfast.watch.crowd import FIRST, FREE, Crowd
 from holdfast.watch.desk import Desk, network
 from holdfast.watch.issuer import Issuer
 from holdfast.watch.places import parse
@@ -33,7 +34,7 @@ pytestmark = [pytest.mark.usefixtures("ready_keys"), pytest.mark.timeout(60)]
 
 
 def test_the_price_doubles_with_the_number():
-    came = Newcomers(secrets.token_bytes)
+    came = Crowd(secrets.token_bytes)
     here, prices = network(CARRIER), []
     for _ in range(FREE * 1024):
         prices.append(came.price(here, NOW))
@@ -48,7 +49,7 @@ def test_the_price_doubles_with_the_number():
 
 def test_a_table_that_is_full_makes_others_pay(monkeypatch):
     monkeypatch.setattr(crowd, "NETWORKS", 2)
-    came = Newcomers(secrets.token_bytes)
+    came = Crowd(secrets.token_bytes)
     for number in range(4):
         came.came(network(f"192.0.2.{number}"), NOW)
     assert came.price(network("192.0.2.0"), NOW) == 0

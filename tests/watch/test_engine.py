@@ -86,13 +86,13 @@ def test_noise_raises_nothing():
 
 
 @functools.cache
-def quiet_days():
-    return played([], 4, seed=4)
+def quiet_days(days):
+    return played([], days, seed=4)
 
 
-def trained(alive=0):
-    """A region that has been quiet for four days."""
-    engine = copy.deepcopy(quiet_days())
+def trained(alive=0, days=8):
+    """A region that has been quiet for so many days."""
+    engine = copy.deepcopy(quiet_days(days))
     place = engine.regions[NOR]
     place.alive = {judging.month(engine.now): alive}
     return engine
@@ -129,15 +129,18 @@ def test_a_tenth_of_the_credentials_cannot_raise_an_alarm(operators):
         if step in (11, 12, 35, 36):  # the last of an hour and the first of the next
             third = hostile // 3
             for operator in ("veltel", "sayat", "orbis"):
-                rows.append(Row("c", NOR, operator, "calls", third if step == 5 else 0))
+                rows.append(Row("c", NOR, operator, "calls", third if step == 11 else 0))
                 rows.append(Row("m", NOR, operator, "calls", third, third, {"udp-block": third}))
         engine.tick(engine.now, rows)
     assert not [each for each in engine.events if each.region == NOR and each.published]
 
 
 def test_more_than_a_tenth_of_them_can():
-    engine = trained(100)
-    assert complained(engine, "c", ("veltel", "sayat"), 5)
+    assert complained(trained(100), "c", ("veltel", "sayat"), 5)
+
+
+def test_where_the_usual_is_hardly_known_complaints_alone_are_for_editors():
+    assert not complained(trained(100, days=4), "c", ("veltel", "sayat"), 5)
 
 
 def test_missing_everywhere_is_no_shutdown():

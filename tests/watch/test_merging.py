@@ -172,7 +172,7 @@ def failing():
 
 
 async def test_two_watches_over_their_ports(tmp_path):
-    """Twenty-four nodes, half at each; neither sees enough alone, both see it together."""
+    """Twenty-six nodes, half at each; neither sees enough alone, both see it together."""
     clock = Clock(NOW)
     one, two = tmp_path / "1", tmp_path / "2"
     for data in (one, two):
@@ -185,7 +185,7 @@ async def test_two_watches_over_their_ports(tmp_path):
             second = await stack.enter_async_context(watching(two, clock, peers=(peer,)))
             lead(second)
             for root in (first, second):
-                for _ in range(12):
+                for _ in range(13):
                     person = Person(root, clock)
                     calls, measure, alive = await person.tokens("calls", "measure", "alive")
                     pairs = [(Complaint("VEL", "veltel", "calls"), calls), (failing(), measure)]
@@ -197,7 +197,7 @@ async def test_two_watches_over_their_ports(tmp_path):
                     while b'href="/event/' not in (await get(root + "/events"))[1]:
                         await asyncio.sleep(0.2)
                     events.append(json.loads((await get(root + "/events.json"))[1])["events"])
-            assert events[0][0]["measured"] == 24 and events[0][0]["complaints"] == 24
+            assert events[0][0]["measured"] == 26 and events[0][0]["complaints"] == 26
             strip = [{**each[0], "url": "", "bundle": ""} for each in events]
             assert strip[0] == strip[1]
             about = json.loads((await get(first + "/about.json"))[1])["with"]
@@ -210,7 +210,7 @@ async def test_two_watches_over_their_ports(tmp_path):
 
             evidence = (await get(f"{first}/bundle/{events[0][0]['id']}.zip"))[1]
             held = bundle.verify(evidence)
-            assert held.event.complaints == 24
+            assert held.event.complaints == 26
             assert held.others == {raw(key_of(two)).hex(): 1}
             with pytest.raises(bundle.BadBundle, match="says more"):
                 bundle._added({f"other-{raw(OTHER).hex()}.jsonl": line(NOW)}, "VEL",

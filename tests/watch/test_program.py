@@ -1,8 +1,10 @@
 """The observatory over its port: tokens, reports, the form, restarts, full disks, pages."""
 
 import asyncio
+import hashlib
 import json
 import os
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from watches import Clock, Person, get, watching
 
 from holdfast.core.report import Alive, Complaint, Measurement, Result
-from holdfast.watch import bundle, edits, replay
+from holdfast.watch import bundle, crowd, edits, replay
 from holdfast.watch.journal import STEP, Journal
 from holdfast.watch.ledger import raw
 from holdfast.watch.places import parse
@@ -85,13 +87,53 @@ async def test_the_form_counts_one_a_function_and_day(tmp_path):
         status, page = await get(root + "/report", body, form)
         assert status == 200 and b"it counts" in page
         status, page = await get(root + "/ru/report", body, form)
-        assert status == 400 and "Не учтено".encode() in page
+        assert status == 200 and b'data-bits="19"' in page and b"input" in page
         status, _ = await get(root + "/report", b"function=calls&region=Nowhere&operator=x", form)
         assert status == 400
         assert (await get(root + "/report", b"%ff&&&=", form))[0] == 400
     kept = entries(tmp_path)
     assert [(entry.source, entry.function) for entry in kept] == [("f", "calls"), ("f", "media")]
     assert not any(b"127.0.0.1" in path.read_bytes() for path in tmp_path.rglob("*.journal"))
+
+
+async def test_more_of_one_network_count_for_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(crowd, "FIRST", 7)
+    clock, form = Clock(NOW), "application/x-www-form-urlencoded"
+    body = "function=calls&region=VEL&operator=veltel"
+
+    def asked(page):
+        found = re.search(rb'data-over="(\w+)" data-bits="(\d+)".*name="salt" value="(\w+)"', page)
+        assert found is not None
+        over, bits, salt = found.groups()
+        covered = bytes.fromhex(over.decode())
+        assert salt in over
+        for number in range(99_999):
+            done = number.to_bytes(8, "big")
+            if hashlib.sha256(covered + done).digest()[0] < 2:
+                return int(bits), f"{body}&salt={salt.decode()}&work={done.hex()}"
+        raise AssertionError("no work")
+
+    async with watching(tmp_path, clock) as root:
+
+        async def send(body):
+            status, page = await get(root + "/report", body.encode(), form)
+            assert status == 200
+            return page
+
+        assert b"it counts" in await send(body)
+        bits, paid = asked(await send(body))
+        assert bits == 7 and b"it counts" in await send(paid)
+        again = await send(paid)  # work counts once
+        assert b"it counts" not in again and b"data-bits" in again
+        for junk in ("&salt=00&work=00", "&salt=x&work=", "&work=" + 16 * "0"):
+            assert b"it counts" not in await send(body + junk)
+        for number in range(crowd.FREE):
+            bits, paid = asked(await send(body))
+            assert bits == (7 if number < crowd.FREE - 1 else 8)
+            assert b"it counts" in await send(paid)
+        clock.now += 86_400
+        assert b"it counts" in await send(body)
+    assert len(entries(tmp_path)) == 3 + crowd.FREE
 
 
 async def test_calls_blocked_for_one_region_end_to_end(tmp_path):

@@ -79,8 +79,8 @@ def test_two_watches_merged_are_one(tmp_path):
     """Half of everything is told to each; together they see what one would."""
     story = [
         simulate.Hidden(
-            "calls", ("NOR",), ("veltel",), ("calls",), 20_003 * DAY, 20_003 * DAY + 7200, 0.9,
-            12, "udp-block",
+            "calls", ("NOR",), ("veltel", "sayat"), ("calls",), 20_003 * DAY,
+            20_003 * DAY + 7200, 0.9, 12, "udp-block",
         )
     ]  # fmt: skip
     country = simulate.Country(FEW, 5, story, complaints=2, reports=16)

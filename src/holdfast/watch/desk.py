@@ -2,7 +2,8 @@
 
 One credential has one complaint a function and day because it has one token for it. Complaints
 from the plain form have none; of one address, or of one person that a bot speaks for, one a
-function and day is counted, by a keyed hash that lives in memory, with a key that lives as long.
+function and day is counted, by a keyed hash that lives in memory, with a key that lives as long;
+more of an address with work (`crowd`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ ADDRESSES: Final = 200_000
 
 class NotCounted(Exception):
     """A report that does not count; the sentence says why."""
+
+
+class Again(NotCounted):
+    """From there it was counted today; with work it counts once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +96,18 @@ class Desk:
             self._keys[verifier.key_id] = _Known(kind, window, verifier, digest)
         return self._keys.get(key_id)
 
-    def admit_form(self, whose: bytes, one: Complaint, now: int) -> tuple[Entry, ...]:
+    def admit_form(
+        self, whose: bytes, one: Complaint, now: int, paid: bool = False
+    ) -> tuple[Entry, ...]:
         """The entry of a complaint without a token, from whoever `whose` stands for: `network` or
-        a bot's word. Raises `NotCounted`."""
+        a bot's word. `paid`: with work, as one more. Raises `NotCounted`, or `Again`."""
         self._check_place(one)
         if self._day != now // report.DAY:
             self._day, self._forms, self._key = now // report.DAY, {}, self._entropy(32)
         said = self._forms.setdefault(self._hidden(whose), set())
-        if one.function in said:
-            raise NotCounted("this was counted today already")
-        if len(said) >= FORMS or len(self._forms) > ADDRESSES:
+        if not paid and one.function in said:
+            raise Again("this was counted today already")
+        if not paid and (len(said) >= FORMS or len(self._forms) > ADDRESSES):
             raise NotCounted("too many reports from this network today")
         said.add(one.function)
         return _entries(one, now, "f", b"", "", 0)

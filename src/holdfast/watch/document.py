@@ -25,6 +25,11 @@ def style(places: Places) -> str:
     return (DATA / "style.css").read_text(encoding="utf-8") + where.grid(places)
 
 
+def script() -> bytes:
+    """What works for a form from a crowded network."""
+    return (DATA / "work.js").read_bytes()
+
+
 class Document:
     """What all pages share, in one language at one moment."""
 

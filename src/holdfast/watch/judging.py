@@ -47,7 +47,9 @@ WELL: Final = 0.2
 EVERYWHERE: Final = 0.6
 """Share of regions with the same trouble at which it may be the programs' own."""
 YOUNG: Final = 7 * 24
-"""Hours below which a baseline is young."""
+"""Hours below which a baseline is young: complaints alone are then for editors."""
+CHANCE: Final = 3.0
+"""Deviations beyond what is usual that are taken to be chance."""
 FEW: Final = 10
 
 
@@ -95,7 +97,7 @@ class Finding:
         if self.solid and self.measured >= threshold and self.failed >= LEAST_FAILED:
             return True
         several = len(self.complaining) >= 2 and self.complained >= threshold
-        return several and quorum > 0 and self.signed > quorum
+        return several and self.hours >= YOUNG and quorum > 0 and self.signed > quorum
 
 
 def find(pooled: Counts, cells: list[tuple[str, Cell]], enough: float) -> Finding:
@@ -141,8 +143,8 @@ def find(pooled: Counts, cells: list[tuple[str, Cell]], enough: float) -> Findin
 
 
 def _beyond(seen: float, usual: float) -> float:
-    """By how many it is more, but for two deviations that may be chance."""
-    return max(0.0, seen - usual - 2 * math.sqrt(usual))
+    """By how many it is more, but for what may be chance."""
+    return max(0.0, seen - usual - CHANCE * math.sqrt(usual))
 
 
 def quorum(engine: Engine, place: Place) -> float:
@@ -200,9 +202,9 @@ def _silent(place: Place) -> list[str]:
 
 def _missing(place: Place, silent: list[str], now: int) -> float:
     """Reports that these operators' users did not send in an hour, of less than an hour all, but
-    for two deviations that may be chance."""
+    for what may be chance."""
     return sum(
-        max(0.0, voice.expected - voice.seen - 2 * math.sqrt(voice.expected))
+        max(0.0, voice.expected - voice.seen - CHANCE * math.sqrt(voice.expected))
         / max(1.0, (now - voice.since) / HOUR)
         for voice in (place.voices[operator].silence for operator in silent)
     )

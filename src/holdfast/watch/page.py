@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Final
 
@@ -18,6 +19,17 @@ from holdfast.watch.words import CONFIDENCE, STATES, tile_state
 
 SHOWN: Final = 40
 """Events of a list."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a form owes for complaints that were counted from its network already."""
+
+    functions: tuple[str, ...]
+    over: str
+    """In hex, as the salt that is in it."""
+    salt: str
+    bits: int
 
 
 class Page(Document):
@@ -447,9 +459,12 @@ class Page(Document):
         )
         sent = say(
             "What you tick, the region and the operator. No name, no address, no words of yours."
-            " One report counts once a day, so nobody can shout for a thousand.",
-            "То, что вы отметили, регион и оператор. Без имени, адреса и вашего текста. Одно"
-            " сообщение в день, поэтому никто не перекричит тысячу других.",
+            " From one network address the first report of a day counts at once. For each further"
+            " one your browser works for some seconds, so that nobody shouts for a thousand with"
+            " ease.",
+            "То, что вы отметили, регион и оператор. Без имени, адреса и вашего текста. Первое за"
+            " день сообщение с одного сетевого адреса учитывается сразу. Ради следующих браузер"
+            " несколько секунд вычисляет, чтобы никто без труда не кричал за тысячу других.",
         )
         body = (
             f'<div class="narrow"><h1>{say("What does not work?", "Что не работает?")}</h1>{note}'
@@ -460,6 +475,40 @@ class Page(Document):
             f'<button class="btn">{say("Send", "Отправить")}</button></form></div>'
         )
         return self.whole(say("Report", "Сообщить"), body, "/report")
+
+    def work(self, asked: Work, region: str, operator: str) -> str:
+        """For a form of a network from which the same was counted today."""
+        say = self.say
+        hidden = {"region": region, "operator": operator, "salt": asked.salt, "work": ""}
+        fields = [*(("function", name) for name in asked.functions), *hidden.items()]
+        inputs = "".join(
+            f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in fields
+        )
+        why = say(
+            "From the network address that you have, this was reported today. Thousands may share"
+            " one address, so yours counts, too. It costs your browser some computing, so that"
+            " nobody pretends with ease to be many: some seconds, minutes where there are very"
+            " many. Leave this page open; it goes on by itself.",
+            "С вашего сетевого адреса об этом сегодня уже сообщали. Один адрес бывает у тысяч"
+            " людей, поэтому ваше сообщение тоже учитывается. Ради него браузер немного вычисляет,"
+            " чтобы никто без труда не притворялся многими: несколько секунд, а где людей очень"
+            " много, минуты. Не закрывайте страницу, дальше всё само.",
+        )
+        without = say(
+            "This one page needs JavaScript, and a connection that begins with https. Without them,"
+            " report from Holdfast, where nothing is lost in a crowd.",
+            "Только этой странице нужен JavaScript и соединение, которое начинается с https. Без"
+            " них сообщите из Holdfast: там в толпе ничего не теряется.",
+        )
+        title = say("One moment", "Подождите немного")
+        body = (
+            f'<div class="narrow"><h1>{title}</h1><p>{why}</p><form method="post"'
+            f' action="{self.href("/report")}" data-over="{asked.over}" data-bits="{asked.bits}">'
+            f'{inputs}<p class="note"><progress max="1" value="0" aria-label="{title}"></progress>'
+            f'</p></form><p class="small dim">{without}</p></div>'
+            '<script type="module" src="/work.js"></script>'
+        )
+        return self.whole(title, body, "/report")
 
     def data(self, root: str = "", mark: str = "") -> str:
         """Everything for programs; `root` is where the public finds this, `mark` that of the keys

@@ -17,12 +17,12 @@ from msgspec import Meta, Struct
 
 from holdfast.core import issuance, report
 from holdfast.core.issuance import Ask, BadIssuance, Given
-from holdfast.core.log.admission import is_work
+from holdfast.core.log.admission import covered
 from holdfast.core.report import BadReport, Complaint
 from holdfast.drive.http import MAX_BODY, Request, Response
-from holdfast.watch import bundle, document, edits, feeds, judging, page, reach, told, where
-from holdfast.watch.crowd import DAY, Newcomers
-from holdfast.watch.desk import Desk, NotCounted, network
+from holdfast.watch import bundle, crowd, document, edits, feeds, judging, page, reach, told, where
+from holdfast.watch.crowd import Crowd
+from holdfast.watch.desk import Again, Desk, NotCounted, network
 from holdfast.watch.edits import BadEdit
 from holdfast.watch.issuer import CannotIssue, Issuer
 from holdfast.watch.journal import Entry
@@ -32,7 +32,7 @@ from holdfast.watch.words import Words
 
 HTML: Final = "text/html; charset=utf-8"
 JSON: Final = "application/json"
-LASTING: Final = ("/style.css", "/icon.svg", "/world.svg")
+LASTING: Final = ("/style.css", "/work.js", "/icon.svg", "/world.svg")
 MAX_REPORTS: Final = 200
 TEXTS: Final = ("text/", "image/svg", "application/json", "application/atom", "application/geo",
                 "application/openmetrics")  # fmt: skip
@@ -114,7 +114,11 @@ class Site:
         self._root = root
         self._bots = bots
         self._style = document.style(station.places).encode()
-        self._newcomers = Newcomers(secrets.token_bytes)
+        self._newcomers = Crowd(secrets.token_bytes)
+        self._callers = Crowd(secrets.token_bytes, free=0)
+        self._salts: set[bytes] = set()
+        """Of work that was counted today."""
+        self._salts_day = -1
         self._asked: dict[bytes, int] = {}
         self._asked_hour = 0
         self._packs: dict[bytes, bytes] = {}
@@ -208,6 +212,7 @@ class Site:
         """What is the same for everybody for a while; made once a minute at most."""
         makers: dict[str, tuple[str, Callable[[], bytes | None]]] = {
             "/style.css": ("text/css; charset=utf-8", lambda: self._style),
+            "/work.js": ("text/javascript; charset=utf-8", document.script),
             "/world.svg": ("image/svg+xml", where.drawing),
             "/icon.svg": ("image/svg+xml", lambda: ICON),
             "/events.atom": (
@@ -325,12 +330,16 @@ class Site:
         values = parse_query(request.body.decode("ascii", errors="replace"))
         region, operator = (values.get(name, [""])[0] for name in ("region", "operator"))
         shown, whose = page.Page(self._station, query.language, now), network(request.peer)
-        good, word = 0, ""
-        for function in values.get("function", [])[:12]:
+        salt = self._pays(values, whose, now)
+        good, word, again = 0, "", list[str]()
+        for function in dict.fromkeys(values.get("function", [])[:12]):
             try:
                 one = report.decode(report.encode(Complaint(region, operator, function)))
                 assert isinstance(one, Complaint)
-                entries = self._desk.admit_form(whose, one, now)
+                entries = self._desk.admit_form(whose, one, now, bool(salt))
+            except Again:
+                again.append(function)
+                continue
             except (BadReport, NotCounted) as error:
                 word = str(error)
                 continue
@@ -339,6 +348,19 @@ class Site:
                 self._desk.forget_form(whose, one)
             good += not why
             word = why or word
+        if good and salt:
+            self._salts.add(salt)
+            self._callers.came(whose, now)
+        if again and (bits := self._callers.price(whose, now)) is not None:
+            salt = secrets.token_bytes(crowd.SALT)
+            over = covered(crowd.form(self._station.name, salt, now // report.DAY))
+            asked = page.Work(tuple(again), over.hex(), salt.hex(), bits)
+            return html(shown.work(asked, region, operator), script=True)
+        if again:
+            word = shown.say(
+                "too many reports from this network today. Try again tomorrow",
+                "слишком много сообщений из этой сети за сегодня. Попробуйте завтра",
+            )
         if good:
             word = shown.say(
                 "Thank you, it counts. You need do nothing more.",
@@ -349,6 +371,21 @@ class Site:
         else:
             word = shown.say("Not counted: ", "Не учтено: ") + word + "."
         return html(shown.form(word, good > 0, region, operator), 200 if good else 400)
+
+    def _pays(self, values: dict[str, list[str]], whose: bytes, now: int) -> bytes:
+        """The salt of work that a form brings and that is enough; else nothing."""
+        if self._salts_day != now // report.DAY:
+            self._salts_day, self._salts = now // report.DAY, set()
+        try:
+            salt, found = (bytes.fromhex(values.get(name, [""])[0]) for name in ("salt", "work"))
+        except ValueError:
+            return b""
+        if len(salt) != crowd.SALT or salt in self._salts or len(self._salts) >= crowd.NETWORKS:
+            return b""
+        owed = self._callers.owes(
+            whose, found, lambda day: crowd.form(self._station.name, salt, day), now
+        )
+        return salt if owed == 0 else b""
 
     async def _told(self, request: Request) -> Response:
         now, counted, why = self._clock(), 0, ""
@@ -445,14 +482,13 @@ class Site:
     def _admit(self, ask: Ask, where: bytes, now: int) -> Given | None:
         """Count a newcomer; or what to tell them instead."""
         nothing = tuple(b"" for _ in ask.wishes)
-        bits = self._newcomers.price(where, now)
+        bits = self._newcomers.owes(
+            where, ask.work, lambda day: issuance.newcomer(self._issuer.watch, ask.credential, day),
+            now,
+        )  # fmt: skip
         if bits is None:
             return Given(nothing, "too many newcomers from this network today. Try again tomorrow")
-        # The price may have gone up while they worked, and the day may have ended.
-        enough = max(0, bits - 1)
-        days = (now // DAY, now // DAY - 1)
-        over = (issuance.newcomer(self._issuer.watch, ask.credential, day) for day in days)
-        if enough and not any(is_work(each, ask.work, enough) for each in over):
+        if bits:
             return Given(nothing, "many newcomers share this network, so it takes work", bits)
         self._newcomers.came(where, now)
         return None
@@ -488,11 +524,12 @@ def answer(
     return Response(status, headers, body)
 
 
-def html(text: str, status: int = 200, embed: bool = False) -> Response:
-    """A page."""
+def html(text: str, status: int = 200, embed: bool = False, script: bool = False) -> Response:
+    """A page; nearly none has a script."""
     frames = "*" if embed else "'none'"
-    policy = ("content-security-policy", f"{POLICY}; frame-ancestors {frames}")
-    return answer(status, text.encode(), HTML, (policy, ("cache-control", "no-cache")))
+    policy = f"{POLICY}; frame-ancestors {frames}" + ("; script-src 'self'" if script else "")
+    headers = (("content-security-policy", policy), ("cache-control", "no-cache"))
+    return answer(status, text.encode(), HTML, headers)
 
 
 def said(status: int, data: dict[str, Any]) -> Response:

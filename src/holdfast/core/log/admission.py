@@ -21,17 +21,22 @@ MOST_BITS: Final = 28
 _LABEL: Final = b"holdfast/pow/1"
 
 
+def covered(nonce: bytes) -> bytes:
+    """What is hashed before the number."""
+    return _LABEL + nonce
+
+
 def is_work(nonce: bytes, found: bytes, bits: int) -> bool:
     """Whether that much work was done for this connection."""
     if len(found) != NUMBER:
         return False
-    digest = hashlib.sha256(_LABEL + nonce + found).digest()
+    digest = hashlib.sha256(covered(nonce) + found).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - bits) == 0
 
 
 def work(nonce: bytes, bits: int, goes_on: Callable[[], bool] = lambda: True) -> bytes | None:
     """Do it: 2^bits hashes on average; None if it does not go on."""
-    base = hashlib.sha256(_LABEL + nonce)
+    base = hashlib.sha256(covered(nonce))
     shift = 64 - bits
     for number in itertools.count():
         found = number.to_bytes(NUMBER, "big")

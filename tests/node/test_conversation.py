@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from holdfast.node import receiving, talking
 from holdfast.node.rpc import ApiError
 
 
@@ -294,3 +295,42 @@ async def test_whoever_came_second_learns_it_even_if_nobody_was_awake(world, mon
         await winner.contact_when(lambda c: c.state == "active")
         await loser.contact_when(lambda c: c.state == "used")
         assert [c.name for c in await anna.node.contacts()] == [won.name]
+
+
+async def test_one_message_does_not_go_through_all_contacts(world, monkeypatch) -> None:
+    """Neither where it is written nor where it comes."""
+    asked: dict[str, tuple[object, ...]] = {}
+
+    def heard(_, sql, values) -> bool:
+        asked[sql] = values or ()
+        return True
+
+    def watched(real):
+        def job(desk, work, *more):
+            work.db.exec_trace = heard
+            try:
+                return real(desk, work, *more)
+            finally:
+                work.db.exec_trace = None
+
+        return job
+
+    for module, name in ((talking, "send"), (receiving, "received"), (receiving, "appended")):
+        monkeypatch.setattr(module, name, watched(getattr(module, name)))
+    async with world:
+        anna, boris, at_anna, at_boris = await world.pair()
+        asked.clear()
+        sent = await anna.node.send(at_anna, "one of many")
+        await boris.message_when(at_boris, lambda m: m.text == "one of many")
+        await anna.message_when(at_anna, lambda m: m.id == sent.id and m.state == "delivered")
+
+        def scans(_, work) -> list[tuple[str, str]]:
+            return [
+                (detail, sql)
+                for sql, values in asked.items()
+                for *_, detail in work.db.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall()
+                if detail.startswith("SCAN contact") and "contact_accept" not in detail
+            ]
+
+        assert any(sql.startswith("INSERT INTO message") for sql in asked)
+        assert await anna.node._do(scans) == []

@@ -25,7 +25,7 @@ from holdfast.node import (
     talking,
 )
 from holdfast.node.database import rows
-from holdfast.node.desk import LIFETIME, Desk, unpack_caps, unpack_inbox
+from holdfast.node.desk import LIFETIME, Desk, addresses_of, unpack_caps, unpack_inbox
 from holdfast.node.keeper import Work
 
 TRIED: Final = 3
@@ -35,18 +35,25 @@ TRIED: Final = 3
 def used_homes(desk: Desk, work: Work) -> dict[str, Home]:
     """Every relay that something of this node's is on."""
     found: dict[str, Home] = {str(home): home for home in desk.homes(work)}
-    for pair in rows(
-        work.db,
-        "SELECT inbox, outbox FROM contact WHERE kind <> 'group'"
-        " UNION ALL SELECT log, log FROM group_log UNION ALL SELECT log, log FROM group_early",
-    ):
-        for stored in pair:
-            found.update({str(home): home for home in unpack_inbox(stored).homes})
-    for (address,) in rows(
-        work.db,
-        "SELECT home FROM wanted UNION SELECT home FROM unwanted UNION SELECT home FROM leaving",
-    ):
-        found[address] = Home.parse(address)
+    named = {
+        address
+        for pair in rows(
+            work.db,
+            "SELECT inbox, outbox FROM contact WHERE kind <> 'group'"
+            " UNION ALL SELECT log, log FROM group_log UNION ALL SELECT log, log FROM group_early",
+        )
+        for stored in pair
+        for address in addresses_of(stored)
+    }
+    named.update(
+        address
+        for (address,) in rows(
+            work.db,
+            "SELECT home FROM wanted UNION SELECT home FROM unwanted"
+            " UNION SELECT home FROM leaving",
+        )
+    )
+    found.update((address, Home.parse(address)) for address in sorted(named - found.keys()))
     if desk.alone:
         told = "SELECT address FROM relay WHERE origin <> '' AND NOT off ORDER BY added LIMIT ?"
         found.update((address, Home.parse(address)) for (address,) in rows(work.db, told, TRIED))

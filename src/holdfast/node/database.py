@@ -435,6 +435,13 @@ SCHEMA: Final = (
     -- A channel of mine from a backup, until what was posted since was read.
     ALTER TABLE channel ADD COLUMN behind INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- Who somebody is, which devices are theirs and which are mine is asked with every message.
+    CREATE INDEX contact_who ON contact(root, kind);
+    CREATE INDEX contact_state ON contact(state, kind);
+    CREATE INDEX contact_named ON contact(belongs, added, kind, name, own_name);
+    CREATE INDEX contact_accept ON contact(id) WHERE accept IS NOT NULL;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

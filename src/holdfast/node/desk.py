@@ -89,6 +89,11 @@ def unpack_inbox(data: bytes) -> Inbox:
     return Inbox(Caps(found.locator, found.append, found.read, found.owner), homes)
 
 
+def addresses_of(data: bytes) -> tuple[str, ...]:
+    """The homes alone of what `pack_inbox` packed."""
+    return msgspec.msgpack.decode(data, type=_Inbox).homes
+
+
 def pack_caps(caps: Caps) -> bytes:
     """A log's secrets as they are stored."""
     return pack_inbox(Inbox(caps, ()))
@@ -120,6 +125,10 @@ class Desk:
         """Relays that fall behind the others."""
         self.alone = False
         """No relay has been reached for so long that others are tried."""
+        self.around: object = None
+        """What decided where inboxes are, when that was looked at last, see `homes`."""
+        self.arranged: dict[str, tuple[object, ...]] = {}
+        """Contacts whose inbox is where it should be by that, as they were then."""
         self.denied: dict[bytes, set[str]] = {}
         """Homes that say of an accept log we have answered into that it is not there."""
         self.groups: dict[str, Any] = {}

@@ -356,7 +356,9 @@ class Engine:
                     fetch.put_nowait(event)
             case Created(locator, home):
                 name = str(home)
-                self._submit(lambda work: inviting.made(self.desk, work, locator, name))
+                route = self._routes.get(locator)
+                cid = route[1] if route is not None and route[0] == "inbox" else ""
+                self._submit(lambda work: inviting.made(self.desk, work, locator, name, cid))
             case Dropped(locator, home):
                 name = str(home)
                 self._submit(lambda work: chores.dropped(work, locator, name))

@@ -8,9 +8,9 @@ has acknowledged what it was told, so that a crash at any point loses nothing. S
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from holdfast.core.caps import BadAddress, Home
@@ -115,26 +115,78 @@ def listed(work: Work) -> dict[str, tuple[Home, bool, list[str]]]:
 # My inbox.
 
 
+@dataclass(frozen=True)
+class Around:
+    """What decides where inboxes should be besides the contact itself, the same for all."""
+
+    own: tuple[Home, ...]
+    lost: frozenset[str]
+    reached: frozenset[str]
+    """Relays that are connected now; of no interest while an own one is."""
+    gone: frozenset[str]
+    """Own relays that were not reached for so long that they are taken for lost for good."""
+    off: frozenset[str]
+    """Relays that are turned off."""
+    told: tuple[tuple[str, str], ...]
+    """Relays that contacts told of, by who did."""
+    plain: frozenset[str]
+    """Own relays that the person added."""
+    wanted: frozenset[tuple[bytes, str]]
+    """Logs that a home does not have yet."""
+
+
+def _around(desk: Desk, work: Work) -> Around:
+    relays = rows(work.db, "SELECT address, mine, origin, off, seen FROM relay ORDER BY added")
+    own = desk.homes(work)
+    alone = all(str(home) in desk.lost for home in own)
+    return Around(
+        own,
+        desk.lost,
+        desk.reached if alone else frozenset(),
+        frozenset(a for a, mine, _, _, seen in relays if mine and 0 < seen < work.now - GONE),
+        frozenset(a for a, _, _, off, _ in relays if off),
+        tuple((origin, a) for a, _, origin, _, _ in relays if origin),
+        frozenset(a for a, mine, origin, off, _ in relays if mine and not off and not origin),
+        frozenset(rows(work.db, "SELECT locator, home FROM wanted")),
+    )
+
+
 def arrange(desk: Desk, work: Work) -> None:
-    """See that every inbox is on relays that work."""
-    for cid, kind in rows(
-        work.db, "SELECT id, kind FROM contact WHERE state = 'active' ORDER BY added"
+    """See that every inbox is on relays that work. What has not changed since is not looked at."""
+    around = _around(desk, work)
+    if around != desk.around:
+        desk.around = around
+        desk.arranged.clear()
+    work.undo.append(lambda: setattr(desk, "arranged", {}))
+    before, desk.arranged = desk.arranged, {}
+    for cid, kind, *found, told_at in rows(
+        work.db,
+        "SELECT id, kind, inbox, outbox, said, told, told_at FROM contact WHERE state = 'active'"
+        " ORDER BY added",
     ):
-        with contextlib.suppress(ApiError):  # one that nothing can be sent to stops no other
-            arrange_one(desk, work, cid)
-            if kind == "person":
-                _tell_of_another(desk, work, cid)
+        due = 0 < told_at <= work.now - TOLD
+        if before.get(cid) != tuple(found) or due:
+            try:
+                if not _arrange(desk, work, cid, around):
+                    continue
+                if kind == "person":
+                    _tell_of_another(desk, work, cid, around)
+            except ApiError:
+                continue  # one that nothing can be sent to stops no other
+        desk.arranged[cid] = tuple(found)
 
 
 def arrange_one(desk: Desk, work: Work, cid: str) -> None:
-    """See that a contact's inbox is on relays that work: make it on others, then tell."""
-    state, stored, outbox, said = row(
-        work.db, "SELECT state, inbox, outbox, said FROM contact WHERE id = ?", cid
-    )
-    if state != "active":
-        return
+    """See that a contact's inbox is on relays that work."""
+    if row(work.db, "SELECT 1 FROM contact WHERE id = ? AND state = 'active'", cid):
+        _arrange(desk, work, cid, _around(desk, work))
+
+
+def _arrange(desk: Desk, work: Work, cid: str, around: Around) -> bool:
+    """Make a contact's inbox on other relays, then tell; whether nothing is left to do."""
+    stored, outbox, said = row(work.db, "SELECT inbox, outbox, said FROM contact WHERE id = ?", cid)
     inbox = unpack_inbox(stored)
-    target = _target(desk, work, cid, inbox, unpack_inbox(outbox))
+    target = _target(cid, inbox, unpack_inbox(outbox), around)
     said = said or _text(inbox.homes)
     missing = [home for home in target if home not in inbox.homes]
     if missing:
@@ -147,52 +199,42 @@ def arrange_one(desk: Desk, work: Work, cid: str) -> None:
             desk.want(work, inbox.caps, home)
             work.after.append(Follow(inbox.caps, home, 0, ("inbox", cid)))
         work.after.append(effects.Relays())
-    lacking = {
-        home
-        for (home,) in rows(
-            work.db, "SELECT home FROM wanted WHERE locator = ?", inbox.caps.locator
-        )
-    }
+    lacking = {home for locator, home in around.wanted if locator == inbox.caps.locator}
+    lacking |= {str(home) for home in missing}
     ready = [home for home in target if str(home) not in lacking]
     if ready and set(_text(ready).split()) != set(said.split()):
-        _move(desk, work, cid, inbox, target, ready)
+        return _move(desk, work, cid, inbox, target, ready)
+    return not missing
 
 
-def _target(desk: Desk, work: Work, cid: str, inbox: Inbox, outbox: Inbox) -> list[Home]:
+def _target(cid: str, inbox: Inbox, outbox: Inbox, around: Around) -> list[Home]:
     """The relays where a contact's inbox should be: my own, and while none of them is reached also
     those that this contact told of or uses. What is there already stays while there is room."""
-    own = desk.homes(work)
-    gone = {
-        address
-        for (address,) in rows(
-            work.db, "SELECT address FROM relay WHERE mine AND seen > 0 AND seen < ?",
-            work.now - GONE,
-        )
-    }  # fmt: skip
-    target = [home for home in own if str(home) not in desk.lost][:MAX_HOMES]
-    theirs = _of_contact(work, cid, outbox)
+    own = around.own
+    target = [home for home in own if str(home) not in around.lost][:MAX_HOMES]
+    theirs = _of_contact(cid, outbox, around)
     if not target:
-        target = [home for home in theirs if str(home) in desk.reached][: MAX_HOMES - 1]
+        target = [home for home in theirs if str(home) in around.reached][: MAX_HOMES - 1]
     stay = [home for home in inbox.homes if home in theirs or home in own]
-    stay = [home for home in stay if str(home) not in gone & desk.lost]
+    stay = [home for home in stay if str(home) not in around.gone & around.lost]
     target += [home for home in stay if home not in target]
     return target[:MAX_HOMES] or list(inbox.homes)
 
 
-def _of_contact(work: Work, cid: str, outbox: Inbox) -> list[Home]:
+def _of_contact(cid: str, outbox: Inbox, around: Around) -> list[Home]:
     """Relays that this contact uses or told of, but for those that are turned off."""
-    found = dict(rows(work.db, "SELECT address, off FROM relay WHERE origin = ? OR off", cid))
-    homes = [str(home) for home in outbox.homes] + [one for one in found if one]
-    off = {address for address, turned in found.items() if turned}
-    return [Home.parse(address) for address in dict.fromkeys(homes) if address not in off]
+    homes = [str(home) for home in outbox.homes]
+    homes += [address for origin, address in around.told if origin == cid]
+    return [Home.parse(one) for one in dict.fromkeys(homes) if one not in around.off]
 
 
 def _move(
     desk: Desk, work: Work, cid: str, inbox: Inbox, target: list[Home], ready: list[Home]
-) -> None:
-    """Tell the contact where to append from now on; what is left is read until it knows."""
+) -> bool:
+    """Tell the contact where to append from now on; what is left is read until it knows. Whether
+    that was done, which it is not too often."""
     if not may_move(work, cid, MOVES):
-        return
+        return False
     seq = desk.say(work, cid, content.Moved(tuple(str(home) for home in ready)))
     for home in inbox.homes:
         if home not in target:
@@ -205,6 +247,7 @@ def _move(
         "UPDATE contact SET inbox = ?, said = ? WHERE id = ?",
         (pack_inbox(Inbox(inbox.caps, stays)), _text(ready), cid),
     )
+    return True
 
 
 def may_move(work: Work, cid: str, most: int) -> bool:
@@ -298,6 +341,9 @@ def _is_within(home: Home) -> bool:
 def look_for(desk: Desk, work: Work) -> None:
     """Where none of a contact's relays is reached any more, try whether its inbox is by now on one
     that both may know: what waits for it is appended there, if there is such a log."""
+    if not desk.lost:
+        return
+    around = _around(desk, work)
     for cid, stored, mine in rows(
         work.db, "SELECT id, outbox, inbox FROM contact WHERE state = 'active' ORDER BY added"
     ):
@@ -307,7 +353,7 @@ def look_for(desk: Desk, work: Work) -> None:
         waits = row(
             work.db, "SELECT rid, blob FROM outgoing WHERE contact = ? ORDER BY seq LIMIT 1", cid
         )
-        places = [*desk.homes(work), *unpack_inbox(mine).homes, *_of_contact(work, cid, outbox)]
+        places = [*around.own, *unpack_inbox(mine).homes, *_of_contact(cid, outbox, around)]
         for home in dict.fromkeys(places):
             if waits and home not in outbox.homes and str(home) in desk.reached:
                 rid, blob = waits
@@ -343,19 +389,14 @@ def learnt(desk: Desk, work: Work, cid: str, said: content.Spare) -> None:
             work.after.append(effects.Relays())
 
 
-def _tell_of_another(desk: Desk, work: Work, cid: str) -> None:
+def _tell_of_another(desk: Desk, work: Work, cid: str, around: Around) -> None:
     """One contact is told of one relay more in a month, and of few in all: who is a contact only to
     find out relays finds out few."""
     stored, told, at = row(work.db, "SELECT inbox, told, told_at FROM contact WHERE id = ?", cid)
-    own = {
-        address
-        for (address,) in rows(
-            work.db, "SELECT address FROM relay WHERE mine AND NOT off AND origin = ''"
-        )
-    }
+    own = around.plain
     before = [address for address in told.split() if address in own]
     known = {*before, *_text(unpack_inbox(stored).homes).split()}
-    other = next((str(home) for home in desk.homes(work) if str(home) in own - known), None)
+    other = next((str(home) for home in around.own if str(home) in own - known), None)
     if other is None or len(before) >= TELLS or work.now - at < TOLD:
         return
     desk.say(work, cid, content.Spare((other,)))

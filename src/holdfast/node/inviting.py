@@ -526,14 +526,13 @@ def _open_inboxes(desk: Desk, work: Work, cid: str, contact: seal.Contact, initi
     work.after.append(effects.Relays())
 
 
-def made(desk: Desk, work: Work, locator: bytes, home: str) -> None:
-    """A wanted log exists at a home."""
+def made(desk: Desk, work: Work, locator: bytes, home: str, cid: str = "") -> None:
+    """A wanted log exists at a home; `cid`: it is the inbox of this contact."""
     work.db.execute("DELETE FROM wanted WHERE locator = ? AND home = ?", (locator, home))
-    for (cid,) in rows(work.db, "SELECT id FROM contact WHERE accept IS NOT NULL"):
-        answer(desk, work, cid)
-    for cid, stored in rows(work.db, "SELECT id, inbox FROM contact WHERE state = 'active'"):
-        if unpack_inbox(stored).caps.locator == locator:
-            homes.arrange_one(desk, work, cid)
+    for (waits,) in rows(work.db, "SELECT id FROM contact WHERE accept IS NOT NULL"):
+        answer(desk, work, waits)
+    if cid:
+        homes.arrange_one(desk, work, cid)
 
 
 def answer(desk: Desk, work: Work, cid: str) -> None:

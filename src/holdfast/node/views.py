@@ -234,6 +234,10 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
         "SELECT id, coalesce(nullif(name, ''), own_name) FROM contact"
         " WHERE belongs = '' AND kind <> 'own' ORDER BY added",
     )
+    # Whoever was there first keeps the name; the later one is marked.
+    oldest: dict[str, tuple[str, str]] = {}
+    for other, called in known:
+        oldest.setdefault(names.skeleton(called), (other, called))
     found = []
     for item in rows(db, _CONTACT + where, *values):
         (
@@ -257,12 +261,7 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
             request,
         ) = item
         shown = name or own_name
-        # Whoever was there first keeps the name; the later one is marked.
-        older = []
-        for other, other_name in known:
-            if other == id:
-                break
-            older.append(other_name)
+        other, called = oldest.get(names.skeleton(shown), (id, ""))
         found.append(
             schema.Contact(
                 id=id,
@@ -277,7 +276,7 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
                 verified=verified is not None and verified == root,
                 direct=bool(direct) and verified == root,
                 echo=bool(echo),
-                looks_like=names.looks_like(shown, older),
+                looks_like="" if other == id else called,
                 added=added,
                 unread=unread,
                 timer=timer,

@@ -8,9 +8,9 @@ of which only the letters that Latin, Cyrillic and Greek share are kept here).
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
-from collections.abc import Iterable
 from typing import Final
 
 MAX_NAME: Final = 64
@@ -103,14 +103,9 @@ def clean_text(text: str) -> str:
     )
 
 
+@functools.lru_cache(maxsize=16_384)
 def skeleton(name: str) -> str:
     """Equal for names that look alike: case, accents, script and spaces aside."""
     plain = unicodedata.normalize("NFKD", clean(name)).casefold()
     letters = "".join(c for c in plain if not unicodedata.combining(c) and c.isalnum())
     return letters.translate(_LOOKS).replace("rn", "m").replace("vv", "w")
-
-
-def looks_like(name: str, others: Iterable[str]) -> str:
-    """The first of the other names that this one could be mistaken for, or empty."""
-    mine = skeleton(name)
-    return next((other for other in others if skeleton(other) == mine), "")

@@ -74,6 +74,8 @@ class Ways:
         self._standing: weakref.WeakKeyDictionary[Watched, Home] = weakref.WeakKeyDictionary()
         self._one = asyncio.Lock()
         self._doubted: weakref.WeakSet[Watched] = weakref.WeakSet()
+        self._live: weakref.WeakSet[Watched] = weakref.WeakSet()
+        """Over which something goes that is worth nothing later: replaced before others."""
         self._attempts: _Trying = {}
         """All that is under way."""
         self._standby = Standby(self._second)
@@ -100,6 +102,8 @@ class Ways:
     def lend(self, home: Home, channel: Channel) -> None:
         """Have datagrams beside this channel of `connect`, as long as it stands: something goes
         over it that is worth nothing later."""
+        if isinstance(channel, Watched):
+            self._live.add(channel)
         if QUIC in self._all and isinstance(channel, Watched):
             work = lend(
                 channel, home, self._all[QUIC], self.ladder, self._clock, secrets.token_bytes
@@ -113,7 +117,8 @@ class Ways:
     def doubt(self) -> None:
         """Somebody who talks hears nothing any more: each connection is asked whether it stands,
         and one that does not answer is replaced as soon as another does."""
-        for watched, home in list(self._standing.items()):
+        first = sorted(self._standing.items(), key=lambda one: one[0] not in self._live)
+        for watched, home in first:
             used = not (watched.over or watched.passes or watched in self._standby)
             if used and watched.path != SMALL and watched not in self._doubted:
                 self._doubted.add(watched)

@@ -46,7 +46,7 @@ CROWD_MS: Final = 600
 MOST_CROWD_MS: Final = 2_000
 """and with one there at most, twice as much as stood there;"""
 YOUNG_MS: Final = 5_000
-"""so long after a stream was begun on so much, since nobody knows yet how thin it is."""
+"""so long after a stream was begun on that may be thin, so much, until it is known how thin."""
 YOUNG_CROWD_MS: Final = 1_000
 
 
@@ -218,8 +218,9 @@ class Media:
     def _crowd(self, now: int) -> int:
         """So much more patience there is with a way on which a queue stands."""
         route = self._routes.current
-        young = now - self._begun < YOUNG_MS and route is not None and not route.datagrams
-        back = YOUNG_CROWD_MS * young or CROWD_MS * self._receipts.crowded(now)
+        young = self._begun and now - self._begun < YOUNG_MS
+        young = young and route is not None and not route.datagrams
+        back = YOUNG_CROWD_MS if young else CROWD_MS * self._receipts.crowded(now)
         # After an outage a queue stands on any line.
         there = 2 * self._queue if now - self._resumed > RECOVERED else 0
         return max(back, min(MOST_CROWD_MS, there))
@@ -346,7 +347,7 @@ class Media:
         """Begin to speak live on this rung, or on a lower one, if the line may be thin."""
         index = max(index, self._careful)
         self._choice.begin_at(index, now, start=index > 0)
-        self._begun = now
+        self._begun = now if self._careful else 0
 
     @property
     def _careful(self) -> int:

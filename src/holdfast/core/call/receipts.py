@@ -35,6 +35,8 @@ class Receipts:
         self._turned = 0
         self._resumed = -RECOVERED
         self.queue = 0
+        self._untimed = 0
+        """Until then come frames of before a long outage, older than their clocks can say."""
         self._told: int | None = None
 
     @property
@@ -51,10 +53,13 @@ class Receipts:
         ahead = 1 if self.seen is None else counter - self.seen
         if now - self.seen_at > SILENT:
             self._known, self._resumed = 0, now
+            if self.seen is not None and now - self.seen_at > _CLOCK // 4:
+                self._untimed = now + RECOVERED
         self._known = min(COUNTED + LATE, self._known + ahead)
         self._came = (self._came << min(ahead, 256) | 1) & ((1 << (COUNTED + LATE + 1)) - 1)
         self.seen, self.seen_at = counter, now
-        self._time(now - clock, now)
+        if now >= self._untimed:
+            self._time(now - clock, now)
         return True
 
     def _time(self, way: int, now: int) -> None:

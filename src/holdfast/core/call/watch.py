@@ -14,7 +14,7 @@ from holdfast.core.call.story import Why
 
 ALONE_MS: Final = 60
 """Between two frames by the way in use alone, while everything goes by two."""
-BURSTS_MS: Final = 1_500
+BURSTS_MS: Final = 2_200
 """After so long without a live way it is spoken in bursts."""
 CROWDED_MS: Final = 2_500
 """So much later, while frames of the other side still come: the line is thin, not dead."""

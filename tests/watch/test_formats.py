@@ -147,7 +147,8 @@ def test_openmetrics(station: Station) -> None:
 
 def test_oonis_own_reader_takes_the_measurements(station: Station) -> None:
     assert OONIDATA.exists(), "oonidata is missing; `make test` installs it"
-    lines = feeds.ooni_lines(station, ENDS - 3600)
+    lines, more = feeds.ooni_lines(station, ENDS - 3600)
+    assert not more
     told = subprocess.run(
         [OONIDATA, "-c", LOAD], input=lines, capture_output=True, check=True, timeout=60
     )
@@ -156,6 +157,19 @@ def test_oonis_own_reader_takes_the_measurements(station: Station) -> None:
     assert {(name, country) for name, country, *_ in read} == {("holdfast_reachability", "ZZ")}
     asns = {f"AS{operator.asn}" for operator in station.places.operators}
     assert {asn for _, _, asn, _ in read} <= asns
+
+
+def test_pages_of_measurements_are_all_of_them(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = feeds.ooni_lines(station, ENDS - 3600)
+    monkeypatch.setattr(feeds, "OONI_LINES", 40)
+    since, pages = ENDS - 3600, []
+    while since:
+        page, since = feeds.ooni_lines(station, since)
+        pages.append(page)
+    assert b"".join(pages) == whole and len(pages) > 3
+    assert all(page.count(b"\n") < 40 + len(whole.splitlines()) // 4 for page in pages)
 
 
 def test_the_evidence_has_a_drawing_of_its_own(station: Station) -> None:

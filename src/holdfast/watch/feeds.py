@@ -20,6 +20,8 @@ from holdfast.watch.station import Station
 from holdfast.watch.words import Words
 
 ATOM_ENTRIES: Final = 50
+OONI_LINES: Final = 5_000
+"""Of an answer, some 2.5 MB."""
 COLUMNS: Final = (
     "hour", "region", "function", "complaints", "expected_complaints", "failed", "measured",
     "mean_kbits", "control_mean_kbits", "reached_share", "mean_grade",
@@ -241,9 +243,12 @@ def ooni(station: Station, at: int, row: Row) -> dict[str, Any]:
     }
 
 
-def ooni_lines(station: Station, since: int) -> bytes:
-    """JSON lines of all steps from `since` on."""
-    out = []
+def ooni_lines(station: Station, since: int) -> tuple[bytes, int]:
+    """JSON lines of steps from `since` on, whole steps until there are `OONI_LINES`; and where
+    more begin, 0 if there are none."""
+    out: list[str] = []
     for one in merging.steps(station.data, station.places, since):
+        if len(out) >= OONI_LINES:
+            return ("\n".join(out) + "\n").encode(), one.at
         out += [json.dumps(ooni(station, one.at, row)) for row in one.rows if row.source == "m"]
-    return ("\n".join(out) + "\n").encode() if out else b""
+    return "".join(line + "\n" for line in out).encode(), 0

@@ -66,7 +66,8 @@ class Finding:
     complaining: list[str] = field(default_factory=list)
     loud: list[str] = field(default_factory=list)
     """Operators whose complaints are beyond chance by themselves."""
-    signed: int = 0
+    signed: float = 0.0
+    """Complaints with a token beyond the usual, on the day that had most."""
     measured: float = 0.0
     failing: list[str] = field(default_factory=list)
     failed: int = 0
@@ -106,7 +107,7 @@ def find(pooled: Counts, cells: list[tuple[str, Cell]], enough: float) -> Findin
     found = Finding()
     starts: list[int] = []
     by_hour: dict[int, tuple[int, float]] = {}
-    signed: dict[int, int] = {}
+    signed: dict[int, float] = {}
     failed_at: dict[str, float] = {}
     best = max((cell.complaints.evidence for _, cell in cells), default=0.0)
     if max(best, pooled.evidence) >= NOTICE:
@@ -117,8 +118,10 @@ def find(pooled: Counts, cells: list[tuple[str, Cell]], enough: float) -> Findin
         found.seen += cell.seen
         if found.complained and cell.complaints.evidence >= AGREES:
             found.complaining.append(operator)
+            surge = cell.complaints
+            share = _beyond(surge.seen, surge.expected) / surge.seen
             for day, count in cell.signed.items():
-                signed[day] = signed.get(day, 0) + count
+                signed[day] = signed.get(day, 0.0) + share * count
             starts.append(cell.complaints.since)
             if cell.complaints.evidence >= BESIDE and not cell.works:
                 found.loud.append(operator)
@@ -134,7 +137,7 @@ def find(pooled: Counts, cells: list[tuple[str, Cell]], enough: float) -> Findin
                 found.verdicts[verdict] = found.verdicts.get(verdict, 0) + count
     # Where it is sure at one operator, a few failures at another one are no reason to name it.
     found.failing = [o for o, nats in failed_at.items() if nats >= NAMED] or list(failed_at)
-    found.signed = max(signed.values(), default=0)
+    found.signed = max(signed.values(), default=0.0)
     most = max((_beyond(failed, usual) for failed, usual in by_hour.values()), default=0.0)
     found.solid = most > (enough or found.seen * HALF)
     if starts:

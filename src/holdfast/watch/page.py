@@ -521,8 +521,10 @@ class Page(Document):
             ("/data.csv", say("Hours of the last weeks, CSV", "Часы последних недель, CSV")),
             ("/data.parquet", "Parquet"),
             ("/metrics", "OpenMetrics"),
-            ("/ooni.jsonl", say("Measurements of the last day in OONI's format",
-                                "Измерения последних суток в формате OONI")),
+            ("/ooni.jsonl", say("Measurements of the last hour in OONI's format; with"
+                                " ?from=SECONDS earlier ones, page by page",
+                                "Измерения последнего часа в формате OONI; с ?from=СЕКУНДЫ"
+                                " и прежние, по частям")),
             ("/reach.json", say("Active installations by region", "Установки по регионам")),
             ("/edits.jsonl", say("Editors' signed history", "Подписанная история правок")),
             ("/about.json", say("This observatory's key", "Ключ этой обсерватории")),

@@ -264,7 +264,7 @@ async def _pretend(
     ends = clock() // STEP * STEP
     begins = (ends - days * 86_400) // 3600 * 3600
     hidden = simulate.usual_story(station.places, begins, ends, random.Random(seed))
-    country = simulate.Country(station.places, seed, hidden)
+    country = simulate.Country(station.places, seed, hidden, reports=12, installations=250)
     served = time.monotonic()
     gc.disable()  # nothing of what is made here is garbage, and there is much of it
     try:

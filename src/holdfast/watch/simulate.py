@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from holdfast.core import report
 from holdfast.watch.journal import STEP
 from holdfast.watch.places import Places
 from holdfast.watch.rollup import THOUSAND, Row
@@ -100,8 +101,10 @@ class Country:
         hidden: list[Hidden],
         complaints: float = 0.7,
         reports: float = 4.0,
+        installations: int = 0,
     ) -> None:
-        """`complaints` and `reports`: a step, in a region of middling size."""
+        """`complaints` and `reports`: a step, in a region of middling size, where there are so many
+        `installations`."""
         self._draw = random.Random(seed)
         self._hidden = hidden
         self._complaints = complaints
@@ -109,6 +112,11 @@ class Country:
         self._operators = [operator.code for operator in places.operators]
         size = random.Random(seed + 1)
         self._sizes = {region.code: size.lognormvariate(0, 0.6) for region in places.regions}
+        self._installed = {code: round(installations * each) for code, each in self._sizes.items()}
+        self._unsaid = dict(self._installed)
+        """Installations that were not heard of this month."""
+        self._month = -1
+        self._arrivals = random.Random(seed + 2)
         parts = [0.5, 0.3, 0.2, *[0.1] * 200][: len(self._operators)]
         self._parts = [part / sum(parts) for part in parts]
 
@@ -116,11 +124,22 @@ class Country:
         """What came in within the step that began at `at`."""
         busy = shape(at)
         going = [one for one in self._hidden if one.begins <= at < one.ends]
-        rows: list[Row] = []
+        rows = list(self._alive(at))
         for region, size in self._sizes.items():
             here = [one for one in going if region in one.regions]
             rows += self._region(region, size, busy, here)
         return sorted(rows, key=lambda row: row.key)
+
+    def _alive(self, at: int) -> Iterator[Row]:
+        """Signs of life: at first of everybody, then within the first days of a month."""
+        month, first = report.window("alive", at), self._month < 0
+        if month != self._month:
+            self._month, self._unsaid = month, dict(self._installed)
+        for region, left in self._unsaid.items():
+            heard = left if first else min(left, poisson(self._arrivals, left * STEP / DAY))
+            if heard:
+                self._unsaid[region] -= heard
+                yield Row("a", region, "", "", heard)
 
     def _region(self, region: str, size: float, busy: float, here: list[Hidden]) -> Iterator[Row]:
         draw = self._draw

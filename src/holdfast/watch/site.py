@@ -36,9 +36,11 @@ LASTING: Final = ("/style.css", "/work.js", "/icon.svg", "/world.svg")
 MAX_REPORTS: Final = 200
 TEXTS: Final = ("text/", "image/svg", "application/json", "application/atom", "application/geo",
                 "application/openmetrics")  # fmt: skip
+"""Kinds that shrink; "application/json" begins that of lines, too."""
 PACKED: Final = 500
 """Bytes from which compressing is worth it."""
-PACKS: Final = 64
+PACKS: Final = 32_000_000
+"""Bytes of answers that are kept with what they are when compressed."""
 ASKS: Final = 12
 """Requests for tokens of one credential an hour."""
 POLICY: Final = (
@@ -131,9 +133,9 @@ class Site:
         query = self._parse(request)
         if request.method in ("GET", "HEAD"):
             made = self._get(query)
-            if isinstance(made, Response) and "gzip" in request.header("accept-encoding"):
-                return self._packed(made)
-            return made
+            if "gzip" not in request.header("accept-encoding"):
+                return made
+            return self._packed(made) if isinstance(made, Response) else self._later(made)
         if request.method == "POST":
             return self._post(request, query)
         return answer(405, b"This takes GET and POST.\n")
@@ -169,6 +171,8 @@ class Site:
             return self._keys(now)
         if query.path == "/rollups":
             return self._rollups(query)
+        if query.path == "/ooni.jsonl":
+            return self._ooni(query, now)
         if self._station.played < 1:  # as it was then
             now = self._station.engine.now or now
         shown = page.Page(self._station, query.language, now)
@@ -202,11 +206,17 @@ class Site:
             return made
         kept = self._packs.get(made.body)
         if kept is None:
-            if len(self._packs) >= PACKS:
+            if sum(map(len, self._packs)) > PACKS:
                 self._packs.clear()
             kept = self._packs[made.body] = gzip.compress(made.body, 6, mtime=0)
-        headers = (*made.headers, ("content-encoding", "gzip"), ("vary", "accept-encoding"))
-        return Response(made.status, headers, kept)
+        return gzipped(made, kept)
+
+    async def _later(self, made: Awaitable[Response]) -> Response:
+        """The same of what is made for one asker."""
+        done = await made
+        if len(done.body) < PACKED:
+            return done
+        return gzipped(done, await asyncio.to_thread(gzip.compress, done.body, 1, mtime=0))
 
     def _fixed(self, path: str, now: int) -> Response | None:
         """What is the same for everybody for a while; made once a minute at most."""
@@ -232,10 +242,6 @@ class Site:
             "/metrics": (
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",
                 lambda: feeds.metrics(self._station),
-            ),
-            "/ooni.jsonl": (
-                "application/jsonl",
-                lambda: feeds.ooni_lines(self._station, now - 86_400),
             ),
             "/reach.json": (JSON, lambda: self._reach(now)),
             "/edits.jsonl": ("application/jsonl", self._edits),
@@ -307,6 +313,15 @@ class Site:
             return answer(400, b"This takes day=DAYS SINCE 1970 and after=SECONDS SINCE 1970.\n")
         lines = self._station.ledger.after(int(day), int(after))
         return answer(200, b"".join(line + b"\n" for line in lines), "application/jsonl", (OPEN,))
+
+    async def _ooni(self, query: Query, now: int) -> Response:
+        """The last hour, or from a second on as much as fits; the rest by its link."""
+        since = query.one("from") or str(now - 3600)
+        if not since.isdecimal() or len(since) > 12:
+            return answer(400, b"This takes from=SECONDS SINCE 1970.\n")
+        body, more = await asyncio.to_thread(feeds.ooni_lines, self._station, int(since))
+        link = (("link", f'</ooni.jsonl?from={more}>; rel="next"'),) if more else ()
+        return answer(200, body, "application/jsonl", (OPEN, *link))
 
     # Writing.
 
@@ -522,6 +537,12 @@ def answer(
         *more,
     )
     return Response(status, headers, body)
+
+
+def gzipped(made: Response, body: bytes) -> Response:
+    """The same answer with a compressed body."""
+    headers = (*made.headers, ("content-encoding", "gzip"), ("vary", "accept-encoding"))
+    return Response(made.status, headers, body)
 
 
 def html(text: str, status: int = 200, embed: bool = False, script: bool = False) -> Response:

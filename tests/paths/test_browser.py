@@ -211,7 +211,9 @@ async def test_a_ping_is_answered_and_silence_found_out(
     there = relay.channels[0]
     assert isinstance(there, websocket.Socket) and there._transport is not None
     pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    monkeypatch.setattr(there, "heard", lambda: None if pong.done() else pong.set_result(None))
+    monkeypatch.setattr(
+        websocket.Socket, "heard", lambda _: None if pong.done() else pong.set_result(None)
+    )
     there._transport.send_ping(b"are you there")
     await pong
     for name in ("ASK_SECONDS", "ANSWER_SECONDS"):

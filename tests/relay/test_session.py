@@ -147,6 +147,36 @@ async def test_who_follows_a_dropped_log_is_told(tmp_path: Path) -> None:
     world.store.close()
 
 
+async def test_a_flood_of_live_frames_is_bounded_in_bytes_and_number(tmp_path: Path) -> None:
+    world = World(tmp_path, RelayLimits())
+    log, other, peer = *(Caps.make(secrets.token_bytes(128)) for _ in "12"), Peer(world.relay)
+    peer.say(wire.Hello(1), *(world.create(one, at) for at, one in ((1, log), (2, other))))
+    peer.say(world.attach(log, 1, since=0), world.attach(other, 2, since=0))
+    await peer.until(lambda: peer.heard.count(wire.Done(2, "read")) == 1)
+    assert isinstance(peer.far, MemoryChannel)
+    handler = peer.far.handler
+    assert handler is not None
+
+    async def flood(size: int, count: int) -> list[int]:
+        """All in one turn of the loop; how many bytes came of each."""
+        before, heard = len(peer.heard), wire.Records(2, ((0, b"of the other"),))
+        for _ in range(count):
+            handler.on_frame(wire.encode(wire.Live(1, bytes(size))))
+        handler.on_frame(wire.encode(wire.Live(2, b"of the other")))
+        await peer.until(lambda: heard in peer.heard[before:])
+        return [
+            len(body)
+            for frame in peer.heard[before:]
+            if isinstance(frame, wire.Records) and frame.handle == 1
+            for _, body in frame.records
+        ]
+
+    assert await flood(60_000, 100) == [60_000] * 4
+    assert await flood(60, 1_500) == [60] * 1_000
+    assert await flood(60_000, 4) == [60_000] * 4
+    world.store.close()
+
+
 async def test_a_connection_that_breaks_leaves_nothing_behind(tmp_path: Path) -> None:
     world = World(tmp_path, RelayLimits())
     log, peer = Caps.make(secrets.token_bytes(128)), Peer(world.relay)

@@ -381,6 +381,7 @@ class HttpConnection(asyncio.Protocol):
                 self._stop_waiting()
                 self.transport.set_protocol(taken)
                 self._open.discard(self)
+                vars(self).clear()  # uvloop lets go of it with the connection only
                 return True
         head_only = request.method == "HEAD"
         intake, self._intake = self._intake, None

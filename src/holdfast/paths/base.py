@@ -99,6 +99,7 @@ class Channel(Protocol):
 class Undivided:
     """A base for channels without datagrams."""
 
+    __slots__ = ()
     link: Link | None = None
 
     def send_live(self: Channel, frame: bytes) -> None:

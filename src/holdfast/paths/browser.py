@@ -33,8 +33,6 @@ from holdfast.paths.websocket import (
     MAX_PARTS,
     MUCH,
     PATIENT_SECONDS,
-    PING_SECONDS,
-    PONG_SECONDS,
     SILENT_SECONDS,
     STALLED,
     check_welcome,
@@ -43,6 +41,8 @@ from holdfast.paths.websocket import (
 PROFILES: Final = ("chrome150", "firefox147", "safari2601")
 """What one can look like, as libcurl calls it."""
 
+PING_SECONDS: Final = 25.0
+PONG_SECONDS: Final = 20.0
 _BINARY, _CLOSE, _PING, _PONG = 0x82, 0x88, 0x89, 0x8A
 _CHUNK: Final = 64 * 1024
 """Bytes that are given to libcurl at once."""

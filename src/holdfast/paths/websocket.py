@@ -19,12 +19,14 @@ from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-de
 
 from holdfast.core import caps, wire
 from holdfast.core.caps import Home
-from holdfast.paths import dial, tls
+from holdfast.paths import dial, pulse, tls
 from holdfast.paths.base import Attempt, Channel, Handler, Undivided, Unreachable
 
 CONNECT_SECONDS: Final = 15.0
-PING_SECONDS: Final = 25.0
-PONG_SECONDS: Final = 20.0
+LOOK_SECONDS: Final = 12
+"""Who has said nothing between two looks is asked whether anybody is there,"""
+LAST_SECONDS: Final = 8
+"""and so long after the next look taken for dead: 20 seconds for an answer."""
 READ_BUFFER: Final = 2048
 ASK_SECONDS: Final = 1.5
 """A client that sent something and heard nothing since asks whether anybody is there,"""
@@ -63,6 +65,18 @@ _log = _Silent()
 class Socket(Undivided, WSListener):
     """One upgraded connection as a channel: whole messages of one kind, nothing else."""
 
+    __slots__ = (
+        "_ended",
+        "_parts",
+        "_quiet",
+        "_reason",
+        "_seen",
+        "_size",
+        "_spoke",
+        "_transport",
+        "handler",
+        "slot",
+    )
     kind = WSMsgType.BINARY
     largest = wire.MAX_FRAME
     """Bytes of one message that is received."""
@@ -74,6 +88,13 @@ class Socket(Undivided, WSListener):
         self._size = 0
         self._reason = ""
         self._ended = False
+        self._spoke = False
+        """Since the last look, by a whole frame,"""
+        self._seen = 0
+        """or by more than these bytes."""
+        self._quiet = 0
+        """Looks that saw nothing new."""
+        self.slot: set[pulse.Member] | None = None
 
     # A Channel.
 
@@ -108,6 +129,9 @@ class Socket(Undivided, WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The upgrade is done."""
         self._transport = transport
+        for said in (transport.request, transport.response):
+            said.headers.clear()  # picows would keep them for as long as the connection
+        pulse.watch(self, LOOK_SECONDS)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """One WebSocket frame: a message or a part of one."""
@@ -150,6 +174,25 @@ class Socket(Undivided, WSListener):
 
     def heard(self) -> None:
         """The other side is there."""
+        self._spoke = True
+
+    def look(self) -> int:
+        """See whether the other side is there, see `pulse.Member`."""
+        if self._ended or self._transport is None:
+            return 0
+        came = self.received
+        if self._spoke or came != self._seen:
+            self._spoke, self._seen, self._quiet = False, came, 0
+            return LOOK_SECONDS
+        self._quiet += 1
+        if self._quiet == 1:
+            self._transport.send_ping()
+            return LOOK_SECONDS
+        if self._quiet == 2:
+            return LAST_SECONDS
+        self._reason = self._reason or STALLED
+        self._transport.disconnect(False)
+        return 0
 
     def got(self, message: bytes) -> None:
         """One whole message."""
@@ -159,6 +202,7 @@ class Socket(Undivided, WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is over."""
         self._ended = True
+        pulse.forget(self)
         if self.handler is not None:
             self.handler.on_closed(self._reason or "the connection was cut")
 
@@ -203,12 +247,8 @@ class _Greeting(Socket):
 
     def heard(self) -> None:
         """The relay is there."""
+        super().heard()
         self._unheard, self._asked = 0, False
-
-    def is_user_specific_pong(self, frame: WSFrame) -> bool:
-        """A pong that picows takes is a sign of life as well."""
-        self.heard()
-        return bool(frame.msg_type == WSMsgType.PONG)
 
     def _listen(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._listened)
@@ -391,9 +431,9 @@ def _protocol(listener: Socket, client: tuple[str, str] | None) -> WSProtocol:
         _log,
         True,  # a bug in our handler ends that connection
         CONNECT_SECONDS,
-        True,
-        PING_SECONDS,
-        PONG_SECONDS,
+        False,  # asking whether anybody is there is ours
+        0,
+        0,
         WSAutoPingStrategy.PING_WHEN_IDLE,
         True,
         wire.MAX_FRAME,

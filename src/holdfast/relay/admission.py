@@ -266,6 +266,8 @@ class Admission:
 class Entrance:
     """One connection's; see `core.log.server.Entrance`."""
 
+    __slots__ = ("_address", "_admission", "_credit", "_invitation", "_nonce")
+
     def __init__(self, admission: Admission, invitation: Invitation | None, address: str) -> None:
         self._admission = admission
         self._invitation = invitation

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 LIVE_AT_ONCE: Final = 1_000
+LIVE_BYTES: Final = 256 * 1024
 """Live frames of a log in one turn; what is more is gone."""
 
 
@@ -44,10 +45,11 @@ class Hub:
         self.clock = clock
         self._soon = soon
         self._checked = Checked(proxy)
-        self._followers: dict[int, dict[tuple[int, int], tuple[Connection, Reader]]] = {}
+        self._followers: dict[int, dict[Reader, Connection]] = {}
         self._connections: dict[Connection, int] = {}
         self._dirty: dict[Connection, None] = {}
         self._live: dict[int, list[bytes]] = {}
+        self._live_room: dict[int, int] = {}
         self._beside: dict[bytes, Any] = {}
         self.offered: Callable[[bytes], None] = lambda _: None
         self.withdrawn: Callable[[bytes], None] = lambda _: None
@@ -60,6 +62,10 @@ class Hub:
     def tunnel(self, channel: Channel, end: Callable[[str, str], None]) -> Tunnel:
         """A connection is to be passed on to another relay."""
         return Tunnel(channel, self._checked, self.limits.connection, self.clock, end)
+
+    def crowded(self) -> bool:
+        """See `Store.crowded`."""
+        return self.store.crowded
 
     def joined(self, connection: Connection) -> None:
         """A connection began."""
@@ -100,17 +106,16 @@ class Hub:
 
     def follow(self, key: int, connection: Connection, reader: Reader) -> None:
         """`reader` wants to know what comes to the log."""
-        who = (id(connection), reader.handle)
         followers = self._followers.setdefault(key, {})
         if self._shared is not None and not followers:
             self._shared.follow(key)
-        followers[who] = (connection, reader)
+        followers[reader] = connection
 
-    def unfollow(self, key: int, connection: Connection, reader: Reader) -> None:
+    def unfollow(self, key: int, reader: Reader) -> None:
         """`reader` does not want to know any more."""
         followers = self._followers.get(key)
         if followers is not None:
-            followers.pop((id(connection), reader.handle), None)
+            followers.pop(reader, None)
             if not followers:
                 del self._followers[key]
                 if self._shared is not None:
@@ -122,7 +127,7 @@ class Hub:
             return
         followers = self._followers.get(key)
         if followers is not None:
-            for connection, reader in followers.values():
+            for reader, connection in followers.items():
                 connection.published(reader, seq, body)
 
     def live(self, key: int, body: bytes) -> None:
@@ -136,7 +141,7 @@ class Hub:
         if not seq:
             self._pass(key, body)
             return
-        for connection, reader in self._followers.get(key, {}).values():
+        for reader, connection in self._followers.get(key, {}).items():
             connection.published(reader, seq, body)
 
     def _pass(self, key: int, body: bytes) -> None:
@@ -146,14 +151,17 @@ class Hub:
         if not self._live and not self._dirty:
             self._soon(self._flush)
         bodies = self._live.setdefault(key, [])
-        if len(bodies) < LIVE_AT_ONCE:
+        room = self._live_room.get(key, LIVE_BYTES) - len(body)
+        if room >= 0 and len(bodies) < LIVE_AT_ONCE:
             bodies.append(body)
+            self._live_room[key] = room
 
     def _pass_on(self) -> None:
         live, self._live = self._live, {}
+        self._live_room.clear()
         for key, bodies in live.items():
             parts = list(_parts(bodies))
-            for connection, reader in list(self._followers.get(key, {}).values()):
+            for reader, connection in list(self._followers.get(key, {}).items()):
                 connection.passed(reader, bodies, parts)
 
     def drop(self, key: int, done: Answer) -> None:
@@ -168,11 +176,11 @@ class Hub:
 
     def missed(self, key: int) -> None:
         """Something may have come to a log of which nobody told here: who follows it looks."""
-        for connection, reader in list(self._followers.get(key, {}).values()):
+        for reader, connection in list(self._followers.get(key, {}).items()):
             connection.missed(reader)
 
     def _gone(self, key: int) -> None:
-        for connection, reader in list(self._followers.get(key, {}).values()):
+        for reader, connection in list(self._followers.get(key, {}).items()):
             connection.log_gone(reader.handle)
 
     def dirty(self, connection: Connection) -> None:

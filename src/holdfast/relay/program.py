@@ -73,7 +73,8 @@ class Relay:
         self.doors = Doors(limits)
         self._limits = limits
         self._keys = keys
-        self._prove = functools.lru_cache(PROOFS)(keys.prove)
+        self._leave = self.doors.leave
+        self._welcome = functools.lru_cache(PROOFS)(self._greet)
 
     def by_path(self, path: bytes) -> Accept:
         """What accepts who came by the path of this secret."""
@@ -83,20 +84,22 @@ class Relay:
         self, channel: Channel, tls_key_hash: bytes, address: str, path: bytes = b""
     ) -> Handler:
         """A channel was established. `address` is counted while it lasts, and not kept."""
-        bounds = self._limits.connection
-        welcome = wire.Welcome(
-            wire.VERSION,
-            self._keys.public,
-            self._prove(tls_key_hash),
-            bounds.max_body,
-            bounds.max_lifetime,
-        )
+        welcome = self._welcome(tls_key_hash)
         why_not = self.doors.enter(address)
-        left = functools.partial(self.doors.leave, address) if not why_not else lambda: None
+        left = _nobody if why_not else self._leave
         connection = Connection(self.hub, channel, welcome, left, address, path)
         if why_not:
             connection.end("full", why_not)
         return connection
+
+    def _greet(self, tls_key_hash: bytes) -> wire.Welcome:
+        keys, bounds = self._keys, self._limits.connection
+        proof = keys.prove(tls_key_hash)
+        return wire.Welcome(wire.VERSION, keys.public, proof, bounds.max_body, bounds.max_lifetime)
+
+
+def _nobody(address: str) -> None:
+    """Leaves; it was not counted in."""
 
 
 def _print(text: str) -> None:

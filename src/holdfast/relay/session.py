@@ -51,12 +51,42 @@ class Connection:
     batch of appends costs one acknowledgement and a batch of records one frame.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_channel",
+        "_doubted",
+        "_entrance",
+        "_fetching",
+        "_frame_bytes",
+        "_frames",
+        "_gathered",
+        "_hub",
+        "_left",
+        "_most",
+        "_other",
+        "_partial_since",
+        "_peer",
+        "_readers",
+        "_ready",
+        "_seen_bytes",
+        "_slow",
+        "_store",
+        "_tunnel",
+        "_unsent",
+        "channel",
+        "closed",
+        "lends",
+        "partial",
+        "session",
+        "token",
+    )
+
     def __init__(
         self,
         hub: Hub,
         channel: Channel,
         welcome: wire.Welcome,
-        left: Callable[[], None] = lambda: None,
+        left: Callable[[str], object] = lambda _: None,
         peer: str = "",
         path: bytes = b"",
     ) -> None:
@@ -71,7 +101,7 @@ class Connection:
         admission = hub.admission
         self._entrance = None if admission is None else admission.entrance(path, peer)
         entrance = self._entrance or server.OPEN
-        self.session = server.Session(welcome, limits, lambda: hub.store.crowded, entrance)
+        self.session = server.Session(welcome, limits, hub.crowded, entrance)
         self._readers: dict[int, tuple[int, Reader]] = {}
         self._ready: dict[int, Reader] = {}
         self._slow: dict[int, Reader] = {}
@@ -327,6 +357,7 @@ class Connection:
     # Readers.
 
     def _start(self, handle: int, key: int, reader: Reader, follow: bool) -> None:
+        self._stop(handle)
         self._readers[handle] = (key, reader)
         if follow:
             self._hub.follow(key, self, reader)
@@ -338,7 +369,7 @@ class Connection:
             key, reader = entry
             reader.stop()
             self._slow.pop(handle, None)
-            self._hub.unfollow(key, self, reader)
+            self._hub.unfollow(key, reader)
 
     def _moved(self, reader: Reader) -> None:
         self._ready[reader.handle] = reader
@@ -351,6 +382,8 @@ class Connection:
         """One fetch at a time for the whole connection, each reader in its turn."""
         while self._slow and not self._fetching and self._room:
             reader = self._slow.pop(next(iter(self._slow)))
+            if not self._slow:
+                self._slow = {}  # an emptied dict keeps its table
             fetch = reader.go_on(True)
             if fetch is not None:
                 self._fetching = True
@@ -375,4 +408,4 @@ class Connection:
         if other is not None:
             other.alone()
         self._hub.left(self)
-        self._left()
+        self._left(self._peer)

@@ -29,6 +29,8 @@ class Limits:
 class Bucket:
     """A token bucket: `rate` a second, at most `burst` saved up. Time in milliseconds."""
 
+    __slots__ = ("_at", "_burst", "_level", "_rate")
+
     def __init__(self, rate: float, burst: float) -> None:
         self._rate = rate / 1000
         self._burst = burst

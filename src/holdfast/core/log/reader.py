@@ -30,6 +30,17 @@ class Reader:
     """A reader of `handle`, having everything up to `since`. `room` is always whether the
     connection has little enough unsent to take more."""
 
+    __slots__ = (
+        "_follow",
+        "_newest",
+        "_pending",
+        "_seen_newest",
+        "_told",
+        "cursor",
+        "handle",
+        "state",
+    )
+
     def __init__(self, handle: int, since: int, follow: bool) -> None:
         self.handle = handle
         self.state: State = "waiting"

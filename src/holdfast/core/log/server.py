@@ -205,6 +205,26 @@ class _Binding:
 class Session:
     """One connection. `crowded` tells whether the store has more to do than is healthy."""
 
+    __slots__ = (
+        "_acked",
+        "_bound",
+        "_bytes",
+        "_creates",
+        "_crowded",
+        "_early",
+        "_entrance",
+        "_held",
+        "_held_bytes",
+        "_last",
+        "_limits",
+        "_records",
+        "_unsettled",
+        "_unsettled_bytes",
+        "_waiting",
+        "_welcome",
+        "state",
+    )
+
     def __init__(
         self,
         welcome: wire.Welcome,

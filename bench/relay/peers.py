@@ -1,11 +1,12 @@
-"""Other servers of messages, as Debian packages them, under the load that a relay is put under.
+"""Other servers of messages, from Debian or PyPI, under the load that a relay is put under.
 
 `python bench/relay/peers.py [--seconds N] [--pairs N] [--runs N] [--dir DIR]`
 
 Pairs of a writer and a reader with one message of 1,024 bytes in flight: the writer sends the next
 when the server has acknowledged the last and the reader has it. All without TLS, on loopback, by
 turns in one run; processor time is the server's alone. What a server's acknowledgement means is in
-the last column: no peer here has synced a message when it says that it took it.
+the last column: but for NATS told to sync always, no peer here has synced a message when it says
+that it took it. NATS republishes what it has stored, and readers hear that: no consumer is made.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import base64
 import contextlib
+import json
 import shutil
 import socket
 import statistics
@@ -30,6 +32,8 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parent))
 
 import throughput
+
+from holdfast.testing.cluster import SERVER
 
 BODY = 1_024
 MOSQUITTO = """listener {port} 127.0.0.1
@@ -54,6 +58,9 @@ interfaces = {{ "127.0.0.1" }}
 c2s_ports = {{ {port} }}
 storage = "internal"
 VirtualHost "localhost"
+"""
+NATS = """listen: "127.0.0.1:{port}"
+jetstream {{ store_dir: "{place}", sync_interval: {sync} }}
 """
 
 
@@ -208,6 +215,43 @@ class Xmpp(Peer):
             self.ready.set()
 
 
+class Nats(Peer):
+    """JetStream: a write is acknowledged to an inbox of the writer's, when it is stored."""
+
+    def begin(self) -> None:
+        kind = b"p" if self.reads else b"a"
+        hello = b'CONNECT {"verbose":false,"headers":true}\r\nSUB %b.%d 1\r\nPING\r\n'
+        self.transport.write(hello % (kind, self.pair.number))
+
+    def write(self) -> None:
+        head = b"PUB s.%d a.%d %d\r\n" % (self.pair.number, self.pair.number, BODY)
+        self.transport.write(head + bytes(BODY) + b"\r\n")
+
+    def parse(self) -> None:
+        while (end := self.data.find(b"\r\n")) >= 0:
+            line = self.data[:end].split()
+            if line[0] in (b"MSG", b"HMSG"):
+                size = int(line[-1])
+                if len(self.data) < end + size + 4:
+                    return
+                body = self.data[end + 2 : end + 2 + size]
+                self.data = self.data[end + size + 4 :]
+                if self.reads:
+                    self.pair.came()
+                else:
+                    assert b'"seq"' in body, body
+                    self.pair.acked += 1
+                    self.pair.go_on()
+                continue
+            self.data = self.data[end + 2 :]
+            if line[0] == b"PING":
+                self.transport.write(b"PONG\r\n")
+            elif line[0] == b"PONG":
+                self.ready.set()
+            elif line[0] == b"-ERR":
+                raise SystemExit(line)
+
+
 STREAM = (
     b"<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client'"
     b" xmlns:stream='http://etherx.jabber.org/streams'>"
@@ -271,6 +315,35 @@ def archiving(place: Path, pairs: int) -> Iterator[tuple[psutil.Process, int]]:
         yield found
 
 
+@contextlib.contextmanager
+def nats(place: Path, _pairs: int, sync: str = "2m") -> Iterator[tuple[psutil.Process, int]]:
+    port = free_port()
+    (place / "conf").write_text(NATS.format(port=port, place=place, sync=sync))
+    with program([SERVER, "-c", str(place / "conf")], port) as process:
+        stream = {
+            "name": "s",
+            "subjects": ["s.*"],
+            "storage": "file",
+            "num_replicas": 1,
+            "republish": {"src": "s.*", "dest": "p.{{wildcard(1)}}"},
+        }
+        asked = json.dumps(stream).encode()
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as link:
+            link.sendall(b"CONNECT {}\r\nSUB r 1\r\nPUB $JS.API.STREAM.CREATE.s r ")
+            link.sendall(b"%d\r\n%b\r\n" % (len(asked), asked))
+            answer = b""
+            while b'"type":' not in answer:
+                answer += link.recv(4096)
+            assert b'"error"' not in answer, answer
+        yield process, port
+
+
+@contextlib.contextmanager
+def syncing(place: Path, pairs: int) -> Iterator[tuple[psutil.Process, int]]:
+    with nats(place, pairs, "always") as found:
+        yield found
+
+
 def missing(name: str) -> str:
     raise SystemExit(f"{name} is missing: apt-get install {name}")
 
@@ -308,6 +381,8 @@ async def load(
 
 
 PEERS = {
+    "nats jetstream, file": (nats, Nats, "written to a file, synced every 2 min"),
+    "nats jetstream, sync always": (syncing, Nats, "synced to the disk"),
     "mosquitto, QoS 1": (mosquitto, Mqtt, "in memory, a snapshot every 30 min"),
     "prosody": (prosody, Xmpp, "none: handed on"),
     "prosody, archive": (archiving, Xmpp, "written to files, not synced"),

@@ -32,6 +32,7 @@ from holdfast.watch.detect.level import Level
 from holdfast.watch.detect.peaks import Peaks
 from holdfast.watch.detect.shares import Shares
 from holdfast.watch.detect.slow import FIRST, Slow
+from holdfast.watch.simulate import poisson
 
 Row = tuple[str, str]
 COUNTRIES = ("RU", "NL", "GE")
@@ -493,15 +494,6 @@ def mentions(series: Path) -> Iterator[Row]:
 
 
 # Complaints.
-
-
-def poisson(draw: random.Random, mean: float) -> int:
-    """Knuth's, for small means."""
-    limit, count, product = math.exp(-mean), 0, draw.random()
-    while product > limit:
-        count += 1
-        product *= draw.random()
-    return count
 
 
 def complaints(trials: int = 2000, seed: int = 1) -> Iterator[Row]:

@@ -89,7 +89,7 @@ def test_geojson(station: Station) -> None:
 def test_csv_and_parquet_say_the_same(station: Station) -> None:
     rows = list(csv.DictReader(io.StringIO(feeds.csv_table(station).decode())))
     assert len(rows) > 1000 and set(rows[0]) == set(feeds.COLUMNS)
-    data = feeds.parquet(station)
+    data = feeds.parquet(feeds.table(station))
     assert data is not None
     table = pyarrow.parquet.read_table(io.BytesIO(data))
     assert table.column_names == list(feeds.COLUMNS) and table.num_rows == len(rows)

@@ -7,7 +7,7 @@ import datetime
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from xml.sax.saxutils import escape, quoteattr
 
@@ -150,14 +150,14 @@ def csv_table(station: Station) -> bytes:
     return out.getvalue().encode()
 
 
-def parquet(station: Station) -> bytes | None:
-    """`table` as Parquet, if the extra `watch` is installed."""
+def parquet(rows: Iterable[tuple[object, ...]]) -> bytes | None:
+    """Rows of `table` as Parquet, if the extra `watch` is installed."""
     try:
         import pyarrow  # type: ignore[import-not-found, import-untyped, unused-ignore]
         import pyarrow.parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         return None
-    columns = list(zip(*table(station), strict=True)) or [()] * len(COLUMNS)
+    columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
     kinds = [pyarrow.string()] * 3 + [pyarrow.int64(), pyarrow.float64()] + [pyarrow.int64()] * 4
     schema = pyarrow.schema(list(zip(COLUMNS, [*kinds, *[pyarrow.float64()] * 2], strict=True)))
     sink = io.BytesIO()

@@ -47,6 +47,7 @@ POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-src 'self';"
     " base-uri 'none'"
 )
+NOT_MADE: Final = b"This observatory does not make this format.\n"
 OPEN: Final = ("access-control-allow-origin", "*")
 
 
@@ -173,6 +174,8 @@ class Site:
             return self._rollups(query)
         if query.path == "/ooni.jsonl":
             return self._ooni(query, now)
+        if query.path == "/data.parquet":
+            return self._parquet(now)
         if self._station.played < 1:  # as it was then
             now = self._station.engine.now or now
         shown = page.Page(self._station, query.language, now)
@@ -214,7 +217,8 @@ class Site:
     async def _later(self, made: Awaitable[Response]) -> Response:
         """The same of what is made for one asker."""
         done = await made
-        if len(done.body) < PACKED:
+        kind = dict(done.headers).get("content-type", "")
+        if len(done.body) < PACKED or not kind.startswith(TEXTS):
             return done
         return gzipped(done, await asyncio.to_thread(gzip.compress, done.body, 1, mtime=0))
 
@@ -235,10 +239,6 @@ class Site:
                 lambda: feeds.geojson(self._station, now),
             ),
             "/data.csv": ("text/csv; charset=utf-8", lambda: feeds.csv_table(self._station)),
-            "/data.parquet": (
-                "application/vnd.apache.parquet",
-                lambda: feeds.parquet(self._station),
-            ),
             "/metrics": (
                 "application/openmetrics-text; version=1.0.0; charset=utf-8",
                 lambda: feeds.metrics(self._station),
@@ -257,7 +257,7 @@ class Site:
         kind, make = makers[path]
         body = make()
         if body is None:
-            return answer(404, b"This observatory does not make this format.\n")
+            return answer(404, NOT_MADE)
         seconds = 86_400 if path in LASTING else 60
         made = answer(200, body, kind, (("cache-control", f"max-age={seconds}"), OPEN))
         self._cache[path] = (now // 60, made)
@@ -313,6 +313,19 @@ class Site:
             return answer(400, b"This takes day=DAYS SINCE 1970 and after=SECONDS SINCE 1970.\n")
         lines = self._station.ledger.after(int(day), int(after))
         return answer(200, b"".join(line + b"\n" for line in lines), "application/jsonl", (OPEN,))
+
+    async def _parquet(self, now: int) -> Response:
+        """In a thread: what makes it takes a second to be imported."""
+        kept = self._cache.get("/data.parquet")
+        if kept is not None and kept[0] == now // 60:
+            return kept[1]
+        body = await asyncio.to_thread(feeds.parquet, list(feeds.table(self._station)))
+        if body is None:
+            return answer(404, NOT_MADE)
+        more = (("cache-control", "max-age=60"), OPEN)
+        made = answer(200, body, "application/vnd.apache.parquet", more)
+        self._cache["/data.parquet"] = (now // 60, made)
+        return made
 
     async def _ooni(self, query: Query, now: int) -> Response:
         """The last hour, or from a second on as much as fits; the rest by its link."""

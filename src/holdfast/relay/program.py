@@ -108,11 +108,12 @@ def _print(text: str) -> None:
 
 def tune() -> None:
     """Make this process a server: what the collector of garbage looks for is rare here, and
-    looking for it at its usual rhythm takes a sixth of the time; no thread holds the interpreter
+    looking for it at its usual rhythm takes a sixth of the time. Among the young it looks in small
+    steps, since everybody waits meanwhile; among all, rarely. No thread holds the interpreter
     for as long as a sync takes; and there may be as many connections as the system lets it have."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
+    gc.set_threshold(5_000, 50, 100)
     sys.setswitchinterval(0.001)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):

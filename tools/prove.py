@@ -131,6 +131,20 @@ PROOFS = {
         "texts",
         "two people's four devices go off and come again: each has every text, once",
     ),
+    "marked": Proof(
+        "tests/marked.py",
+        1,
+        1,
+        "runs",
+        "what several devices of people do, in the tests that `make test` leaves out",
+    ),
+    "linking": Proof(
+        "tests/faults/test_linking.py",
+        160,
+        16,
+        "linkings",
+        "kill -9 of either device as one is linked gives nothing by half, and it goes on or anew",
+    ),
     "big-file": Proof(
         "tests/faults/test_big_file.py",
         5_000,

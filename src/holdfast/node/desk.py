@@ -147,6 +147,8 @@ class Desk:
         """Takes a content of a contact's, see `receiving.take`; set by who starts all."""
         self.linking: Verification | None = None
         """The comparison by which a device is linked."""
+        self.joins = False
+        """Whether this run of the program is answering a code."""
         self._sessions: dict[str, Pairwise] = {}
         self._identity: Identity | None = None
 

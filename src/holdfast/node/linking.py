@@ -14,10 +14,11 @@ import msgspec
 from holdfast.core.caps import Home
 from holdfast.core.chat import content, names, sync
 from holdfast.core.seal import identity as identities
+from holdfast.core.seal import verification
 from holdfast.core.seal.identity import DeviceList, Identity
 from holdfast.core.seal.keys import BadKey
 from holdfast.core.seal.link import Link
-from holdfast.core.seal.verification import FINAL, Verification, asks
+from holdfast.core.seal.verification import FINAL, Verification
 from holdfast.node import blocking, devices, effects, history, homes, inviting, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
@@ -27,8 +28,12 @@ from holdfast.node.schema import Linking, LinkingChanged
 
 LINKING: Final = "linking"
 """What `meta` calls a linking that goes on, or the last one."""
-TRIES: Final = 3
+TRIES: Final = 8
 """Comparisons that are begun again by themselves, after one of the two was restarted."""
+ANEW: Final = bytes(16)
+"""Name of a cancel by which the first device, which was restarted, asks for another comparison."""
+OVER: Final = b"\xff" * 16
+"""And of one by which it ends a linking before a comparison has a name."""
 
 State = Literal["open", "confirmed", "done", "cancelled", "expired", "mismatch"]
 
@@ -133,8 +138,13 @@ def tick(desk: Desk, work: Work) -> None:
     shown, machine = view(desk, work), desk.linking
     if shown is not None and shown.state == "expired":
         _end(desk, work, "expired")
-    elif machine is not None and machine.expire(work.now):
-        _end(desk, work, "cancelled")
+    elif machine is not None and machine.name is not None:
+        if machine.expire(work.now):
+            _end(desk, work, "cancelled")
+    elif (id := _row(work, kept)) is not None:
+        (since,) = row(work.db, "SELECT added FROM contact WHERE id = ?", id)
+        if work.now - since >= inviting.CODE:
+            _end(desk, work, "expired")
 
 
 def answered(desk: Desk, work: Work, id: str) -> None:
@@ -154,6 +164,7 @@ def answered(desk: Desk, work: Work, id: str) -> None:
 def begin(desk: Desk, work: Work, name: str, link: Link) -> None:
     """A job, in a database that has no identity yet: keys of this device's own."""
     desk.make_identity(work, names.clean(name) or "Holdfast")
+    desk.joins = True
     for home in link.homes:
         homes.add(work, home)
     _keep(desk, work, _Kept("new", names.clean(name)))
@@ -180,10 +191,17 @@ def connected(desk: Desk, work: Work, id: str) -> None:
 def resume(desk: Desk, work: Work) -> None:
     """After a start: a comparison that was under way begins again."""
     kept = _kept(desk, work)
-    if kept is not None and kept.role == "new" and (id := _row(work, kept)) is not None:
-        (state,) = row(work.db, "SELECT state FROM contact WHERE id = ?", id)
-        if state == "active":
-            connected(desk, work, id)
+    if kept is None or kept.state != "open":
+        return
+    id = _row(work, kept)
+    if kept.role == "old":
+        if id is not None:
+            desk.say_to_device(work, id, content.Verify(verification.cancelled(ANEW)))
+    elif id is None and not desk.joins:  # ended before the code was answered: it is used anew
+        kept.state = "cancelled"
+        _keep(desk, work, kept)
+    elif id and row(work.db, "SELECT 1 FROM contact WHERE id = ? AND state = 'active'", id):
+        connected(desk, work, id)
 
 
 def erase(desk: Desk, work: Work) -> None:
@@ -204,16 +222,46 @@ def erase(desk: Desk, work: Work) -> None:
 def step(desk: Desk, work: Work, id: str, body: bytes) -> None:
     """A step of the other side's."""
     kept = _kept(desk, work)
-    if kept is None or kept.state != "open" or _row(work, kept) != id:
+    if kept is None or _row(work, kept) != id:
         return
-    machine = desk.linking
-    if machine is None or (kept.role == "old" and asks(body)):
+    said, machine = verification.read(body), desk.linking
+    if kept.role == "new" and isinstance(said, verification.Cancel):
+        _ended(desk, work, id, kept, said)
+        return
+    if kept.state != "open":
+        return
+    if kept.role == "old" and isinstance(said, verification.Ask):
         session = desk.session(work, id)
         machine = desk.linking = Verification(session.me, session.peer)
+    elif machine is None:
+        if kept.role == "old":  # restarted since
+            desk.say_to_device(work, id, content.Verify(verification.cancelled(ANEW)))
+        return
     out = machine.handle(body, work.now)
     if machine.state == "asked" and kept.role == "old":
         out += machine.start(work.now, desk.entropy)
     _went(desk, work, id, kept, out)
+
+
+def _ended(desk: Desk, work: Work, id: str, kept: _Kept, said: verification.Cancel) -> None:
+    """The first device ends what goes on, or was restarted in it."""
+    machine = desk.linking
+    if kept.state not in ("open", "confirmed"):
+        return
+    if said.name == ANEW:
+        _again(desk, work, id, kept)
+    elif machine is None or said.name in (OVER, machine.name):
+        kept.state = "mismatch" if said.mismatch else "cancelled"
+        desk.linking = None
+        _keep(desk, work, kept)
+
+
+def _again(desk: Desk, work: Work, id: str, kept: _Kept) -> None:
+    """The new device begins another comparison, if there were not too many."""
+    kept.state = "open" if kept.tries < TRIES else "cancelled"
+    kept.tries += 1
+    _keep(desk, work, kept)
+    connected(desk, work, id)
 
 
 def confirm(desk: Desk, work: Work, match: bool) -> Linking:
@@ -248,10 +296,8 @@ def _went(desk: Desk, work: Work, id: str, kept: _Kept, out: list[bytes]) -> Non
             _link(desk, work, id, kept)
         _keep(desk, work, kept)
     elif machine.state in FINAL:
-        if machine.state == "cancelled" and kept.role == "new" and kept.tries < TRIES:
-            kept.tries += 1
-            _keep(desk, work, kept)
-            connected(desk, work, id)
+        if machine.state == "cancelled" and kept.role == "new":
+            _again(desk, work, id, kept)
         elif machine.state == "mismatch":
             _end(desk, work, "mismatch")
         else:
@@ -266,9 +312,9 @@ def _end(desk: Desk, work: Work, state: State) -> None:
         return
     if kept.role == "old":
         if (id := _row(work, kept)) is not None:
-            if desk.linking is not None:
-                for body in desk.linking.cancel():
-                    desk.say_to_device(work, id, content.Verify(body))
+            out = [] if desk.linking is None else desk.linking.cancel()
+            for body in out or [verification.cancelled(OVER)]:
+                desk.say_to_device(work, id, content.Verify(body))
             _forget_row(desk, work, id)
         found = row(work.db, "SELECT state FROM invitation WHERE id = ?", kept.invitation)
         if found is not None and found[0] in ("open", "preparing"):

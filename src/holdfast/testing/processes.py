@@ -188,7 +188,7 @@ class RelayProgram(Program):
 
 
 class NodeProgram(Program):
-    """A node with a name and its relays, without a browser."""
+    """A node with a name and its relays, or with `nobody` on it, without a browser."""
 
     def __init__(
         self,
@@ -198,8 +198,11 @@ class NodeProgram(Program):
         proxy: str = "",
         controls: Sequence[str] = (),
         port: int = 0,
+        nobody: bool = False,
     ) -> None:
-        arguments = ["node", "--home", str(directory), "--name", name, "--no-browser"]
+        arguments = ["node", "--home", str(directory), "--no-browser"]
+        if not nobody:
+            arguments += ["--name", name]
         arguments += ["--port", str(port)]
         for relay in relays:
             arguments += ["--relay", relay]
@@ -246,9 +249,11 @@ class Processes:
         controls: Sequence[str] = (),
         port: int = 0,
         enter: Sequence[str] = (),
+        nobody: bool = False,
     ) -> NodeProgram:
         """A started node with these homes. Its directory has its name in lower case."""
-        node = NodeProgram(name, self.directory / name.lower(), relays, proxy, controls, port)
+        home = self.directory / name.lower()
+        node = NodeProgram(name, home, relays, proxy, controls, port, nobody)
         node.trace, node.first, node.enter = trace, first, list(enter)
         self._all.append(node)
         node.start()

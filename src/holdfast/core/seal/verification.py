@@ -68,12 +68,17 @@ Step = Ask | Commit | Show | Confirm | Cancel
 _decoder: Final[msgspec.msgpack.Decoder[Step]] = msgspec.msgpack.Decoder(Step)
 
 
-def asks(body: bytes) -> bool:
-    """Whether this step begins a comparison."""
+def read(body: bytes) -> Step | None:
+    """A step, if it is one."""
     try:
-        return isinstance(_decoder.decode(body), Ask)
+        return _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return False
+        return None
+
+
+def cancelled(name: bytes) -> bytes:
+    """What says that a comparison is over."""
+    return msgspec.msgpack.encode(Cancel(name))
 
 
 class Verification:
@@ -93,6 +98,11 @@ class Verification:
         self._strings: vodozemac.EstablishedSas | None = None
         self._mac: str | None = None
         self._last = 0
+
+    @property
+    def name(self) -> bytes | None:
+        """Of the comparison, once it has begun."""
+        return self._name
 
     @property
     def verified(self) -> bytes | None:
@@ -120,9 +130,8 @@ class Verification:
 
     def handle(self, body: bytes, now: int) -> list[bytes]:
         """A step of the other side. Never raises: what does not fit cancels."""
-        try:
-            step = _decoder.decode(body)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        step = read(body)
+        if step is None:
             return self.cancel()
         if isinstance(step, Ask):
             return self._asked(step, now)

@@ -38,6 +38,10 @@ def test_small_changes_wait_until_it_is_quiet(speed: int) -> None:
     assert (len(played(voice(1, 0.001), speed)) < len(voice(1))) is (speed > 100)
 
 
+def test_pauses_are_hardly_kept_where_there_is_much_to_catch_up_with() -> None:
+    assert len(played(voice(1, 0.001), 130)) == len(voice(1)) // 4
+
+
 @given(st.binary(max_size=4000), st.integers(50, 200))
 def test_any_samples_at_any_speed(data: bytes, speed: int) -> None:
     data = data[: len(data) & ~1]

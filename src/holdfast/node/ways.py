@@ -26,7 +26,7 @@ LINGER: Final = 5.0
 """Seconds that a path may still take when another one was quicker, before it counts as failed."""
 AT_ONCE: Final = 2
 """Handshakes with one relay that are under way at a time, over all connections of a node."""
-ANSWER: Final = 0.8
+ANSWER: Final = 0.6
 """Seconds that a connection which is doubted has to answer."""
 UDP_FIRST: Final = 1.5
 """Seconds for a connection over UDP in the place of a stream that fell silent in a call."""

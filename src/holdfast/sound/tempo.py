@@ -19,6 +19,7 @@ GENTLE: Final = 10
 """Within so many percent of 100 only what is quiet is changed."""
 QUIET: Final = 0.0133
 """Root mean square, of 1, below which nobody is heard to speak."""
+PAUSE: Final = 4
 OWED: Final = 960
 """Samples that a small piece may leave to the next."""
 
@@ -37,13 +38,15 @@ class Tempo:
         if speed == 100 or (abs(speed - 100) <= GENTLE and not quiet):
             self._owed = 0.0
             return pcm
+        if quiet and speed > 100 + GENTLE:
+            return _bytes(_pause(samples))
         share = 1 - 100 / speed
         if quiet:
             share = max(0.25, share * 1.5) if speed > 100 else -0.25
         most = max(OWED, len(samples))
         self._owed = max(-most, min(most, self._owed + len(samples) * share))
         out = self._shorter(samples) if self._owed > 0 else self._longer(samples)
-        return (out * 32767).clip(-32768, 32767).astype(np.int16).tobytes()
+        return _bytes(out)
 
     def _shorter(self, samples: NDArray[Any]) -> NDArray[Any]:
         parts, at = [], 0
@@ -67,6 +70,17 @@ class Tempo:
             at += lag
             self._owed += lag
         return np.concatenate([*parts, samples[at:]])
+
+
+def _bytes(samples: NDArray[Any]) -> bytes:
+    return (samples * 32767).clip(-32768, 32767).astype(np.int16).tobytes()
+
+
+def _pause(samples: NDArray[Any]) -> NDArray[Any]:
+    """A quarter of it, where there is much to catch up with and nobody speaks: from its beginning
+    into its end."""
+    size = len(samples) // PAUSE
+    return blend(samples[:size], samples[len(samples) - size :])
 
 
 def blend(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:

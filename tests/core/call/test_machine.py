@@ -349,7 +349,7 @@ def test_where_all_live_ways_go_silent_the_first_burst_comes_soon(ways) -> None:
         world.block(number)
     world.run(20_000)
     for side in (world.caller, world.callee):
-        assert died < side.bursts[0][0] < died + 2_500
+        assert died < side.bursts[0][0] < died + 2_800
         assert died < side.doubts[0] < died + 1_200
     assert world.callee.gap(died - 100, died + 8_000) < 4_000
     assert len(world.caller.machine.story.entries) < decided + 12

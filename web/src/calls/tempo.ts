@@ -8,6 +8,7 @@ const SHORTEST = 120;
 const LONGEST = 480;
 /** Within so many percent of 100 only what is quiet is changed. */
 const GENTLE = 10;
+const PAUSE = 4;
 /** Below this nobody is heard to speak. */
 const QUIET = 0.25;
 /** Samples that a small frame may leave to the next. */
@@ -24,6 +25,7 @@ export class Tempo {
       this.owed = 0;
       return samples;
     }
+    if (quiet && speed > 100 + GENTLE) return pause(samples);
     let share = 1 - 100 / speed;
     if (quiet) share = speed > 100 ? Math.max(0.25, share * 1.5) : -0.25;
     const most = Math.max(OWED, samples.length);
@@ -59,6 +61,13 @@ export class Tempo {
     out.set(samples.subarray(at), to);
     return out.slice(0, to + samples.length - at);
   }
+}
+
+/** A quarter of it, where there is much to catch up with and nobody speaks. */
+function pause(samples: Float32Array): Float32Array {
+  const size = Math.floor(samples.length / PAUSE);
+  const end = samples.subarray(samples.length - size);
+  return samples.slice(0, size).map((one, i) => blend(one, end[i]!, i / size));
 }
 
 function blend(from: number, to: number, share: number): number {

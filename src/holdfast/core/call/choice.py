@@ -36,6 +36,8 @@ CALM: Final = 15_000
 ROOM: Final = 0.85
 AWFUL: Final = 700
 """Milliseconds of a queue for which no step down is too large."""
+FELL: Final = 3_000
+"""So long after a step down what is late is taken to be late, and not lost."""
 LIMITED: Final = 30_000
 """So long no rung is tried that needs more than what got through when a queue stood."""
 LONG: Final = 3_000
@@ -60,6 +62,8 @@ class Choice:
         self._patience = PATIENCE
         self._climbed = 0
         self._starting = False
+        self.fell = -FELL
+        """When a lower rung was chosen last."""
         self._limit: tuple[float, int] | None = None
         """Bit/s that got through where a queue stood, and when."""
 
@@ -135,6 +139,7 @@ class Choice:
             self._patience = min(MOST_PATIENCE, self._patience * 2)
         self._climbed = 0
         self._starting = False
+        self.fell = now
         self.why = Why("queue", (stands, round(bits / 1000)))
 
     def _rise(self, trip: int, datagrams: bool, now: int) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from holdfast.core.call import bursts
 from holdfast.core.call.bursts import Spoken
-from holdfast.core.call.choice import BAD, Choice
+from holdfast.core.call.choice import BAD, FELL, Choice
 from holdfast.core.call.commands import Burst, Changed, Code, Command, Keep, Send, State
 from holdfast.core.call.frames import FRAME_MS, BadFrame, Frame, decode
 from holdfast.core.call.gathering import Gathering
@@ -165,10 +165,16 @@ class Media:
         """What is under way is sent again; only the last of it where it is late, not lost: all of
         it would fill a thin line for long. How many."""
         again = self._sender.send_again()
-        if self._queue > BAD and now - self._resumed > RECOVERED:
+        if self._thin(now):
             self._sender.give_up(STALE_MS, now)
-        self._resumed = now
+        else:
+            self._resumed = now
         return again
+
+    def _thin(self, now: int) -> bool:
+        """Whether a queue stands, or has just been too much, and not because of an outage."""
+        late = self._queue > BAD or now - self._choice.fell < FELL
+        return late and now - self._resumed > RECOVERED
 
     def _pump(self, now: int) -> list[Command]:
         """Send what may leave."""
@@ -302,16 +308,17 @@ class Media:
                     if not self.bursts:
                         self._moved(before, Why("answers"), now)
                         self._choice.begin_at(self._choice.index, now)
+        thin = self._thin(now)  # before it fell silent
         if report.seen is not None:
             self._queue = report.queue
         if report.seen is None or self.bursts or not self._sender.heard_of:
             return out
         route = self._routes.current
         if self._silent_since and route is not None and not self._silent(now):
-            self._recovered(now)
+            self._recovered(thin, now)
         waiting = self._sender.waiting(now)
-        if route is None:
-            return out
+        if route is None or now - self._resumed < RECOVERED:
+            return out  # what waited meanwhile is no queue of this line
         trip = int(self._sender.trip)
         index = self._choice.index
         # What waits for a silent way says nothing of how much gets through.
@@ -324,11 +331,11 @@ class Media:
             self._sender.give_up(STALE_MS, now)  # the line is thin: it would never catch up
         return out + self._code(now) if changed else out
 
-    def _recovered(self, now: int) -> None:
+    def _recovered(self, thin: bool, now: int) -> None:
         """The silent way answers."""
         silent = now - self._silent_since
         self._silent_since = 0
-        self._resumed = now
+        self._resumed = self._resumed if thin else now
         again = 0
         current = self._routes.current
         assert current is not None

@@ -14,13 +14,13 @@ from holdfast.core.call.story import Why
 
 ALONE_MS: Final = 60
 """Between two frames by the way in use alone, while everything goes by two."""
-BURSTS_MS: Final = 2_200
+BURSTS_MS: Final = 2_400
 """After so long without a live way it is spoken in bursts."""
 CROWDED_MS: Final = 2_500
 """So much later, while frames of the other side still come: the line is thin, not dead."""
 EXHAUSTED_MS: Final = 10_000
 """After so long with a queue on the lowest rung."""
-DOUBT_MS: Final = 500
+DOUBT_MS: Final = 350
 """After so long without an answer by any way, connections are doubted; again every so often:"""
 DOUBT_EVERY_MS: Final = 2_000
 MAKING_MS: Final = 4_000

@@ -496,9 +496,9 @@ class Page(Document):
         )
         without = say(
             "This one page needs JavaScript, and a connection that begins with https. Without them,"
-            " report from Holdfast, where nothing is lost in a crowd.",
+            " report from Holdfast, which does such work once, by itself.",
             "Только этой странице нужен JavaScript и соединение, которое начинается с https. Без"
-            " них сообщите из Holdfast: там в толпе ничего не теряется.",
+            " них сообщите из Holdfast: он вычисляет такое один раз и сам.",
         )
         title = say("One moment", "Подождите немного")
         body = (

@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.core.seal.identity import DeviceList, Identity
 from holdfast.core.seal.invitation import Contact, Invitation, accept
-from holdfast.node import effects, inviting, talking, views
+from holdfast.node import answering, effects, inviting, talking, views
 from holdfast.node.database import open_database
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -75,9 +75,9 @@ def test_one_relay_alone_cannot_say_that_a_link_was_used(tmp_path: Path) -> None
     def state() -> str:
         return views.contact(work.db, cid).state
 
-    inviting.answer_refused(desk, work, locator, str(homes[0]))
+    answering.refused(desk, work, locator, str(homes[0]))
     assert state() == "joining"
-    inviting.answer_refused(desk, work, locator, str(homes[0]))
+    answering.refused(desk, work, locator, str(homes[0]))
     assert state() == "joining"
-    inviting.answer_refused(desk, work, locator, str(homes[1]))
+    answering.refused(desk, work, locator, str(homes[1]))
     assert state() == "used"

@@ -7,6 +7,7 @@ from typing import Final
 
 from holdfast.core.caps import Home
 from holdfast.node import (
+    answering,
     channel_feed,
     comparing,
     devices,
@@ -130,7 +131,7 @@ def resume(desk: Desk, work: Work) -> None:
             due = desk.session(work, cid).due(desk.receipts(work, cid))
             work.after.append(effects.Due(cid, due))
         if waiting is not None:
-            inviting.answer(desk, work, cid)
+            answering.answer(desk, work, cid)
     for cid, address, stored in rows(work.db, "SELECT contact, home, caps FROM leaving"):
         caps, home = unpack_caps(stored), Home.parse(address)
         since = desk.position(work, caps.locator, address)

@@ -32,6 +32,7 @@ from holdfast.drive.logs import (
     Up,
 )
 from holdfast.node import (
+    answering,
     channel_feed,
     channel_state,
     chores,
@@ -293,7 +294,7 @@ class Engine:
             self._submit(self._read_relays)
             self._ticks += 1
             if self._ticks % LOOK_TICKS == 1:
-                self._submit(lambda work: inviting.look_again(self.desk, work))
+                self._submit(lambda work: answering.look_again(self.desk, work))
             if self.networks is not None and (lessons := self.networks.news()) is not None:
                 self._remember(lessons)
 
@@ -358,7 +359,7 @@ class Engine:
                 name = str(home)
                 route = self._routes.get(locator)
                 cid = route[1] if route is not None and route[0] == "inbox" else ""
-                self._submit(lambda work: inviting.made(self.desk, work, locator, name, cid))
+                self._submit(lambda work: answering.made(self.desk, work, locator, name, cid))
             case Dropped(locator, home):
                 name = str(home)
                 self._submit(lambda work: chores.dropped(work, locator, name))
@@ -431,7 +432,7 @@ class Engine:
                     self._untaken = min(2 * self._untaken, LONGEST_UNTAKEN)
 
     def _answer_refused(self, locator: bytes, home: Home) -> None:
-        self._submit(lambda work: inviting.answer_refused(self.desk, work, locator, str(home)))
+        self._submit(lambda work: answering.refused(self.desk, work, locator, str(home)))
 
     def _received(self, cid: str, event: Received) -> None:
         came = self._arrived(event)

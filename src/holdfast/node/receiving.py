@@ -9,6 +9,7 @@ from holdfast.core.seal import renewal
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.pairwise import Opened, Pairwise
 from holdfast.node import (
+    answering,
     comparing,
     devices,
     effects,
@@ -223,7 +224,7 @@ def appended(desk: Desk, work: Work, rid: bytes, home: str) -> None:
             renewing.published(desk, work, made)
             linking.published(desk, work, made)
         renewing.appended(desk, work, rid, home)
-        inviting.answer_is_there(desk, work, rid)
+        answering.is_there(desk, work, rid)
         return
     cid, seq = found
     if row(work.db, "SELECT 1 FROM contact WHERE id = ? AND kind IN ('group', 'channel')", cid):

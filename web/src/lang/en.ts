@@ -340,6 +340,7 @@ export const en = {
   backupKeep: "Whoever has the file and the passphrase can be you. Keep them in different places.",
   devicesOwn: "Your devices",
   devicesHint: "Each has keys of its own. What you write on one shows on all. Groups and channels stay on the one where they are.",
+  listLinked: "This is a linked device. Groups and channels, and people who wait to be accepted, are on the device they came to.",
   devicesNotFirst: "Devices are linked and removed on your first one, and backups are made there: it alone has the key that signs.",
   deviceFirst: "First device",
   deviceNameless: "A device",

@@ -403,6 +403,32 @@ def test_where_another_relay_between_takes_long_the_direct_way_goes_first_and_is
     assert again.order(HERE, 2)[0] == HOP
 
 
+def test_where_what_is_sent_leaves_slowly_each_kind_is_tried_and_nobody_accused() -> None:
+    ladder = Ladder()
+    ladder.worked(HERE, "websocket", 0)
+    ladder.held(HERE, "websocket", 1)
+    assert next(path for path in ladder.order(HERE, 2) if path != HOP) == QUIC
+    ladder = Ladder()
+    ladder.worked(HERE, "websocket", 0)
+    ladder.worked(HERE, HOP, 0)
+    ladder.held(HERE, HOP, 1)
+    assert ladder.suspect(HERE, "websocket", 2)
+    assert ladder.instead(HERE, HOP, 2) == "websocket"
+    ladder.worked(HERE, "websocket", 3)
+    ladder.held(HERE, "websocket", 4)
+    assert ladder.instead(HERE, "websocket", 5) == QUIC
+    ladder.worked(HERE, QUIC, 6)
+    ladder.held(HERE, QUIC, 7)
+    assert not ladder.rests(HERE, QUIC, 8)
+    assert ladder.instead(HERE, QUIC, 8) == ""
+    again = 8 + REST["slow"]
+    assert ladder.better(HERE, QUIC, again) == HOP
+    ladder.worked(HERE, HOP, again)
+    ladder.held(HERE, HOP, again + 1)  # so is everything here
+    assert not ladder.rests(HERE, HOP, again + 2)
+    assert ladder.finding(again + 2).verdict == "clear"
+
+
 def test_what_others_are_reached_by_is_tried_first_where_nothing_is_known() -> None:
     ladder = Ladder(DIRECT)
     ladder.worked("other:1", "websocket", 0)

@@ -26,12 +26,14 @@ class Line:
         self.received = 0
         self.rates: list[float] = []
         self.waiting = 0
+        self.held = asyncio.Event()
         self.speed = Speed(
             lambda: self.now,
             self.sent.append,
             lambda: self.received,
             lambda: self.waiting,
             self.rates.append,
+            self.held.set,
         )
 
     def comes(self, frame: bytes, after: int) -> bool:
@@ -61,11 +63,11 @@ async def test_so_is_a_large_frame_long_after_it_was_asked_for_but_not_one_that_
 ) -> None:  # fmt: skip
     line = Line()
     line.comes(PIECE, 10 * LATE)
-    line.speed.sent(100)
+    line.speed.sent(bytes(100))
     line.comes(b"small", 10 * LATE)
     line.comes(PIECE, 100 * len(PIECE))  # from somebody who wrote much later
     assert not line.sent
-    line.speed.sent(100)
+    line.speed.sent(bytes(100))
     line.comes(PIECE, LATE)
     assert len(line.sent) == PROBES
 
@@ -83,7 +85,7 @@ async def test_what_was_slow_once_is_measured_again_soon_and_then_seldom() -> No
 async def test_a_calls_frames_tell_nothing() -> None:
     line = Line()
     for _ in range(100):
-        line.speed.sent(100)
+        line.speed.sent(bytes(100))
         line.comes(bytes(LARGE - 1), 10 * LATE)
     assert not line.sent
 
@@ -92,7 +94,7 @@ async def test_what_leaves_slowly_is_a_reason_to_ask(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(speed, "HELD", 0.05)
     line = Line()
     line.waiting = 100_000
-    line.speed.sent(100_000)
+    line.speed.sent(bytes(100_000))
     line.waiting = 90_000  # as much as a line that is not slow takes
     await asyncio.sleep(0.07)
     assert not line.sent
@@ -101,15 +103,34 @@ async def test_what_leaves_slowly_is_a_reason_to_ask(monkeypatch: pytest.MonkeyP
     assert len(line.sent) == PROBES
     idle = Line()
     idle.waiting = 100_000
-    idle.speed.sent(100_000)
+    idle.speed.sent(bytes(100_000))
     idle.waiting = 0
     await asyncio.sleep(0.07)
     assert not idle.sent
     idle.waiting = 10
-    idle.speed.sent(10)
+    idle.speed.sent(bytes(10))
     idle.speed.over()
     await asyncio.sleep(0.07)
     assert not idle.sent
+
+
+async def test_what_is_acknowledged_slowly_left_slowly_whatever_the_system_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(speed, "HELD", 0.02)
+    line = Line()
+    line.speed.sent(wire.encode(wire.Append(1, 1, 60, bytes(speed.PILED // 2))))
+    await asyncio.sleep(0.1)
+    assert not line.sent
+    line.speed.sent(wire.encode(wire.Append(1, 2, 60, bytes(speed.PILED // 2))))
+    async with asyncio.timeout(10):
+        await line.held.wait()
+    line.comes(wire.encode(wire.Acked(1))[:2] + b"nothing of the kind", 1)
+    line.comes(wire.encode(wire.Acked(2)), 1)
+    line.held.clear()
+    await asyncio.sleep(0.1)
+    assert not line.held.is_set()
+    line.speed.over()
 
 
 async def test_so_is_a_large_frame_that_is_long_on_its_way(
@@ -118,11 +139,11 @@ async def test_so_is_a_large_frame_that_is_long_on_its_way(
     monkeypatch.setattr(speed, "UNFINISHED", 0.02)
     line = Line()
     line.received = 5 * LARGE
-    line.speed.sent(100)
+    line.speed.sent(bytes(100))
     line.comes(b"all of it", 10)
     await asyncio.sleep(0.05)
     assert not line.sent
-    line.speed.sent(100)
+    line.speed.sent(bytes(100))
     line.received += LARGE
     await asyncio.sleep(0.05)
     assert len(line.sent) == PROBES

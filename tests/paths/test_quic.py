@@ -291,7 +291,7 @@ async def test_silence_is_found_out_and_sooner_when_datagrams_are_in_use(
         for live in (True, False):
             monkeypatch.setattr(quic, "LIVE_SECONDS", 1.0 if live else 60)
             monkeypatch.setattr(quic, "ASK_SECONDS", 60 if live else 0.5)
-            monkeypatch.setattr(quic, "ANSWER_SECONDS", 0.5)
+            monkeypatch.setattr(quic, "patience", lambda unsent: 0.5)
             net.loses = lambda data, sent: False
             heard = Heard()
             channel = await quic.connect(at(home, net.port), heard)

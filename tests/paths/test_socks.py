@@ -46,7 +46,7 @@ async def test_by_name_through_a_proxy_and_never_past_it(
         assert await heard.frames.get() == b"from elsewhere"
         box.cut()  # the proxy's own connection, too
         monkeypatch.setattr(quic, "ASK_SECONDS", 0.0)
-        monkeypatch.setattr(quic, "ANSWER_SECONDS", 0.2)
+        monkeypatch.setattr(quic, "patience", lambda unsent: 0.2)
         channel.send(b"nowhere")
         assert await heard.closed
         monkeypatch.setattr(quic, "HANDSHAKE_SECONDS", 0.2)

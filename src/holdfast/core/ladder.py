@@ -8,7 +8,7 @@ Sources: spec/paths.md, "The ladder".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -303,10 +303,34 @@ class Ladder:
                 for other in STREAMS:
                     self.failed(place, other, "slow", now)
 
+    def held(self, place: str, path: str, now: int) -> None:
+        """What is sent leaves slowly. That may be the line, so nobody is accused of it; but the
+        path rests, with those like it, if there is another kind that is not known for that."""
+        self.seen.at(place, path).held = now
+        known = self.seen.places[place].paths
+
+        def free(kind: Sequence[str]) -> bool:
+            there = [known.get(one, Path()) for one in kind if one in self.paths]
+            reached = kind != (HOP,) or (HOP in known and known[HOP].worked > 0)
+            lately = any(one.held and now - one.held < LONGEST_REST for one in there)
+            return reached and not lately and any(one.until <= now for one in there)
+
+        kinds = ((HOP,), STREAMS, (QUIC,))
+        if any(path not in kind and free(kind) for kind in kinds):
+            for other in next((kind for kind in kinds if path in kind), ()):
+                if other in self.paths:
+                    self.failed(place, other, "slow", now)
+
     def suspect(self, place: str, path: str, now: int) -> bool:
         """Whether a connection there should be measured: something was slow lately, or it was,
         once only."""
         unknown = self.seen.rate(place, (path,), now) is None
+        known = self.seen.places.get(place, Place())
+        if (
+            any(one.held and now - one.held < REMEMBERED for one in known.paths.values())
+            and unknown
+        ):
+            return True  # what is sent there leaves slowly
         if self.seen.crawls(place, self.paths, now):
             return unknown or self.seen.slow(now) < SURE
         return (

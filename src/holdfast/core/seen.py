@@ -48,6 +48,8 @@ class Path:
     """When last; 0: never."""
     up: int = 0
     """Connections that stand."""
+    held: int = 0
+    """When what was sent left slowly; 0: never."""
     rate: float = 0
     """Bits a second that came, when it was measured last."""
     rated: int = 0

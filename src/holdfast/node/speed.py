@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -21,6 +23,8 @@ AGAIN: Final = 8_000
 """and after one that found it slow for the first time."""
 HELD: Final = 5.0
 """Seconds in which what waits to leave does at least as fast as a line that is not slow."""
+PILED: Final = int(SLOW * HELD / 8)
+"""Bytes of appends not acknowledged from which there is something to send all the time."""
 UNFINISHED: Final = 3.0
 """Seconds after asking when a large frame that is still on its way is late."""
 LOOKS: Final = (6.0, 15.0, 45.0)
@@ -28,13 +32,15 @@ LOOKS: Final = (6.0, 15.0, 45.0)
 
 
 _PROBED: Final = wire.encode(wire.Probed(b""))[:2]
-"""How the frame begins."""
+_APPEND: Final = wire.encode(wire.Append(0, 1, 1, b""))[:2]
+_ACKED: Final = wire.encode(wire.Acked(0))[:2]
+"""How the frames begin."""
 
 
 class Speed:
     """`send` is the connection's; `received` says how many bytes came over it, those of unfinished
-    frames too, `waiting` how many have not left; `tell` is given bits a second. Times are
-    milliseconds.
+    frames too, `waiting` how many have not left; `tell` is given bits a second, `held` is called
+    whenever what is sent has left slowly for twice `HELD`. Times are milliseconds.
 
     Who sent what comes may be slow, not the line; so, when it is late, or what is sent leaves
     slowly, the relay is asked for something. Until the last of it came there was more to come all
@@ -47,12 +53,20 @@ class Speed:
         received: Callable[[], int],
         waiting: Callable[[], int],
         tell: Callable[[float], None],
+        held: Callable[[], None],
     ) -> None:
         self._clock, self._send = clock, send
-        self._received, self._waiting, self._tell = received, waiting, tell
+        self._received, self._buffered, self._tell = received, waiting, tell
+        self._told_held = held
+        self._appends: deque[int] = deque()
+        """Their sizes, of those that are not acknowledged."""
+        self._acked = self._piled = 0
+        """How many are, and how large all others are together."""
         self._given = 0
         """Bytes that were to leave."""
         self._held: asyncio.TimerHandle | None = None
+        self._slowly = 0
+        """How often in a row what waited did not leave as it should."""
         self._framed = 0
         """What had come when the last frame was whole."""
         self._awaited: asyncio.TimerHandle | None = None
@@ -66,12 +80,15 @@ class Speed:
         """What had come when it was asked for."""
         self._measuring = False
 
-    def sent(self, size: int) -> None:
-        """A frame was given to the connection."""
+    def sent(self, frame: bytes) -> None:
+        """It was given to the connection."""
+        if frame.startswith(_APPEND):
+            self._appends.append(len(frame))
+            self._piled += len(frame)
         self._asked = self._asked or self._clock()
         if self._awaited is None:
             self._await()
-        self._given += size
+        self._given += len(frame)
         if self._held is None and self._waiting():
             self._hold()
 
@@ -86,6 +103,18 @@ class Speed:
                 self.measure()
             self._await()
 
+    def _waiting(self) -> int:
+        """What has not left: a system may take much that is far from having arrived."""
+        return max(self._buffered(), self._piled if self._piled >= PILED else 0)
+
+    def _acknowledged(self, frame: bytes) -> None:
+        with contextlib.suppress(wire.Malformed):
+            match wire.decode_relay(frame):
+                case wire.Acked(upto):
+                    while self._acked < upto and self._appends:
+                        self._acked += 1
+                        self._piled -= self._appends.popleft()
+
     def _hold(self) -> None:
         left = self._given - self._waiting()
         self._held = asyncio.get_running_loop().call_later(HELD, self._leaves, left)
@@ -93,14 +122,21 @@ class Speed:
     def _leaves(self, before: int) -> None:
         """Whether what waited has left as it should."""
         self._held = None
-        if waiting := self._waiting():
-            if (self._given - waiting - before) * 8 < SLOW * HELD:
-                self.measure()
+        waiting = self._waiting()
+        slow = waiting and (self._given - waiting - before) * 8 < SLOW * HELD
+        self._slowly = self._slowly + 1 if slow else 0
+        if waiting:
             self._hold()
+        if slow:
+            self.measure()
+        if self._slowly > 1:
+            self._told_held()
 
     def came(self, frame: bytes) -> bool:
         """A frame is here; whether it is an answer to what is asked here."""
         now = self._clock()
+        if self._appends and frame.startswith(_ACKED):
+            self._acknowledged(frame)
         asked, self._asked = self._asked, 0
         self._framed = self._received()
         if self._measuring:

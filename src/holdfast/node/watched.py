@@ -61,7 +61,12 @@ class Watched:
         self._began = self._size = self._came = 0
         self._passing = False
         self._speed = Speed(
-            clock, self.send, lambda: self.received, lambda: self.buffered, self._runs_at
+            clock,
+            self.send,
+            lambda: self.received,
+            lambda: self.buffered,
+            self._runs_at,
+            self._is_held,
         )
         self._told = self.over = False
         self._reason = ""
@@ -126,7 +131,7 @@ class Watched:
         elif self.channel is not None:
             self.channel.send(frame)
             if self._tells and not self.over:
-                self._speed.sent(len(frame))
+                self._speed.sent(frame)
 
     def send_live(self, frame: bytes) -> None:
         """Send one frame now or never."""
@@ -137,6 +142,12 @@ class Watched:
             self.channel.send_live(frame)
             return
         self.lender.send_live(frame)
+
+    def leave(self, reason: str) -> None:
+        """End it for who uses it, who waits for nothing that is still on its way."""
+        self.close(reason)
+        if not self.over:
+            self.on_closed(reason)
 
     def close(self, reason: str = "") -> None:
         """End it."""
@@ -163,6 +174,8 @@ class Watched:
 
     def on_frame(self, frame: bytes) -> None:
         """One whole frame came."""
+        if self.over:
+            return
         self._heard.set()
         self._lives()
         self._count(len(frame))
@@ -180,17 +193,21 @@ class Watched:
 
     def on_live(self, frame: bytes) -> None:
         """A datagram came."""
+        if self.over:
+            return
         self._size += len(frame)
         if self._handler is not None:
             self._handler.on_live(frame)
 
     def on_drained(self) -> None:
         """Little is left unsent."""
-        if self._handler is not None:
+        if self._handler is not None and not self.over:
             self._handler.on_drained()
 
     def on_closed(self, reason: str) -> None:
         """The channel is over."""
+        if self.over:
+            return
         self.over, self._reason = True, reason
         self._heard.set()
         if not self.gone.done():
@@ -233,6 +250,13 @@ class Watched:
             self._crawls()
             if self._ladder.rests(self.place, self.path, self._clock()):
                 self._climb(self)
+
+    def _is_held(self) -> None:
+        """What is sent leaves slowly."""
+        now = self._clock()
+        self._ladder.held(self.place, self.path, now)
+        if self._ladder.rests(self.place, self.path, now):
+            self._climb(self)
 
     def _look_later(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._look)

@@ -413,7 +413,7 @@ class Ways:
 
     def _climb(self, home: Home, current: Watched) -> None:
         """A better path is tried, and used if it works; until then the current one is."""
-        if current.passes or current in self._standby:
+        if current.passes or current.replaced or current in self._standby:
             return  # neither what leads elsewhere is cut, nor what stands ready
         if len(self._handshakes(home.label)) >= AT_ONCE:
             return
@@ -441,7 +441,10 @@ class Ways:
         current.replaced = True
         if current.under is not None and why != MOVED:
             current.under.close(why)
-        current.close(why)
+        if self.ladder.rests(current.place, current.path, self._clock()):
+            current.leave(why)  # much may be on its way, slowly
+        else:
+            current.close(why)
 
     def _let_go(self, spare: Watched) -> None:
         if self._spare.get(spare.place) is spare:

@@ -27,15 +27,13 @@ from holdfast.core.caps import Home
 from holdfast.paths import dial, tls
 from holdfast.paths.base import Attempt, Channel, Handler, Undivided, Unreachable
 from holdfast.paths.websocket import (
-    ANSWER_SECONDS,
     ASK_SECONDS,
     CONNECT_SECONDS,
     MAX_PARTS,
-    MUCH,
-    PATIENT_SECONDS,
     SILENT_SECONDS,
     STALLED,
     check_welcome,
+    patience,
 )
 
 PROFILES: Final = ("chrome150", "firefox147", "safari2601")
@@ -289,7 +287,7 @@ class Stream(Undivided):
         if not self._unheard:
             self._wait(now + PONG_SECONDS)
         else:
-            self._wait(now + (ANSWER_SECONDS if self._unheard < MUCH else PATIENT_SECONDS))
+            self._wait(now + patience(self._unheard))
 
 
 def _framed(kind: int, payload: bytes) -> bytes:

@@ -20,13 +20,11 @@ from holdfast.core.caps import Home
 from holdfast.paths import h3, socks
 from holdfast.paths.base import Attempt, Channel, Handler, Kind, Unreachable
 from holdfast.paths.websocket import (
-    ANSWER_SECONDS,
     ASK_SECONDS,
     CONNECT_SECONDS,
-    MUCH,
-    PATIENT_SECONDS,
     STALLED,
     check_welcome,
+    patience,
 )
 
 AUTHORITIES: Final = ssl.CERT_NONE
@@ -269,8 +267,7 @@ class _Flow(h3.Flow):
             return MOVE_SECONDS
         if self._live_sent:
             return max(LIVE_SECONDS, 4 * self.quic.rtt)
-        much = self.quic.unsent > MUCH
-        return ASK_SECONDS + (PATIENT_SECONDS if much else ANSWER_SECONDS)
+        return ASK_SECONDS + patience(self.quic.unsent)
 
     def live(self) -> None:
         """Datagrams are in use: silence is found out sooner."""

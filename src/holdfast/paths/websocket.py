@@ -31,8 +31,10 @@ READ_BUFFER: Final = 2048
 ASK_SECONDS: Final = 1.5
 """A client that sent something and heard nothing since asks whether anybody is there,"""
 ANSWER_SECONDS: Final = 2.5
-"""and after so much more takes the connection for dead; later if there is much on its way."""
+"""and after so much more takes it for dead; later if there is more on its way than this,"""
+LITTLE: Final = 16 * 1024
 PATIENT_SECONDS: Final = 20.0
+"""if it is `MUCH`."""
 SILENT_SECONDS: Final = 5.0
 """Who says nothing for so long and then ends the connection has not heard what was asked."""
 MUCH: Final = 64 * 1024
@@ -43,6 +45,12 @@ MAX_PARTS: Final = 1024
 
 Accept = Callable[[Channel, bytes, str], Handler]
 """Channel, SHA-256 of the TLS key it runs on, and the peer's address."""
+
+
+def patience(unheard: int, answer: float = ANSWER_SECONDS) -> float:
+    """Seconds that an answer may take behind so many bytes."""
+    share = min(1.0, max(0, unheard - LITTLE) / (MUCH - LITTLE))
+    return answer + (PATIENT_SECONDS - answer) * share
 
 
 class _Silent:
@@ -264,7 +272,7 @@ class _Greeting(Socket):
         elif not self._asked:
             self._asked = True
             self._transport.send_ping()
-            self._listen(self._answer if self._unheard < MUCH else PATIENT_SECONDS)
+            self._listen(patience(self._unheard, self._answer))
         else:
             self._reason = self._reason or STALLED
             self._transport.disconnect(False)

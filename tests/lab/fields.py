@@ -6,18 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import socket
 import ssl
 import struct
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from echoes import EchoUdp, ample, certificate, echo, free_ports, portal, served, site
 from python_socks import ProxyError
 from python_socks.async_.asyncio import Proxy
 
@@ -27,7 +24,6 @@ from holdfast.lab.hosts import Lab, Place
 from holdfast.lab.prober import Prober
 from holdfast.lab.scenario import Staging
 from holdfast.lab.scenarios import World
-from holdfast.relay.certificate import make
 
 HOME, LISTED, OTHER, SITE, PORTAL, RESOLVER, PROBER = (
     "home.test", "listed.test", "other.test", "site.test", "portal.test", "names.test",
@@ -349,85 +345,6 @@ def hello(
     return b"\x16\x03\x01" + vector(2, message)
 
 
-def certificate() -> ssl.SSLContext:
-    """Of a site, for as long as the tests run."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    made = make(key, SITE, datetime.datetime.now(datetime.UTC))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            + made.public_bytes(Encoding.PEM)
-        )
-        file.flush()
-        context.load_cert_chain(file.name)
-    return context
-
-
-def _served(serve: Any) -> Any:
-    """The same handler, which may be cut off at the end."""
-
-    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            await serve(reader, writer)
-
-    return one
-
-
-async def _site(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nHello")
-        await writer.drain()
-    except (OSError, asyncio.IncompleteReadError):
-        pass
-    finally:
-        writer.transport.abort()
-
-
-async def _portal(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        if await reader.read(65_536):
-            writer.write(b"agree to our terms")
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
-
-
-async def _ample(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(bytes(8 * len(data)))
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.transport.abort()
-
-
-async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.transport.abort()
-
-
-class _EchoUdp(asyncio.DatagramProtocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        if data[:1] == b"\x01" and len(data) == 148:  # as WireGuard answers
-            data = b"\x02" + bytes(91)
-        self.transport.sendto(data, addr)  # type: ignore[attr-defined]
-
-
 class BoxField(Field):
     """The middlebox in user space."""
 
@@ -541,20 +458,6 @@ class PacketField(Field):
         return Datagrams(sock)
 
 
-def _both() -> tuple[socket.socket, socket.socket]:
-    """A free port of loopback by TCP and UDP."""
-    while True:
-        sock = socket.create_server(("127.0.0.1", 0))
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            udp.bind(sock.getsockname())
-        except OSError:  # somebody else has it by UDP
-            sock.close()
-            udp.close()
-        else:
-            return sock, udp
-
-
 @contextlib.asynccontextmanager
 async def field(kind: str) -> AsyncIterator[Field]:
     """One of the two, with nothing wrong yet."""
@@ -580,7 +483,7 @@ async def field(kind: str) -> AsyncIterator[Field]:
         for name in (LISTED, OTHER, SITE, PORTAL):
             for port in PORTS:
                 if kind == "box":
-                    sock, udp = _both()
+                    sock, udp = free_ports()
                     box.places[name, port] = sock.getsockname()
                 else:
                     sock, udp = lab[name].socket(), lab[name].socket(socket.SOCK_DGRAM)
@@ -589,13 +492,13 @@ async def field(kind: str) -> AsyncIterator[Field]:
                 if kind != "box" and port == 443 and name in SIX:
                     six = lab[name].socket(family=socket.AF_INET6)
                     six.bind((SIX[name], port))
-                    more = await asyncio.start_server(_served(_echo), sock=six)
+                    more = await asyncio.start_server(served(echo), sock=six)
                     stack.callback(more.close)
-                serve = {SITE: _site, PORTAL: _portal}.get(name, _ample if port == AMPLE else _echo)
-                tls = certificate() if name == SITE and port == 443 else None
-                server = await asyncio.start_server(_served(serve), sock=sock, ssl=tls)
+                serve = {SITE: site, PORTAL: portal}.get(name, ample if port == AMPLE else echo)
+                tls = certificate(SITE) if name == SITE and port == 443 else None
+                server = await asyncio.start_server(served(serve), sock=sock, ssl=tls)
                 stack.callback(server.close)
                 udp.setblocking(False)
-                transport, _ = await loop.create_datagram_endpoint(_EchoUdp, sock=udp)
+                transport, _ = await loop.create_datagram_endpoint(EchoUdp, sock=udp)
                 stack.callback(transport.close)
         yield made

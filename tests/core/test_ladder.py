@@ -111,6 +111,31 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
         ],
     ),
     (
+        "clear",  # that the other one was fast before is no news of it
+        [
+            ("worked", HERE, "websocket"),
+            ("worked", "other:1", HOP),
+            ("rate", "other:1", HOP, 5e6),
+            CRAWLS,
+            CRAWLS,
+            YES,
+        ],
+    ),
+    (
+        "throttled",  # nor does it hide that it is not any more
+        [
+            ("worked", HERE, "websocket"),
+            ("worked", "other:1", HOP),
+            ("rate", "other:1", "websocket", 5e6),
+            CRAWLS,
+            CRAWLS,
+            ("rate", "other:1", HOP, 64_000),
+            ("worked", "other:1", "classic"),
+            ("rate", "other:1", "classic", 64_000),
+            YES,
+        ],
+    ),
+    (
         "clear",  # the relay is slow, since another one is not
         [
             ("worked", HERE, "websocket"),
@@ -282,6 +307,17 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
             ("worked", HERE, QUIC),
             ("lasted", HERE, "websocket"),
             ("ended", HERE, QUIC, True, 0, 60_000),
+            ("ended", HERE, "websocket", True, 10_000_000, 600_000),
+            ("worked", "other:1", "websocket"),
+            ("wait", FLAPS),
+            *[("failed", HERE, path, "connect") for path in STREAMS],
+        ],
+    ),
+    (
+        "clear",  # after a lid was closed one of them is reached before the other
+        [
+            ("worked", HERE, "websocket"),
+            ("lasted", HERE, "websocket"),
             ("ended", HERE, "websocket", True, 10_000_000, 600_000),
             *[("failed", HERE, path, "connect") for path in STREAMS],
             ("worked", "other:1", "websocket"),
@@ -488,6 +524,9 @@ def test_where_one_relay_crawls_the_others_are_measured() -> None:
     assert ladder.suspect("other:1", "websocket", 2)
     ladder.rate("other:1", "websocket", 5e6, 3)
     assert not ladder.suspect("other:1", "websocket", 4)
+    ladder.rate(HERE, "websocket", 5e6, 5)
+    ladder.rate(HERE, "websocket", 64_000, 6)
+    assert ladder.suspect("other:1", "websocket", 7)  # what it was before says nothing
 
 
 def test_what_worked_last_goes_first() -> None:

@@ -82,6 +82,29 @@ async def test_what_was_slow_once_is_measured_again_soon_and_then_seldom() -> No
         line.now += AGAIN
 
 
+async def test_answers_that_come_together_tell_how_long_they_took_at_most() -> None:
+    line = Line()
+    for late in (3_000, 100):
+        line.speed.measure()
+        line.now += late
+        line.received += PROBES * len(ANSWER)
+        for _ in range(PROBES):
+            line.speed.came(ANSWER)
+        line.now += EVERY
+    # That they stood still on their way for some seconds is no rate.
+    assert line.rates == [PROBES * len(ANSWER) * 8_000 / 100]
+
+
+async def test_what_was_fast_is_measured_again_soon_if_that_is_doubted() -> None:
+    line = Line()
+    for times, again in ((1, False), (1, False), (2, True), (2, False)):
+        line.speed.measure(again=again)
+        assert len(line.sent) == times * PROBES
+        while len(line.rates) < times:
+            line.comes(ANSWER, 10)
+        line.now += AGAIN
+
+
 async def test_a_calls_frames_tell_nothing() -> None:
     line = Line()
     for _ in range(100):

@@ -111,10 +111,10 @@ class _Judge:
                 return Finding("away", (Fact(name, "unreached"),))
             if between.kind != "proxy" or self._asks(name):
                 return Finding("clear")  # not known yet
-        tried = {
-            one.kind for path, one in place.paths.items() if path not in (HOP, QUIC) and one.fails
-        }
-        if place.carried and tried and tried <= SILENT | {"tls", "frozen"}:
+        tried = [one for path, one in place.paths.items() if path not in (HOP, QUIC) and one.fails]
+        silent = {one.kind for one in tried} <= SILENT | {"tls", "frozen"}
+        since = self._reached_before(name, max((one.failed for one in tried), default=0))
+        if place.carried and tried and silent and since:
             return Finding("learned", (Fact(name, "over"),))
         return Finding("clear")
 
@@ -177,8 +177,9 @@ class _Judge:
         if seen == {"dns"}:
             return Finding("dns-block", works)
         alike = "connect" in seen or len(tried) > 1  # before the first words all are
-        if not (seen and seen <= SILENT | {"tls", "frozen"} and alike) or not self._tried_since(
-            name, place
+        failed = max(place.paths.get(path, Path()).outlived for path in STREAMS)
+        if not (seen and seen <= SILENT | {"tls", "frozen"} and alike) or not self._reached_before(
+            name, failed
         ):
             return Finding("clear", (Fact(name, "works", HOP),))
         if any(one.worked for path, one in place.paths.items() if path in STREAMS):
@@ -187,15 +188,14 @@ class _Judge:
             return Finding("allowlist", works)
         return Finding("name-block" if seen & {"tls", "mute"} else "address-block", works)
 
-    def _tried_since(self, name: str, place: Place) -> bool:
-        """Whether a stream to it failed while another relay was reached, and not just before."""
+    def _reached_before(self, name: str, failed: int) -> bool:
+        """Whether what failed there did so while other relays were reached, and not just before."""
         there = [
             one.worked
             for other, known in self.seen.places.items()
             for path, one in known.paths.items()
-            if other != name and path in STREAMS and one.up
+            if other != name and path != HOP and one.up
         ]
-        failed = max(place.paths.get(path, Path()).outlived for path in STREAMS)
         return bool(there) and failed >= max(there) + FLAPS
 
     def _throttled(self, name: str) -> tuple[Fact, ...]:

@@ -294,6 +294,8 @@ class Ladder:
         unless the direct one is known to be slow as well; slow streams do, unless UDP is."""
         one = self.seen.at(place, path)
         one.rate, one.rated = bits, now
+        if not one.slow:
+            one.slowed = now
         one.slow = one.slow + 1 if bits < SLOW else 0
         if path == HOP and bits < SLOW and not self.seen.crawls(place, STREAMS, now):
             self.failed(place, HOP, "slow", now)

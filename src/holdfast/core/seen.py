@@ -54,7 +54,9 @@ class Path:
     """Bits a second that came, when it was measured last."""
     rated: int = 0
     slow: int = 0
-    """Measurements in a row that found it slow."""
+    """Measurements in a row that found it slow,"""
+    slowed: int = 0
+    """and when the first of them did."""
 
 
 @dataclass
@@ -92,11 +94,30 @@ class Seen:
         )
 
     def rate(self, place: str, paths: Sequence[str], now: int) -> float | None:
-        """The last known of these paths."""
+        """The last known of these paths. That something was fast is not known any more once
+        something was found slow."""
         known = self.places.get(place, Place())
-        rated = [one for path in paths if (one := known.paths.get(path)) and one.rate]
+        slowed = self._slowed(now)
+        rated = [
+            one
+            for path in paths
+            if (one := known.paths.get(path)) and one.rate
+            if one.rate < SLOW or one.rated > slowed
+        ]
         last = max(rated, key=lambda one: one.rated, default=Path())
         return last.rate if last.rate and now - last.rated < REMEMBERED else None
+
+    def _slowed(self, now: int) -> int:
+        """When what is slow was found to be first; -1: nothing is."""
+        return min(
+            (
+                one.slowed
+                for place in self.places.values()
+                for one in place.paths.values()
+                if one.slow and now - one.rated < REMEMBERED
+            ),
+            default=-1,
+        )
 
     def crawls(self, place: str, paths: Sequence[str], now: int) -> bool:
         """Whether the last known of these paths is slow."""

@@ -154,10 +154,11 @@ class Speed:
                 self.measure()
         return False
 
-    def measure(self) -> None:
-        """Ask the relay for something, unless that was done lately."""
+    def measure(self, *, again: bool = False) -> None:
+        """Ask the relay for something, unless that was done lately; `again`: what was found then
+        is not true any more."""
         now = self._clock()
-        if self._measuring or now - self._measured < self._every:
+        if self._measuring or now - self._measured < (AGAIN if again else self._every):
             return
         self._measured, self._measuring, self._probes = now, True, []
         self._before = self._received()
@@ -173,9 +174,14 @@ class Speed:
             if timer is not None:
                 timer.cancel()
 
-    def _rate_of_answers(self) -> float:
+    def _rate_of_answers(self) -> float | None:
+        """Bits a second between the first and the last. None: they came together, and late, which
+        may be a moment in which nothing passed."""
         (began, before), (ended, after) = self._probes[0], self._probes[-1]
-        return (after - before) * 8_000 / max(1, ended - began)
+        if after - before >= LARGE:
+            return (after - before) * 8_000 / max(1, ended - began)
+        least = (after - self._before) * 8_000 / max(1, ended - self._measured)
+        return least if least >= SLOW else None
 
     def _look(self, asked: int, last: bool) -> None:
         """The answers wait behind what was sent before, or crawl themselves."""
@@ -187,7 +193,9 @@ class Speed:
         elif last:
             self._measuring = False
 
-    def _end(self, bits: float) -> None:
+    def _end(self, bits: float | None) -> None:
         self._measuring = False
-        self._every = AGAIN if bits < SLOW and self._every == EVERY else EVERY
-        self._tell(bits)
+        unsure = bits is None or bits < SLOW
+        self._every = AGAIN if unsure and self._every == EVERY else EVERY
+        if bits is not None:
+            self._tell(bits)

@@ -267,5 +267,5 @@ class Watched:
             self._climb(self)
         suspect = self._ladder.suspect(self.place, self.path, self._clock())
         if suspect and self._tells and self._handler is not None:
-            self._speed.measure()
+            self._speed.measure(again=True)
         self._look_later(LOOK_SECONDS)

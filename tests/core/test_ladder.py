@@ -230,10 +230,29 @@ STORIES: list[tuple[Verdict, list[tuple]]] = [
         ],
     ),
     (
+        "address-block",  # one shook hands, so the name is not what another was not answered for
+        [
+            ("worked", HERE, QUIC),
+            ("wait", FLAPS),
+            ("failed", HERE, "websocket", "timeout"),
+            ("failed", HERE, "classic", "mute"),
+        ],
+    ),
+    (
         "clear",  # there was no network before: the end of a tunnel
         [("failed", HERE, "websocket", "connect"), ("worked", HERE, QUIC)],
     ),
     ("name-block", [("failed", HERE, "websocket", "tls"), ("worked", HERE, QUIC)]),
+    (
+        "fingerprint",  # nor is a place that nobody blocks, by such a handshake
+        [
+            ("failed", HERE, "websocket", "mute"),
+            ("failed", HERE, "classic", "mute"),
+            ("worked", HERE, QUIC),
+            NO,
+            NO_DOMESTIC,
+        ],
+    ),
     (
         "fingerprint",  # of TCP, whatever UDP does
         [

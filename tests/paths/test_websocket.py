@@ -135,3 +135,42 @@ def test_a_node_does_not_go_down_to_tls_1_2(
         await front.close()
 
     asyncio.run(run())
+
+
+async def test_what_goes_slowly_is_not_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other machine takes some of it now and then: nobody answers before the end of it."""
+    relay = EchoRelay(key())
+    front, home = await serve(tmp_path, relay)
+    monkeypatch.setattr(websocket, "ASK_SECONDS", 0.02)
+    monkeypatch.setattr(websocket, "patience", lambda *_: 0.02)
+    for size, looks in ((websocket.LITTLE + 1, 10), (100, 1)):
+        heard = Heard()
+        channel = await websocket.connect(home, heard)
+        there = relay.channels[-1]
+        assert isinstance(there, websocket.Socket) and there._transport is not None
+        there._transport.underlying_transport.pause_reading()
+        taken = [n * 2 * websocket.PROGRESS for n in range(10)]
+        monkeypatch.setattr(
+            tls.TlsTransport, "taken", property(lambda _, left=taken: left.pop(0) if left else 0)
+        )
+        channel.send(bytes(size))
+        assert await heard.closed == websocket.STALLED
+        assert len(taken) == 10 - looks
+        there._transport.underlying_transport.resume_reading()
+    await front.close()
+
+
+async def test_what_the_other_machine_has_taken_is_known(tmp_path: Path) -> None:
+    front, home = await serve(tmp_path, EchoRelay(key()))
+    heard = Heard()
+    channel = await websocket.connect(home, heard)
+    assert isinstance(channel, websocket.Socket)
+    before = channel.taken
+    channel.send(bytes(100_000))
+    await heard.frames.get()
+    assert before > 0 and channel.taken - before >= 100_000
+    channel.close()
+    await heard.closed
+    await front.close()

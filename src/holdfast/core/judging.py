@@ -28,6 +28,9 @@ CLEARLY: Final = 3
 FLAPS: Final = 15_000
 """Attempts that ended so soon after another relay was reached, or a control answered, may have
 begun before there was a network."""
+CONTROLS: Final = ("domestic", "foreign")
+TELLING: Final = STREAMS[:2]
+"""Paths that tell a handshake that is not answered from silence behind it."""
 _FIRST: Final = (
     "freeze", "fingerprint", "throttled", "learned", "allowlist", "name-block", "address-block",
     "dns-block", "udp-block", "clear", "impostor", "away",
@@ -145,8 +148,10 @@ class _Judge:
             return self._between(name, place, kinds, (*works, *self._said()))
         tried = {kind for path, kind in kinds.items() if path in STREAMS}
         if direct == QUIC and tried and tried <= SILENT | {"tls", "closed"}:
-            if tried & {"tls", "mute"}:
-                return Finding("name-block", works)
+            shaken = any(kinds.get(path) == "timeout" for path in TELLING)
+            if tried & {"tls", "mute"} and not shaken:
+                nowhere = all(self.seen.ok(one, self.now) is False for one in CONTROLS)
+                return Finding("fingerprint" if nowhere else "name-block", (*works, *self._said()))
             # Nobody may have answered to TCP because there was no network yet.
             failed = max(one.failed for path, one in place.paths.items() if path in STREAMS)
             if failed >= place.paths[QUIC].worked + FLAPS:
@@ -269,6 +274,6 @@ class _Judge:
     def _said(self) -> tuple[Fact, ...]:
         return tuple(
             Fact(kind, "answers" if ok else "silent")
-            for kind in ("domestic", "foreign")
+            for kind in CONTROLS
             if (ok := self.seen.ok(kind, self.now)) is not None
         )

@@ -8,10 +8,8 @@ one connects to and nothing that is said. Source: RFC 1928, RFC 9110 section 9.3
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -141,13 +139,7 @@ async def _vanishes(opening: _Opening, raw: asyncio.Transport) -> bool:
 
 def _out_of_order(raw: asyncio.Transport) -> bool:
     """Whether the other side has said that it got something, and not what comes before it."""
-    if not hasattr(socket, "TCP_INFO"):
-        return False
-    with contextlib.suppress(OSError, struct.error):
-        info = raw.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
-        (sacked,) = struct.unpack_from("=I", info, 28)  # struct tcp_info of Linux
-        return bool(sacked)
-    return False
+    return tls.tcp_info(raw, "=I", 28) > 0
 
 
 async def _in_small_pieces(

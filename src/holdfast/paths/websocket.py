@@ -35,6 +35,8 @@ ANSWER_SECONDS: Final = 2.5
 LITTLE: Final = 16 * 1024
 PATIENT_SECONDS: Final = 20.0
 """if it is `MUCH`."""
+PROGRESS: Final = 1_000
+"""Bytes of it that the other machine took meanwhile show that it goes, if slowly."""
 SILENT_SECONDS: Final = 5.0
 """Who says nothing for so long and then ends the connection has not heard what was asked."""
 MUCH: Final = 64 * 1024
@@ -131,6 +133,12 @@ class Socket(Undivided, WSListener):
         """Encrypted bytes that came, those of unfinished messages too."""
         raw = self._transport.underlying_transport if self._transport is not None else None
         return raw.received if isinstance(raw, tls.TlsTransport) else 0
+
+    @property
+    def taken(self) -> int:
+        """Encrypted bytes that the other machine has, as far as it is known."""
+        raw = self._transport.underlying_transport if self._transport is not None else None
+        return raw.taken if isinstance(raw, tls.TlsTransport) else 0
 
     # From picows.
 
@@ -244,6 +252,8 @@ class _Greeting(Socket):
         self._came = 0
         """Of `received`, when it was looked at last."""
         self._asked = False
+        self._taken = 0
+        """Of what was sent, when it was asked."""
         self._timer: asyncio.TimerHandle | None = None
 
     def send(self, frame: bytes) -> None:
@@ -272,10 +282,18 @@ class _Greeting(Socket):
         elif not self._asked:
             self._asked = True
             self._transport.send_ping()
+            self._goes()
+            self._listen(patience(self._unheard, self._answer))
+        elif self._unheard > LITTLE and self._goes():
             self._listen(patience(self._unheard, self._answer))
         else:
             self._reason = self._reason or STALLED
             self._transport.disconnect(False)
+
+    def _goes(self) -> bool:
+        """Whether some of what was sent has arrived since this was asked last."""
+        before, self._taken = self._taken, self.taken
+        return self._taken - before > PROGRESS
 
     def got(self, message: bytes) -> None:
         """The first message must prove who the relay is; the rest is the handler's."""

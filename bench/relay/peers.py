@@ -16,6 +16,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import shutil
 import socket
 import statistics
@@ -25,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import psutil  # type: ignore[import-untyped]
 import uvloop
@@ -58,6 +60,15 @@ interfaces = {{ "127.0.0.1" }}
 c2s_ports = {{ {port} }}
 storage = "internal"
 VirtualHost "localhost"
+"""
+EJABBERD = """loglevel: error
+hosts: [localhost]
+auth_method: [anonymous]
+anonymous_protocol: login_anon
+listen:
+  - {{port: {port}, ip: "127.0.0.1", module: ejabberd_c2s, shaper: none, access: all,
+      max_stanza_size: 262144}}
+modules: {{{archive}}}
 """
 NATS = """listen: "127.0.0.1:{port}"
 jetstream {{ store_dir: "{place}", sync_interval: {sync} }}
@@ -266,10 +277,12 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def program(command: list[str], port: int) -> Iterator[psutil.Process]:
+def program(
+    command: list[str], port: int, environment: dict[str, str] | None = None
+) -> Iterator[psutil.Process]:
     """A server, once it listens."""
     quiet = subprocess.DEVNULL
-    process = subprocess.Popen(command, stdout=quiet, stderr=quiet)
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env=environment)
     try:
         until = time.monotonic() + 20
         while True:
@@ -316,6 +329,32 @@ def archiving(place: Path, pairs: int) -> Iterator[tuple[psutil.Process, int]]:
 
 
 @contextlib.contextmanager
+def ejabberd(place: Path, _pairs: int, archive: str = "") -> Iterator[tuple[psutil.Process, int]]:
+    port = free_port()
+    config = place / "ejabberd.yml"
+    config.write_text(EJABBERD.format(port=port, archive=archive))
+    where = subprocess.run(
+        ["dpkg", "-L", "ejabberd"], capture_output=True, text=True, check=False
+    ).stdout.split()
+    libraries = next((Path(line) for line in where if line.endswith("/ebin")), None)
+    if libraries is None:
+        missing("ejabberd")
+    # As `ejabberdctl foreground` does, but for schedulers that do not spin while they wait.
+    command = ["erl", "+K", "true", "+P", "250000", "+sbwt", "none", "-noinput"]
+    command += ["-mnesia", "dir", f'"{place}/db"', "-ejabberd", "config", f'"{config}"']
+    command += ["log_path", f'"{place}/log"', "-s", "ejabberd"]
+    environment = {"ERL_LIBS": str(libraries.parent.parent), "HOME": str(place)}
+    with program(command, port, os.environ | environment) as process:
+        yield process, port
+
+
+@contextlib.contextmanager
+def ejabberd_archiving(place: Path, pairs: int) -> Iterator[tuple[psutil.Process, int]]:
+    with ejabberd(place, pairs, "mod_mam: {default: always}") as found:
+        yield found
+
+
+@contextlib.contextmanager
 def nats(place: Path, _pairs: int, sync: str = "2m") -> Iterator[tuple[psutil.Process, int]]:
     port = free_port()
     (place / "conf").write_text(NATS.format(port=port, place=place, sync=sync))
@@ -344,7 +383,7 @@ def syncing(place: Path, pairs: int) -> Iterator[tuple[psutil.Process, int]]:
         yield found
 
 
-def missing(name: str) -> str:
+def missing(name: str) -> NoReturn:
     raise SystemExit(f"{name} is missing: apt-get install {name}")
 
 
@@ -384,6 +423,8 @@ PEERS = {
     "nats jetstream, file": (nats, Nats, "written to a file, synced every 2 min"),
     "nats jetstream, sync always": (syncing, Nats, "synced to the disk"),
     "mosquitto, QoS 1": (mosquitto, Mqtt, "in memory, a snapshot every 30 min"),
+    "ejabberd": (ejabberd, Xmpp, "none: handed on"),
+    "ejabberd, archive": (ejabberd_archiving, Xmpp, "written to files, not synced"),
     "prosody": (prosody, Xmpp, "none: handed on"),
     "prosody, archive": (archiving, Xmpp, "written to files, not synced"),
 }
@@ -408,10 +449,13 @@ def measured(
     return results
 
 
+PROGRAMS = ("mosquitto", "ejabberdctl", "prosody")
+
+
 def figures(runs: int = 5) -> list[tuple[str, str]]:
     """Of those that are installed: none if one is missing."""
     places = "/usr/sbin:/usr/bin"
-    if not all(shutil.which(name, path=places) for name in ("mosquitto", "prosody")):
+    if not all(shutil.which(name, path=places) for name in PROGRAMS):
         return []
     rows = []
     for name, results in measured(None, throughput.PAIRS, 4.0, runs).items():

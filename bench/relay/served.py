@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import multiprocessing
+import time
+from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -24,7 +26,9 @@ from holdfast.relay.keys import now_ms
 from holdfast.relay.limits import RelayLimits
 from holdfast.relay.mesh import Part
 from holdfast.relay.processes import Parent
+from holdfast.store import embedded
 from holdfast.store.base import Quota
+from holdfast.store.files import OsFiles
 
 OPEN = RelayLimits(
     connections=10**6,
@@ -35,6 +39,9 @@ OPEN = RelayLimits(
     store=Quota(log_records=10**9, log_bytes=10**12, disk_bytes=40 * 1024**3),
 )
 
+SYNCS = "syncs"
+"""In the relay's folder, once it has ended."""
+
 RULES = Rules(per_address=10**9)
 
 
@@ -43,6 +50,19 @@ class PlainFront(Front):
 
     def _connection(self) -> asyncio.Protocol:
         return HttpConnection(self._door, self.open)
+
+
+class Timed(OsFiles):
+    """Notes when each sync began and ended."""
+
+    def __init__(self) -> None:
+        self.times = array("d")
+
+    def sync(self, descriptor: int) -> None:
+        """See `Files.sync`."""
+        began = time.perf_counter()
+        super().sync(descriptor)
+        self.times.extend((began, time.perf_counter()))
 
 
 def serve(directory: str, tls: bool, place: str | None, count: int, pipe: Connection) -> None:
@@ -60,7 +80,10 @@ def serve(directory: str, tls: bool, place: str | None, count: int, pipe: Connec
             )
 
     if count == 1:
+        files = Timed()
+        embedded.OsFiles = lambda: files  # type: ignore[misc,assignment]
         one(None)
+        (data / SYNCS).write_bytes(files.times.tobytes())
     else:
         Parent(data, listen, count, udp=False, serve=one, say=pipe.send, note=print).run()
 
@@ -72,6 +95,9 @@ class Served:
     home: Home
     key_hash: bytes
     process: psutil.Process
+    syncs: list[tuple[float, float]] = field(default_factory=list)
+    """When each began and ended, by `time.perf_counter`: of a relay of one process that keeps its
+    own logs, once it has ended."""
 
     def cpu(self) -> float:
         """Core-seconds it has used so far, of all its threads."""
@@ -101,7 +127,11 @@ def relay(
     try:
         home = Home.parse(ours.recv())
         key_hash = load_or_make(directory, "localhost", now_ms()).key_hash
-        yield Served(home, key_hash, psutil.Process(process.pid))
+        found = Served(home, key_hash, psutil.Process(process.pid))
+        yield found
     finally:
         process.terminate()
         process.join(20)
+    if (syncs := directory / SYNCS).exists():
+        times = array("d", syncs.read_bytes())
+        found.syncs += zip(times[::2], times[1::2], strict=True)

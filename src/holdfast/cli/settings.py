@@ -64,7 +64,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise Trouble(f"{path} is no TOML file: {error}", Exit.USAGE) from None
     if unknown := sorted(set(found) - set(RELAY)):
         raise Trouble(
-            f"{path} sets {unknown[0]}, which is no setting; there are: {', '.join(RELAY)}",
+            f"the file {path} sets {unknown[0]}, which is no setting; there are:"
+            f" {', '.join(RELAY)}",
             Exit.USAGE,
         )
     return found

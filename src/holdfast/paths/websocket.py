@@ -153,7 +153,7 @@ class Socket(Undivided, WSListener):
         """One WebSocket frame: a message or a part of one."""
         if self._ended:
             return
-        self.heard()
+        self._spoke = True
         kind = frame.msg_type
         strange = frame.rsv1 or frame.rsv2 or frame.rsv3
         if kind == self.kind and frame.fin and not (self._parts or strange):  # most often
@@ -187,10 +187,6 @@ class Socket(Undivided, WSListener):
             self._parts = []
         self._size = 0
         self.got(part)
-
-    def heard(self) -> None:
-        """The other side is there."""
-        self._spoke = True
 
     def look(self) -> int:
         """See whether the other side is there, see `pulse.Member`."""
@@ -263,10 +259,10 @@ class _Greeting(Socket):
         if self._timer is None:
             self._listen(ASK_SECONDS)
 
-    def heard(self) -> None:
-        """The relay is there."""
-        super().heard()
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """One WebSocket frame: the relay is there."""
         self._unheard, self._asked = 0, False
+        super().on_ws_frame(transport, frame)
 
     def _listen(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._listened)

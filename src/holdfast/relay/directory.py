@@ -96,7 +96,7 @@ def copy_of(data: Path, target: Path) -> None:
     """Copy the directory into a new one, while the relay runs or not. Raises `RelayError`,
     `StoreFailed`."""
     if target.exists():
-        raise RelayError(f"{target} exists already; name a directory that does not")
+        raise RelayError(f"the directory {target} exists already; name a directory that does not")
     part = target.with_name(target.name + ".making")
     shutil.rmtree(part, ignore_errors=True)
     try:

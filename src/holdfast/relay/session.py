@@ -169,9 +169,11 @@ class Connection:
 
     def published(self, reader: Reader, seq: int, body: bytes) -> None:
         """A log that `reader` follows has a new durable record."""
-        reader.published(seq, body, self._room)
+        room = self._unsent + self._gathered < self._most or self._room
         self._gathered += len(body)
-        self._moved(reader)
+        reader.published(seq, body, room)
+        if reader.state == "waiting" or self._ready.get(reader.handle) is not reader:
+            self._moved(reader)
 
     def passed(self, reader: Reader, bodies: Sequence[bytes], encoded: Sequence[bytes]) -> None:
         """Live frames passed in a log that `reader` follows; `encoded` is all of them."""

@@ -65,7 +65,7 @@ def backup(folder: Path, target: Path) -> None:
     """Copy the store into a new directory, where it is whole. Segments that are not written any
     more share their room with it if it is on the same file system. Raises `StoreFailed`."""
     if target.exists():
-        raise StoreFailed(f"{target} exists already; name a directory that does not")
+        raise StoreFailed(f"the directory {target} exists already; name a directory that does not")
 
     def copy() -> None:
         part = target.with_name(target.name + ".part")

@@ -13,10 +13,11 @@ nothing can be whole, unless the disk has changed what it had: `scan` tells the 
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from zlib_ng.zlib_ng import crc32 as _crc
 
 MAGIC: Final = b"HFb1"
 BATCH: Final = struct.Struct("<4sIIIII")
@@ -35,7 +36,6 @@ TOUCH: Final = 5
 
 SMALL: Final = 4096
 """Parts smaller than this on average are copied together: cheaper than telling them apart."""
-_crc = zlib.crc32
 
 
 class Damaged(Exception):

@@ -10,6 +10,7 @@ from holdfast.core import wire
 from holdfast.core.seen import SLOW
 from holdfast.node import speed
 from holdfast.node.speed import AGAIN, EVERY, LARGE, PROBES, Speed
+from holdfast.paths import base
 
 ANSWER = wire.encode(wire.Probed(bytes(speed.PROBE)))
 PIECE = bytes(16 * 1024)
@@ -27,6 +28,7 @@ class Line:
         self.rates: list[float] = []
         self.waiting = 0
         self.held = asyncio.Event()
+        self.shared = base.Line()
         self.speed = Speed(
             lambda: self.now,
             self.sent.append,
@@ -34,6 +36,7 @@ class Line:
             lambda: self.waiting,
             self.rates.append,
             self.held.set,
+            self.shared,
         )
 
     def comes(self, frame: bytes, after: int) -> bool:
@@ -148,12 +151,16 @@ async def test_what_is_acknowledged_slowly_left_slowly_whatever_the_system_took(
     line.speed.sent(wire.encode(wire.Append(1, 2, 60, bytes(speed.PILED // 2))))
     async with asyncio.timeout(10):
         await line.held.wait()
+    assert line.shared.waiting > speed.PILED
     line.comes(wire.encode(wire.Acked(1))[:2] + b"nothing of the kind", 1)
+    line.comes(wire.encode(wire.Acked(1)), 1)
+    assert speed.PILED > line.shared.waiting > 0
     line.comes(wire.encode(wire.Acked(2)), 1)
     line.held.clear()
     await asyncio.sleep(0.1)
     assert not line.held.is_set()
     line.speed.over()
+    assert not line.shared.waiting
 
 
 async def test_so_is_a_large_frame_that_is_long_on_its_way(

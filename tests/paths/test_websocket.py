@@ -13,7 +13,7 @@ from OpenSSL import SSL
 from holdfast.core import wire
 from holdfast.core.caps import Home
 from holdfast.paths import tls, websocket
-from holdfast.paths.base import Unreachable
+from holdfast.paths.base import Attempt, Line, Unreachable
 
 
 def key(seed: int = 1) -> Ed25519PrivateKey:
@@ -159,6 +159,32 @@ async def test_what_goes_slowly_is_not_silent(
         assert await heard.closed == websocket.STALLED
         assert len(taken) == 10 - looks
         there._transport.underlying_transport.resume_reading()
+    await front.close()
+
+
+async def test_who_shares_a_line_with_much_may_be_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = EchoRelay(key())
+    front, home = await serve(tmp_path, relay)
+    line, heard = Line(), Heard()
+    waits: list[int] = []
+    monkeypatch.setattr(websocket, "ASK_SECONDS", 0.02)
+
+    def patience(size: int, answer: float) -> float:
+        waits.append(size)
+        return 0.02
+
+    monkeypatch.setattr(websocket, "patience", patience)
+    channel = await websocket.connect(home, heard, Attempt(line))
+    (there,) = relay.channels
+    assert isinstance(there, websocket.Socket) and there._transport is not None
+    there._transport.underlying_transport.pause_reading()
+    line.waiting = websocket.MUCH
+    channel.send(bytes(100))
+    assert await heard.closed == websocket.STALLED
+    assert waits == [websocket.MUCH]
+    there._transport.underlying_transport.resume_reading()
     await front.close()
 
 

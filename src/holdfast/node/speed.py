@@ -10,6 +10,7 @@ from typing import Final
 
 from holdfast.core import wire
 from holdfast.core.seen import SLOW
+from holdfast.paths.base import Line
 
 LARGE: Final = 8 * 1024
 """Bytes of a frame that tells of a rate: a call's frames are as slow as speech."""
@@ -40,7 +41,8 @@ _ACKED: Final = wire.encode(wire.Acked(0))[:2]
 class Speed:
     """`send` is the connection's; `received` says how many bytes came over it, those of unfinished
     frames too, `waiting` how many have not left; `tell` is given bits a second, `held` is called
-    whenever what is sent has left slowly for twice `HELD`. Times are milliseconds.
+    whenever what is sent has left slowly for twice `HELD`; the `line` is told
+    what waits. Times are milliseconds.
 
     Who sent what comes may be slow, not the line; so, when it is late, or what is sent leaves
     slowly, the relay is asked for something. Until the last of it came there was more to come all
@@ -54,7 +56,9 @@ class Speed:
         waiting: Callable[[], int],
         tell: Callable[[float], None],
         held: Callable[[], None],
+        line: Line,
     ) -> None:
+        self._line = line
         self._clock, self._send = clock, send
         self._received, self._buffered, self._tell = received, waiting, tell
         self._told_held = held
@@ -84,7 +88,7 @@ class Speed:
         """It was given to the connection."""
         if frame.startswith(_APPEND):
             self._appends.append(len(frame))
-            self._piled += len(frame)
+            self._pile(len(frame))
         self._asked = self._asked or self._clock()
         if self._awaited is None:
             self._await()
@@ -113,7 +117,11 @@ class Speed:
                 case wire.Acked(upto):
                     while self._acked < upto and self._appends:
                         self._acked += 1
-                        self._piled -= self._appends.popleft()
+                        self._pile(-self._appends.popleft())
+
+    def _pile(self, size: int) -> None:
+        self._piled += size
+        self._line.waiting += size
 
     def _hold(self) -> None:
         left = self._given - self._waiting()
@@ -170,6 +178,7 @@ class Speed:
     def over(self) -> None:
         """The connection is."""
         self._measuring = False
+        self._pile(-self._piled)
         for timer in (self._held, self._awaited):
             if timer is not None:
                 timer.cancel()

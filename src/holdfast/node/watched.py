@@ -11,7 +11,7 @@ from holdfast.core.ladder import FREEZE_BYTES, FREEZE_MS, Ladder
 from holdfast.core.seen import SLOW, SMALL
 from holdfast.node.speed import Speed
 from holdfast.paths import websocket
-from holdfast.paths.base import MOVED, Channel, Handler, Link
+from holdfast.paths.base import MOVED, Channel, Handler, Line, Link
 
 if TYPE_CHECKING:
     from holdfast.node.lending import Lender
@@ -41,6 +41,7 @@ class Watched:
         climb: Callable[[Watched], None],
         crawls: Callable[[], None],
         ready: Callable[[str], bool] = lambda place: False,
+        line: Line | None = None,
     ) -> None:
         self.channel: Channel | None = None
         self._handler: Handler | None = None
@@ -67,6 +68,7 @@ class Watched:
             lambda: self.buffered,
             self._runs_at,
             self._is_held,
+            line or Line(),
         )
         self._told = self.over = False
         self._reason = ""

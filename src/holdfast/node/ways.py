@@ -19,7 +19,7 @@ from holdfast.node.lending import lend
 from holdfast.node.standby import Standby
 from holdfast.node.watched import Watched
 from holdfast.paths import browser, hop, micro, quic, websocket
-from holdfast.paths.base import MOVED, Attempt, Channel, Handler, Unreachable
+from holdfast.paths.base import MOVED, Attempt, Channel, Handler, Line, Unreachable
 
 Path = Callable[[Home, Handler, Attempt], Awaitable[Channel]]
 LINGER: Final = 5.0
@@ -76,6 +76,7 @@ class Ways:
         self._doubted: weakref.WeakSet[Watched] = weakref.WeakSet()
         self._live: weakref.WeakSet[Watched] = weakref.WeakSet()
         """Over which something goes that is worth nothing later: replaced before others."""
+        self._line = Line()
         self._attempts: _Trying = {}
         """All that is under way."""
         self._standby = Standby(self._second)
@@ -297,7 +298,7 @@ class Ways:
     def _start(
         self, path: str, home: Home, second: bool = False
     ) -> tuple[asyncio.Task[Watched], _Try]:
-        one = _Try(home.label, path, asyncio.get_running_loop().time(), Attempt())
+        one = _Try(home.label, path, asyncio.get_running_loop().time(), Attempt(self._line))
         task = asyncio.create_task(self._try(path, home, one.attempt, second))
         self._attempts[task] = one
         task.add_done_callback(lambda task: self._attempts.pop(task, None))
@@ -323,7 +324,14 @@ class Ways:
         place = home.label
         climb = functools.partial(self._climb, home)
         watched = Watched(
-            self.ladder, self._clock, place, path, climb, self._wanted, self._standby.ready
+            self.ladder,
+            self._clock,
+            place,
+            path,
+            climb,
+            self._wanted,
+            self._standby.ready,
+            self._line,
         )
         try:
             watched.channel = await (
@@ -369,7 +377,7 @@ class Ways:
             attempt.hangs = "timeout"
             return channel
 
-        channel = await hop.connect(home, handler, reach)
+        channel = await hop.connect(home, handler, reach, self._line)
         if isinstance(handler, Watched):
             handler.under = under
         return channel

@@ -25,12 +25,21 @@ class Unreachable(ConnectionError):
         self.kind: Kind = kind
 
 
-class Attempt:
-    """How far an attempt has come, for who gives it up."""
+class Line:
+    """What one node's connections share: who sends much lets all of them wait."""
 
     def __init__(self) -> None:
+        self.waiting = 0
+        """Bytes of records that were sent and are not acknowledged yet."""
+
+
+class Attempt:
+    """How far an attempt has come, for who gives it up, and over which line it is made."""
+
+    def __init__(self, line: Line | None = None) -> None:
         self.hangs: Kind = "connect"
         """As what it failed, if it goes no further."""
+        self.line = line or Line()
 
 
 @dataclass(frozen=True, slots=True)

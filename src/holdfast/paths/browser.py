@@ -25,7 +25,7 @@ from curl_cffi._wrapper import ffi, lib  # type: ignore[import-not-found]
 from holdfast.core import caps, wire
 from holdfast.core.caps import Home
 from holdfast.paths import dial, tls
-from holdfast.paths.base import Attempt, Channel, Handler, Undivided, Unreachable
+from holdfast.paths.base import Attempt, Channel, Handler, Line, Undivided, Unreachable
 from holdfast.paths.websocket import (
     ASK_SECONDS,
     CONNECT_SECONDS,
@@ -64,7 +64,8 @@ _keys: dict[tuple[bytes, str, int], bytes] = {}
 class Stream(Undivided):
     """An upgraded connection of libcurl as a channel, until the relay's greeting and after."""
 
-    def __init__(self, curl: Curl, home: Home, tls_key_hash: bytes) -> None:
+    def __init__(self, curl: Curl, home: Home, tls_key_hash: bytes, line: Line) -> None:
+        self._line = line
         self._loop = asyncio.get_running_loop()
         self.welcomed: asyncio.Future[wire.Welcome] = self._loop.create_future()
         self._handler: Handler | None = None
@@ -287,7 +288,7 @@ class Stream(Undivided):
         if not self._unheard:
             self._wait(now + PONG_SECONDS)
         else:
-            self._wait(now + patience(self._unheard))
+            self._wait(now + patience(max(self._unheard, self._line.waiting)))
 
 
 def _framed(kind: int, payload: bytes) -> bytes:
@@ -313,15 +314,15 @@ async def connect(
 ) -> Channel:
     """A channel to the relay whose key is the address's pin, by a handshake like that browser's.
     `proxy` is a URL, see `paths.dial`. Raises `Unreachable`."""
-    if attempt is not None:
-        attempt.hangs = "timeout"  # libcurl does not tell before its end
+    attempt = attempt or Attempt()
+    attempt.hangs = "timeout"  # libcurl does not tell before its end
     if profile not in PROFILES:
         raise ValueError(f"there is no profile {profile}")
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            return await _connect(home, handler, profile, proxy)
+            return await _connect(home, handler, profile, proxy, attempt.line)
     except TimeoutError:
         raise _late(home) from None
     except Unreachable as error:
@@ -330,7 +331,9 @@ async def connect(
         raise
 
 
-async def _connect(home: Home, handler: Handler, profile: str, proxy: str | None) -> Channel:
+async def _connect(
+    home: Home, handler: Handler, profile: str, proxy: str | None, line: Line
+) -> Channel:
     place = (home.pin, home.host, home.port)
     seen = _keys.get(place)
     curl = None if seen is None else await _upgraded(home, seen, profile, proxy)
@@ -340,7 +343,7 @@ async def _connect(home: Home, handler: Handler, profile: str, proxy: str | None
     if curl is None:
         del _keys[place]
         raise Unreachable("pin", f"{home.label} shows one key and then another; nothing was said")
-    stream = Stream(curl, home, seen)
+    stream = Stream(curl, home, seen, line)
     try:
         await stream.welcomed
         stream.adopt(handler)

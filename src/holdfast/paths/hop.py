@@ -15,7 +15,7 @@ from typing import Any, Final, get_args
 from holdfast.core import wire
 from holdfast.core.caps import Home
 from holdfast.paths import tls, websocket
-from holdfast.paths.base import Channel, Handler, Kind, Unreachable
+from holdfast.paths.base import Channel, Handler, Kind, Line, Unreachable
 from holdfast.paths.dial import over
 
 STEP: Final = 512
@@ -45,9 +45,9 @@ class Padding:
         return bytes(-size % STEP) if begins and size < LARGE else b""
 
 
-async def connect(home: Home, handler: Handler, first: Open) -> Channel:
+async def connect(home: Home, handler: Handler, first: Open, line: Line | None = None) -> Channel:
     """A channel to the relay whose key is the address's pin; `first` connects to the relay that
-    passes it on. Raises `Unreachable`."""
+    passes it on, over the `line`. Raises `Unreachable`."""
     pipe = _Pipe()
     try:
         pipe.channel = await first(pipe)
@@ -56,7 +56,8 @@ async def connect(home: Home, handler: Handler, first: Open) -> Channel:
             await pipe.passing
             transport = await over(home, pipe, pipe.set_protocol)
             # So that the first relay, if it is silent, is found out before the second.
-            return await websocket.upgraded(home, handler, transport, 2 * websocket.ANSWER_SECONDS)
+            answer = 2 * websocket.ANSWER_SECONDS
+            return await websocket.upgraded(home, handler, transport, answer, line)
     except TimeoutError:
         pipe.abort()
         raise Unreachable("timeout", f"{home.label} did not answer in time") from None

@@ -20,7 +20,7 @@ from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-de
 from holdfast.core import caps, wire
 from holdfast.core.caps import Home
 from holdfast.paths import dial, pulse, tls
-from holdfast.paths.base import Attempt, Channel, Handler, Undivided, Unreachable
+from holdfast.paths.base import Attempt, Channel, Handler, Line, Undivided, Unreachable
 
 CONNECT_SECONDS: Final = 15.0
 LOOK_SECONDS: Final = 12
@@ -237,9 +237,9 @@ class Socket(Undivided, WSListener):
 class _Greeting(Socket):
     """A client's connection until the relay's first frame was checked."""
 
-    def __init__(self, home: Home, tls_key_hash: bytes, answer: float) -> None:
+    def __init__(self, home: Home, tls_key_hash: bytes, answer: float, line: Line) -> None:
         super().__init__()
-        self._answer = answer
+        self._answer, self._line = answer, line
         self._home = home
         self._tls_key_hash = tls_key_hash
         self.welcomed: asyncio.Future[wire.Welcome] = asyncio.get_running_loop().create_future()
@@ -279,12 +279,15 @@ class _Greeting(Socket):
             self._asked = True
             self._transport.send_ping()
             self._goes()
-            self._listen(patience(self._unheard, self._answer))
+            self._listen(self._patience())
         elif self._unheard > LITTLE and self._goes():
-            self._listen(patience(self._unheard, self._answer))
+            self._listen(self._patience())
         else:
             self._reason = self._reason or STALLED
             self._transport.disconnect(False)
+
+    def _patience(self) -> float:
+        return patience(max(self._unheard, self._line.waiting), self._answer)
 
     def _goes(self) -> bool:
         """Whether some of what was sent has arrived since this was asked last."""
@@ -381,21 +384,26 @@ async def connect(
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             transport = await dial.secured(home, proxy, attempt, classic=classic, address=address)
-            return await upgraded(home, handler, transport)
+            return await upgraded(home, handler, transport, line=attempt.line)
     except TimeoutError:
         raise Unreachable(attempt.hangs, f"{home.label} did not answer in time") from None
 
 
 async def upgraded(
-    home: Home, handler: Handler, transport: tls.TlsTransport, answer: float = ANSWER_SECONDS
+    home: Home,
+    handler: Handler,
+    transport: tls.TlsTransport,
+    answer: float = ANSWER_SECONDS,
+    line: Line | None = None,
 ) -> Channel:
     """The relay's protocol on a connection whose handshake is done; `answer` is how long (s) it
-    may be silent when asked. Raises `Unreachable`."""
+    may be silent when asked, longer where much is on its way over the `line`. Raises
+    `Unreachable`."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
         seen = tls.key_hash(transport.connection)
-        listener = _Greeting(home, seen, answer)
+        listener = _Greeting(home, seen, answer, line or Line())
         protocol = _protocol(listener, client=(home.label, caps.request_path(home, seen)))
         transport.set_protocol(protocol)
         protocol.connection_made(transport)

@@ -8,9 +8,10 @@ times 2^32 plus its sequence number: one tree, in which each log is contiguous.
 from __future__ import annotations
 
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Final, cast
 
@@ -20,6 +21,8 @@ from holdfast.store import entries
 from holdfast.store.base import StoreFailed
 
 VERSION: Final = 2
+ROWS: Final = 100
+"""Of one statement."""
 SEQ_BITS: Final = 32
 LAST_SEQ: Final = (1 << SEQ_BITS) - 1
 EXPIRED_ROWS: Final = 2_000
@@ -170,13 +173,19 @@ class Index:
                 ((used, key) for key, used in changes.used.items()),
             )
             trims, dropped = changes.trims, changes.dropped
-            kept = [
-                place
-                for place in changes.fresh
-                if (place[0] & LAST_SEQ) > trims.get(key := place[0] >> SEQ_BITS, 0)
-                and key not in dropped
-            ]
-            db.executemany("INSERT INTO records VALUES(?,?,?,?,?)", kept)
+            # Log by log: as they came, each would have to look for its place in the tree.
+            logs: defaultdict[int, list[Place]] = defaultdict(list)
+            for place in changes.fresh:
+                key = place[0] >> SEQ_BITS
+                if (place[0] & LAST_SEQ) > trims.get(key, 0) and key not in dropped:
+                    logs[key].append(place)
+            kept = [place for key in sorted(logs) for place in logs[key]]
+            for at in range(0, len(kept), ROWS):
+                part = kept[at : at + ROWS]
+                db.execute(
+                    "INSERT INTO records VALUES" + ",".join(["(?,?,?,?,?)"] * len(part)),
+                    tuple(chain.from_iterable(part)),
+                )
             for number, size in changes.sizes.items():
                 db.execute("INSERT INTO segments VALUES(?,0,?,0)", (number, size))
             for _, _, segment, _, size in kept:

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
+from msgspec import Struct
+
 from holdfast.core import wire
 from holdfast.core.log.limits import Bucket, Limits
 
@@ -72,8 +74,7 @@ class Make:
     frame: wire.Create
 
 
-@dataclass(slots=True)  # not frozen: made for every record, and so in a third of the time
-class Add:
+class Add(Struct, gc=False):  # made for every record, and so in a quarter of a dataclass's time
     """Store the record and answer with `settled`. `expires` in milliseconds."""
 
     handle: int

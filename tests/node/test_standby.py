@@ -15,6 +15,7 @@ from pretend import HOME, Owner, Paths
 
 from holdfast.core import wire
 from holdfast.core.caps import Home
+from holdfast.core.ladder import REST
 from holdfast.lab.box import Box
 from holdfast.lab.rules import Act, Flow, Rule
 from holdfast.node import engine, standby, watched
@@ -75,6 +76,24 @@ async def test_a_better_path_that_was_the_second_is_gone_back_to(
     await world.ways.connect(HOME, Owner())
     assert world.tried[:3] == ["websocket", "classic", "websocket"]
     assert world.ways._stand(HOME.label) == ["websocket"]
+    await world.ways.stop()
+
+
+async def test_what_was_slow_meanwhile_is_not_gone_back_to_before_it_rested() -> None:
+    world, owner = Paths(websocket="works", classic="works"), Owner()
+    await world.ways.connect(HOME, Owner())
+    world.ways.stand_by([HOME])
+    await stands(world, 2)
+    world.lines["websocket"].close(websocket.STALLED)
+    await world.ways.connect(HOME, owner)
+    await stands(world, 3)
+    used = next(one for one in world.ways._standing if one.path == "classic")
+    world.ways.ladder.failed(HOME.label, "websocket", "slow", world.now)
+    world.ways._climb(HOME, used)
+    assert not owner.closed
+    world.now += REST["slow"]
+    world.ways._climb(HOME, used)
+    assert owner.closed == [MOVED]
     await world.ways.stop()
 
 

@@ -425,9 +425,13 @@ class Ways:
             return  # neither what leads elsewhere is cut, nor what stands ready
         if len(self._handshakes(home.label)) >= AT_ONCE:
             return
-        rank = self.ladder.paths.index
+        rank, now = self.ladder.paths.index, self._clock()
         if second := self._standby.take(
-            home.label, lambda one: rank(one.path) < rank(current.path)
+            home.label,
+            lambda one: (
+                rank(one.path) < rank(current.path)
+                and not self.ladder.rests(home.label, one.path, now)
+            ),
         ):
             self._replace(current, second)
             return

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from playwright.sync_api import expect
+from e2e.test_files import attach, png
+from playwright.sync_api import Locator, expect
 
 pytestmark = pytest.mark.timeout(180)
 
 
-def test_an_owner_posts_and_a_reader_reads(town) -> None:
+def test_an_owner_posts_and_a_reader_reads(town, tmp_path: Path) -> None:
     anna, boris = town.person("a"), town.person("b")
     anna.onboard("Anna")
     boris.onboard("Boris")
@@ -19,13 +22,17 @@ def test_an_owner_posts_and_a_reader_reads(town) -> None:
     anna.page.get_by_role("button", name="Make the channel").click()
     expect(anna.page.get_by_role("log").get_by_text("You made the channel.")).to_be_visible()
     anna.write("The bridge is closed")
-    expect(anna.page.get_by_role("button", name="Record")).to_have_count(0)
+    picture = tmp_path / "bridge.png"
+    picture.write_bytes(png(320, 240))
+    attach(anna, picture)
+    expect(anna.page.locator("article.msg img")).to_be_visible()
     anna.page.get_by_role("button", name="About \u2068Town news\u2069").last.click()
     link = anna.page.get_by_label("For Holdfast", exact=True).input_value()
     anywhere(town, anna.page.get_by_label("For any browser", exact=True).input_value(), link)
 
     boris.accept(link)
     expect(boris.message("The bridge is closed")).to_be_visible()
+    expect(boris.page.locator("article.msg img")).to_be_visible()
     expect(boris.page.get_by_text("Only its owner writes here.")).to_be_visible()
     expect(boris.page.get_by_label("Message", exact=True)).to_have_count(0)
     boris.page.get_by_role("button", name="About \u2068Town news\u2069").last.click()
@@ -37,6 +44,12 @@ def test_an_owner_posts_and_a_reader_reads(town) -> None:
         0, timeout=30_000
     )
     assert anna.errors == boris.errors == []
+
+
+def shown(picture: Locator, width: int) -> None:
+    """The picture is there, whole."""
+    expect(picture).to_have_js_property("complete", True)
+    expect(picture).to_have_js_property("naturalWidth", width)
 
 
 def anywhere(town, address: str, link: str) -> None:
@@ -53,6 +66,12 @@ def anywhere(town, address: str, link: str) -> None:
     expect(page.get_by_text("The bridge is closed")).to_be_visible()
     expect(page.get_by_text("тот, кто отдаёт эту страницу, мог бы её изменить")).to_be_visible()
     expect(page.get_by_label("Ссылка")).to_have_value(link)
+    page.get_by_role("button", name="Загрузить картинку").click()
+    expect(page.get_by_role("link", name="Сохранить")).to_be_visible()
+    shown(page.get_by_role("img", name="Картинка: bridge.png"), 320)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Сохранить").click()
+    assert download.value.suggested_filename == "bridge.png"
     payload = link.removeprefix("holdfast:")
     assert payload not in page.url and not any(payload in url for url in asked)
     host = address.split("/")[2]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from node.chatters import served
 from node.living import Person, World
 
 from holdfast.node import channel_feed
+from holdfast.node.database import row
 from holdfast.node.rpc import ApiError
 
 
@@ -41,6 +45,48 @@ async def test_what_its_owner_posts_changes_and_takes_back_is_read(world: World)
         assert (seen.kind, seen.unread, seen.leads) == ("channel", 2, False)
         last = (await reader.node.messages(theirs)).messages[-1]
         assert (await reader.node.mark_read(theirs, last.id)).unread == 0
+
+
+async def test_a_file_is_read_by_all_comes_late_and_is_taken_back(world: World) -> None:
+    async with world:
+        owner, reader, late = await people(world, 2, "Owner", "Reader", "Late")
+        mine, (theirs,) = await channel(owner, reader)
+        data = bytes(range(256)) * 400
+        async with served(owner.node, owner.path) as client:
+            upload = await client.upload(io.BytesIO(data), len(data))
+            sent = await client.node.send_file(mine, upload, "proof.bin")
+        whole = lambda m: m.file is not None and m.file.state == "whole"  # noqa: E731
+        await reader.message_when(theirs, whole)
+        shown = await late.node.follow_channel((await owner.node.channel(mine)).link)
+        got = await late.message_when(shown.id, whole)
+        target = io.BytesIO()
+        async with served(late.node, late.path) as client:
+            await client.download(got.id, target)
+        assert target.getvalue() == data
+        await owner.message_when(mine, lambda m: m.file is not None and m.file.state == "sent")
+        await owner.node.delete(sent.id)
+        for who, id in ((reader, theirs), (late, shown.id)):
+            await who.message_when(id, lambda m: m.deleted)
+
+
+async def test_a_file_stays_as_long_as_its_post(world: World) -> None:
+    async with world:
+        (owner,) = await people(world, 1, "Owner")
+        mine, _ = await channel(owner)
+        async with served(owner.node, owner.path) as client:
+            upload = await client.upload(io.BytesIO(b"proof"), 5)
+            await client.node.send_file(mine, upload, "proof.txt")
+        sent = lambda m: m.file is not None and m.file.state == "sent"  # noqa: E731
+        await owner.message_when(mine, sent)
+        owner.shift = channel_feed.AGAIN
+        await owner.node._do(channel_feed.tick)
+        state = await owner.node._do(
+            lambda desk, work: row(
+                work.db, "SELECT f.state, h.upto FROM file f LEFT JOIN file_home h ON h.file = f.id"
+            )
+        )
+        assert state == ("sending", None)
+        await owner.message_when(mine, sent)
 
 
 async def test_a_reader_writes_nothing(world: World) -> None:

@@ -272,7 +272,9 @@ def _settle(desk: Desk, work: Work, folder: Path) -> None:
                     shutil.move(folder / name, desk.files / name)
         whole = here and state in ("sending", "sent", "whole")
         work.db.execute(
-            "UPDATE file SET state = ?, homes = '' WHERE id = ?", ("whole" if whole else "gone", id)
+            "UPDATE file SET state = ?, homes = iif(contact IN (SELECT contact FROM channel),"
+            " homes, '') WHERE id = ?",
+            ("whole" if whole else "gone", id),
         )
     channel_feed.again(desk, work)
     talking.expire(desk, work)

@@ -16,7 +16,7 @@ from holdfast.core.channel.posts import About, BadPost, Kind, Moved, Post
 from holdfast.core.chat import content, names
 from holdfast.core.seal.keys import BadKey, require_ed25519
 from holdfast.core.seal.padding import TooLong
-from holdfast.node import channel_state, effects, taking
+from holdfast.node import channel_state, effects, files, taking
 from holdfast.node.channel_state import Channel
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, pack_caps
@@ -36,7 +36,7 @@ MOST: Final = 2_000
 MARKS_KEPT: Final = 21 * 86_400
 FIRST_MARK: Final = 3_600_000
 """Milliseconds within which a new reader says so for the first time."""
-SAYS: Final = (content.Text, content.Edit, content.Delete)
+SAYS: Final = (content.Text, content.File, content.Edit, content.Delete)
 
 
 # Out.
@@ -45,7 +45,9 @@ SAYS: Final = (content.Text, content.Edit, content.Delete)
 def say(desk: Desk, work: Work, cid: str, said: content.Known) -> int:
     """Post something; the number of its record. Raises `ApiError`."""
     if not isinstance(said, SAYS):
-        raise ApiError("not-allowed", "a channel carries text; this goes with people and groups")
+        raise ApiError(
+            "not-allowed", "a channel carries text and files; this goes with people and groups"
+        )
     channel = channel_state.opened(desk, work, cid)
     seq = post(desk, work, channel, "said", content.encode(said), said.mid)
     if isinstance(said, content.Delete):
@@ -266,7 +268,11 @@ def _carry_out(
 
 
 def _own(
-    desk: Desk, work: Work, cid: str, said: content.Text | content.Edit | content.Delete, was: bool
+    desk: Desk,
+    work: Work,
+    cid: str,
+    said: content.Text | content.File | content.Edit | content.Delete,
+    was: bool,
 ) -> None:
     """What I said myself comes from the log: it is changed as another's is, and mine again."""
     found = row(
@@ -352,9 +358,9 @@ def _stay(desk: Desk, work: Work, channel: Channel) -> None:
     heard, sample = row(work.db, "SELECT heard, sample FROM channel WHERE contact = ?", cid)
     if work.now - heard >= LIFE:
         post(desk, work, channel, "head", b"")
-    for number, rid, record in rows(
+    for number, rid, record, mid in rows(
         work.db,
-        "SELECT number, rid, record FROM channel_post WHERE contact = ? AND posted <= ?"
+        "SELECT number, rid, record, mid FROM channel_post WHERE contact = ? AND posted <= ?"
         " AND number > ? ORDER BY number LIMIT 20",
         cid,
         work.now - AGAIN,
@@ -364,6 +370,8 @@ def _stay(desk: Desk, work: Work, channel: Channel) -> None:
             work.db, "UPDATE channel SET sent = sent + 1 WHERE contact = ? RETURNING sent", cid
         )
         _append(desk, work, channel, int(seq), rid, record)
+        if mid is not None:
+            files.keep_there(desk, work, cid, mid)
         work.db.execute(
             "UPDATE channel_post SET posted = ? WHERE contact = ? AND number = ?",
             (work.now, cid, number),

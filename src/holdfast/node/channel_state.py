@@ -12,7 +12,7 @@ import apsw
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from holdfast.core.caps import Caps, hkdf
+from holdfast.core.caps import Caps, Home, hkdf
 from holdfast.core.channel.chain import Chain
 from holdfast.core.channel.link import Link
 from holdfast.core.channel.posts import About
@@ -110,6 +110,11 @@ def make(desk: Desk, work: Work, kept: Kept, about: About) -> Channel:
     desk.channels[cid] = channel
     work.undo.append(lambda: forget(desk, cid))
     return channel
+
+
+def homes(desk: Desk, work: Work, cid: str) -> tuple[Home, ...]:
+    """The relays at which a channel and all of its files are; none if it is no channel."""
+    return opened(desk, work, cid).link.homes if is_channel(work, cid) else ()
 
 
 def is_channel(work: Work, cid: str) -> bool:

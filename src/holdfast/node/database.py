@@ -442,6 +442,12 @@ SCHEMA: Final = (
     CREATE INDEX contact_named ON contact(belongs, added, kind, name, own_name);
     CREATE INDEX contact_accept ON contact(id) WHERE accept IS NOT NULL;
     """,
+    """
+    -- What appends to the logs of a file of mine and drops them; who is given the file does not get
+    -- it. Of files of before it is what everybody has.
+    ALTER TABLE file ADD COLUMN writes BLOB NOT NULL DEFAULT x'';
+    UPDATE file SET writes = secret WHERE mine;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

@@ -109,11 +109,8 @@ class Upload:
     def __init__(self, depot: Depot, size: int) -> None:
         self._depot = depot
         self.id = depot.entropy(16).hex()
-        self._secret = depot.entropy(32)
-        self._chunk = chunks.chunk_size(size)
-        self._intake = Intake(
-            depot.folder / self.id, self._secret, size, self._chunk, depot.entropy
-        )
+        keys = FileKeys(depot.entropy(32), size, chunks.chunk_size(size), depot.entropy(32))
+        self._intake = Intake(depot.folder / self.id, keys, depot.entropy)
 
     def write(self, data: bytes) -> Response | None:
         """More of it."""
@@ -126,12 +123,10 @@ class Upload:
 
     async def end(self) -> Response:
         """All came."""
-        size = self._intake.keys.size
+        keys = self._intake.keys
         try:
             root = await asyncio.to_thread(self._intake.end)
-            await self._depot.do(
-                lambda work: files.uploaded(work, self.id, self._secret, size, self._chunk, root)
-            )
+            await self._depot.do(lambda work: files.uploaded(work, self.id, keys, root))
         except OSError as error:
             self.abort()
             return _disk(error)
@@ -139,7 +134,7 @@ class Upload:
             self.abort()
             raise
         self._depot.uploads.discard(self)
-        body = json.dumps({"upload": self.id, "size": size}).encode()
+        body = json.dumps({"upload": self.id, "size": keys.size}).encode()
         return Response(201, (("content-type", "application/json"),), body)
 
     def abort(self) -> None:

@@ -17,7 +17,7 @@ from holdfast.core.caps import Home
 from holdfast.core.chat import content, names
 from holdfast.core.seal import chunks
 from holdfast.core.seal.chunks import BadChunk, FileKeys
-from holdfast.node import effects, messages, views
+from holdfast.node import channel_state, effects, messages, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -27,6 +27,8 @@ from holdfast.node.spool import Spool
 
 LIFETIME: Final = 30 * 86_400
 """Seconds a relay keeps chunks that nobody has said to have."""
+POSTED: Final = 90 * 86_400
+"""The same in a channel, where as long as the post."""
 KEPT_UPLOAD: Final = 86_400_000
 """Milliseconds before an upload that is in no message is deleted."""
 BY_ITSELF: Final = {"voice": 5 * 1024 * 1024, "picture": 5 * 1024 * 1024, "file": 1024 * 1024}
@@ -47,6 +49,7 @@ class Stored:
     root: bytes = field(repr=False)
     keys: FileKeys = field(repr=False)
     homes: tuple[Home, ...]
+    lifetime: int
     have: bytes = field(repr=False)
     upto: dict[str, int]
 
@@ -55,13 +58,14 @@ def load(work: Work, id: str) -> Stored | None:
     """One file, if it is in a message."""
     found = row(
         work.db,
-        "SELECT message, contact, mine, state, root, secret, size, chunk, homes, have FROM file"
-        " WHERE id = ? AND message IS NOT NULL",
+        "SELECT f.message, f.contact, f.mine, f.state, f.root, f.secret, f.size, f.chunk, f.homes,"
+        " f.have, f.writes, c.kind FROM file f JOIN contact c ON c.id = f.contact"
+        " WHERE f.id = ? AND f.message IS NOT NULL",
         id,
     )
     if found is None:
         return None
-    message, contact, mine, state, root, secret, size, chunk, homes, have = found
+    message, contact, mine, state, root, secret, size, chunk, homes, have, writes, kind = found
     upto = rows(work.db, "SELECT home, upto FROM file_home WHERE file = ?", id)
     return Stored(
         id,
@@ -70,8 +74,9 @@ def load(work: Work, id: str) -> Stored | None:
         bool(mine),
         state,
         root,
-        FileKeys(secret, size, chunk),
+        FileKeys(secret, size, chunk, writes or None),
         tuple(Home.parse(text) for text in homes.split()),
+        POSTED if kind == "channel" else LIFETIME,
         have,
         dict(upto),
     )
@@ -80,12 +85,12 @@ def load(work: Work, id: str) -> Stored | None:
 # Mine.
 
 
-def uploaded(work: Work, id: str, secret: bytes, size: int, chunk: int, root: bytes) -> None:
+def uploaded(work: Work, id: str, keys: FileKeys, root: bytes) -> None:
     """All bytes of an upload are on the disk, sealed."""
     work.db.execute(
-        "INSERT INTO file (id, mine, size, chunk, secret, root, state, added)"
-        " VALUES (?, 1, ?, ?, ?, ?, 'upload', ?)",
-        (id, size, chunk, secret, root, work.now),
+        "INSERT INTO file (id, mine, size, chunk, secret, writes, root, state, added)"
+        " VALUES (?, 1, ?, ?, ?, ?, ?, 'upload', ?)",
+        (id, keys.size, keys.chunk, keys.secret, keys.writes, root, work.now),
     )
 
 
@@ -137,7 +142,7 @@ def send(
     if found is None:
         raise ApiError("not-found", "there is no such upload, or it was sent already")
     secret, size, chunk, root = found
-    homes = desk.homes(work)[: content.MAX_HOMES]
+    homes = channel_state.homes(desk, work, cid) or desk.homes(work)[: content.MAX_HOMES]
     if not homes:
         raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
     reply = messages.reply_ref(desk, work, cid, reply_to)
@@ -227,6 +232,21 @@ def _has_more_readers(work: Work, cid: str) -> bool:
     return row(work.db, more, cid) is not None
 
 
+def keep_there(desk: Desk, work: Work, cid: str, mid: bytes) -> None:
+    """A post is appended again: the chunks of its file as well, if they are here."""
+    for (id,) in rows(
+        work.db,
+        "UPDATE file SET state = 'sending', done = 0 WHERE mine AND state IN ('sent', 'whole')"
+        " AND message = (SELECT id FROM message WHERE contact = ? AND mine AND mid = ?)"
+        " RETURNING id",
+        cid,
+        mid,
+    ):
+        work.db.execute("DELETE FROM file_home WHERE file = ?", (id,))
+        work.after.append(effects.Halt(id, gone=False))
+        work.after.append(effects.Move(id))
+
+
 def drop_logs(desk: Desk, work: Work, id: str) -> None:
     """Delete a file of mine from its relays."""
     stored = load(work, id)
@@ -284,6 +304,7 @@ def attach(desk: Desk, work: Work, cid: str, message: int, said: content.File, s
     """A message carries this file, whose bytes are not here; its id."""
     kind, media = _kind(said)
     id = desk.entropy(16).hex()
+    posted = tuple(str(home) for home in channel_state.homes(desk, work, cid))
     work.db.execute(
         "INSERT INTO file (id, message, contact, mine, kind, name, media, size, chunk, secret,"
         " root, homes, thumb, width, height, duration, wave, state, added)"
@@ -299,7 +320,7 @@ def attach(desk: Desk, work: Work, cid: str, message: int, said: content.File, s
             said.chunk,
             said.secret,
             said.root,
-            " ".join(said.homes),
+            " ".join(posted or said.homes),
             said.thumb if views.picture_type(said.thumb) else b"",
             said.width,
             said.height,

@@ -90,7 +90,7 @@ def note(desk: Desk, work: Work, of: _Of, at: int, about: dict[str, Any], ogg: b
     cid = conversation(work, cid)
     id, secret = desk.entropy(16).hex(), desk.entropy(32)
     chunk = chunks.chunk_size(len(ogg))
-    intake = Intake(desk.files / id, secret, len(ogg), chunk, desk.entropy)
+    intake = Intake(desk.files / id, chunks.FileKeys(secret, len(ogg), chunk), desk.entropy)
     intake.write(ogg)
     root = intake.end()
     work.undo.append(intake.abort)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from holdfast.core.caps import Home
 from holdfast.core.chat import content
 from holdfast.core.chat.content import MAX_HOMES
-from holdfast.node import effects, files, homes
+from holdfast.node import channel_state, effects, files, homes
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -90,6 +90,8 @@ def moved(desk: Desk, work: Work, cid: str, said: content.File, author: bytes = 
         said.secret,
         said.root,
     )
+    if channel_state.is_channel(work, cid):
+        return  # they are where the channel is
     places = " ".join(str(home) for home in homes.acceptable(desk, work, said.homes))
     if found is None or not places or found[2] == places or found[1] == "whole":
         return

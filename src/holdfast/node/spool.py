@@ -59,10 +59,8 @@ class Spool:
 class Intake:
     """Plain bytes come in, of a known number; sealed chunks go to the disk."""
 
-    def __init__(
-        self, path: Path, secret: bytes, size: int, chunk: int, entropy: Callable[[int], bytes]
-    ) -> None:
-        self.keys = FileKeys(secret, size, chunk)
+    def __init__(self, path: Path, keys: FileKeys, entropy: Callable[[int], bytes]) -> None:
+        self.keys = keys
         self.received = 0
         self._spool = Spool(path, self.keys)
         self._entropy = entropy

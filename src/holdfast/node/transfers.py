@@ -257,7 +257,7 @@ class Sending:
             upload.out[rid] = index
             upload.next += 1
             body = chunks.record(index, self._tree.proof(index), sealed)
-            logs.append(caps.only("append"), upload.home, rid, body, files.LIFETIME)
+            logs.append(caps.only("append"), upload.home, rid, body, self.stored.lifetime)
 
     def keep(self) -> None:
         """Tell the database how far each home is."""

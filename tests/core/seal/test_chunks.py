@@ -139,3 +139,11 @@ def test_logs_and_record_ids_are_all_different() -> None:
     keys = FileKeys(SECRET, 10 * LARGE, LARGE)
     assert len({keys.caps(part).locator for part in range(8)}) == 8
     assert len({keys.rid(index) for index in range(100)}) == 100
+
+
+def test_who_is_given_a_file_reads_its_logs_and_no_more() -> None:
+    given, sender = FileKeys(SECRET, 900, 300), FileKeys(SECRET, 900, 300, bytes(32))
+    assert sender.caps(1).only("read") == given.caps(1)
+    assert (given.caps(1).append, given.caps(1).owner) == (None, None)
+    roles = {sender.caps(part).append for part in (0, 1)} | {sender.caps(0).owner}
+    assert len(roles) == 3 and None not in roles

@@ -164,7 +164,6 @@ export const en = {
   channelTheirs: "Channel",
   channelReadOnly: "Only its owner writes here.",
   channelComment: "Comments",
-  channelWords: "A channel carries text. Files go to people and groups.",
   channelWhole: "Every post is here and signed",
   channelWholeHint: "Posts are numbered and signed by the channel's own key, so nobody can add, change or leave out one unseen.",
   channelMineHint: "Each of your posts is signed and numbered, so readers see if one is changed or left out.",

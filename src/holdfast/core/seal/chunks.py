@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -51,26 +52,32 @@ def count(size: int, chunk: int) -> int:
 
 
 class FileKeys:
-    """All that follows from a file's secret (32 bytes) and its measures, in bytes."""
+    """All that follows from a file's secret (32 bytes) and its measures, in bytes; `writes` is what
+    its sender alone has (32 bytes), from which the roles come that append and drop."""
 
-    def __init__(self, secret: bytes, size: int, chunk: int) -> None:
+    def __init__(self, secret: bytes, size: int, chunk: int, writes: bytes | None = None) -> None:
         if not 0 <= size <= MAX_SIZE or not _SMALLEST <= chunk <= LARGE:
             raise ValueError("no file has these measures")
+        self.secret = secret
+        self.writes = writes
         self.size = size
         self.chunk = chunk
         self.count = count(size, chunk)
-        self._secret = secret
         self._key = hkdf(secret, "file/key/1")
         self._id = hkdf(secret, "file/id/1", length=16)
 
     def caps(self, part: int) -> Caps:
-        """The log of a part, with all roles. The receiver attaches with the read role only,
-        but whoever has the secret could do more: both are the file's owners."""
-        return Caps.make(hkdf(self._secret, "file/log/1", part.to_bytes(4, "big"), length=128))
+        """The log of a part: to read it, and with `writes` to do everything."""
+        of = part.to_bytes(4, "big")
+        reads = Caps.make(hkdf(self.secret, "file/log/1", of, length=128)).only("read")
+        if self.writes is None:
+            return reads
+        roles = Caps.make(hkdf(self.writes, "file/log/1", of, length=128))
+        return replace(reads, append=roles.append, owner=roles.owner)
 
     def rid(self, index: int) -> bytes:
         """The record id of a chunk, the same at every home."""
-        return hkdf(self._secret, "file/rid/1", index.to_bytes(4, "big"), length=16)
+        return hkdf(self.secret, "file/rid/1", index.to_bytes(4, "big"), length=16)
 
     @property
     def parts(self) -> int:

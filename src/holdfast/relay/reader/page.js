@@ -1,6 +1,9 @@
 // Opens a channel by its link, in the browser alone: derives, opens, and shows nothing whose
 // signature does not verify. spec/channels.md says what it does.
 
+import { Bad, concat, digest, hex, hkdf, joined, need, place, read, records, same, sha256, text, unpack, unseal, utf8 } from "./bytes.js";
+import { card, told } from "./files.js";
+
 const WORDS = {
   en: {
     loading: "Opening the channel…",
@@ -46,85 +49,7 @@ const WORDS = {
 const language = navigator.languages.find((one) => /^(en|ru)/.test(one))?.slice(0, 2) ?? "en";
 const words = WORDS[language];
 const at = (id) => document.getElementById(id);
-const utf8 = new TextEncoder();
-const text = new TextDecoder("utf-8", { fatal: true });
 const { subtle } = crypto;
-
-// Bytes.
-
-class Bad extends Error {}
-
-function need(right, why = "damaged") {
-  if (!right) throw new Bad(why);
-}
-
-function concat(...parts) {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let place = 0;
-  for (const part of parts) {
-    all.set(part, place);
-    place += part.length;
-  }
-  return all;
-}
-
-function number(value, length) {
-  const bytes = new Uint8Array(length);
-  for (let i = length - 1; i >= 0; i--) {
-    bytes[i] = value % 256;
-    value = Math.floor(value / 256);
-  }
-  return bytes;
-}
-
-const joined = (...fields) => concat(...fields.flatMap((field) => [number(field.length, 4), field]));
-const read = (bytes) => bytes.reduce((sum, byte) => sum * 256 + byte, 0);
-const same = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
-const hex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-const sha256 = async (bytes) => new Uint8Array(await subtle.digest("SHA-256", bytes));
-const digest = (label, ...fields) => sha256(joined(utf8.encode(`holdfast/${label}`), ...fields));
-
-async function hkdf(secret, label, context = [], length = 32) {
-  const key = await subtle.importKey("raw", secret, "HKDF", false, ["deriveBits"]);
-  const info = joined(utf8.encode(`holdfast/${label}`), ...context);
-  const how = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(0), info };
-  return new Uint8Array(await subtle.deriveBits(how, key, length * 8));
-}
-
-async function unseal(key, iv, sealed, additionalData) {
-  const cipher = await subtle.importKey("raw", key, "AES-GCM", false, ["decrypt"]);
-  return new Uint8Array(await subtle.decrypt({ name: "AES-GCM", iv, additionalData }, cipher, sealed));
-}
-
-/** MessagePack, as far as posts use it: arrays, bytes, strings, whole numbers, nil, true, false. */
-function unpack(bytes) {
-  let place = 0;
-  const take = (length) => {
-    need(place + length <= bytes.length);
-    return bytes.subarray(place, (place += length));
-  };
-  const value = (depth) => {
-    need(depth < 16);
-    const tag = take(1)[0];
-    const list = (count) => {
-      need(count <= bytes.length);
-      return Array.from({ length: count }, () => value(depth + 1));
-    };
-    if (tag < 0x80) return tag;
-    if (tag >= 0x90 && tag < 0xa0) return list(tag - 0x90);
-    if (tag >= 0xa0 && tag < 0xc0) return text.decode(take(tag - 0xa0));
-    if (tag === 0xc0) return null;
-    if (tag === 0xc2 || tag === 0xc3) return tag === 0xc3;
-    if (tag >= 0xc4 && tag <= 0xc6) return take(read(take(1 << (tag - 0xc4))));
-    if (tag >= 0xcc && tag <= 0xcf) return read(take(1 << (tag - 0xcc)));
-    if (tag >= 0xd9 && tag <= 0xdb) return text.decode(take(read(take(1 << (tag - 0xd9)))));
-    need(tag === 0xdc || tag === 0xdd);
-    return list(read(take(tag === 0xdc ? 2 : 4)));
-  };
-  const found = value(0);
-  need(place === bytes.length);
-  return found;
-}
 
 // The link.
 
@@ -170,18 +95,18 @@ async function parse(payload) {
   return { secret, id, homes, verifier, content: await hkdf(secret, "channel/content/1") };
 }
 
-/** What this relay is asked with: of the link's relays the one that serves this page. */
-async function place(link) {
+/** Of the link's relays the one that serves this page. */
+function here(link) {
   const bare = location.hostname.replace(/[[\]]/g, "");
   const port = Number(location.port || 443);
-  const home = link.homes.find((one) => one.host === bare && one.port === port) ?? link.homes[0];
+  return (link.homes.find((one) => one.host === bare && one.port === port) ?? link.homes[0]).pin;
+}
+
+/** What the channel's log is read with. */
+async function posted(link) {
   const locator = await hkdf(link.secret, "channel/log/1", [utf8.encode("l")]);
   const reads = await hkdf(link.secret, "channel/log/1", [utf8.encode("r")]);
-  return {
-    log: await hkdf(locator, "id/1", [home.pin], 16),
-    token: await hkdf(reads, "cap/1", [utf8.encode("read"), home.pin]),
-    key: await hkdf(locator, "home/1", [home.pin]),
-  };
+  return place(here(link), locator, reads);
 }
 
 // Posts.
@@ -189,9 +114,8 @@ async function place(link) {
 const SIZES = new Set([512, 1024, 2048, 4096, 8192, 16384, 32768, 65536]);
 
 /** One record, opened and verified; throws for all that is not this channel's. */
-async function open(link, where, stored) {
-  const record = (await unseal(where.key, stored.subarray(0, 12), stored.subarray(12), where.log)).subarray(16);
-  need(SIZES.has(record.length) && record[0] === 1);
+async function open(link, record) {
+  need(record && SIZES.has(record.length) && record[0] === 1);
   const key = await hkdf(link.content, "channel/post/1", [record.slice(1, 17)]);
   const padded = await unseal(key, new Uint8Array(12), record.subarray(17), record.subarray(0, 17));
   const length = read(padded.subarray(0, 4));
@@ -243,7 +167,10 @@ function paragraph(said) {
   return p;
 }
 
-function show() {
+/** The files that posts carry, by post: what was loaded of one stays. */
+const cards = new Map();
+
+function show(pin) {
   const posts = new Map();
   let [title, about, moved, expected] = ["", "", "", 0];
   let missing = 0;
@@ -259,10 +186,11 @@ function show() {
       else if (kind === "about") [title, about] = unpack(data);
       else if (kind === "moved") moved = words.moved;
       else if (kind === "said") {
-        const [what, mid, written, said] = unpack(data);
+        const [what, mid, written, said, ...more] = unpack(data);
         const known = posts.get(hex(mid));
         if (what === "text" && !known) posts.set(hex(mid), { said: String(said), when: written });
-        else if (what === "edit" && known && !known.deleted) Object.assign(known, { said: String(said), edited: true });
+        else if (what === "file" && !known) posts.set(hex(mid), { file: told([said, ...more]), when: written, mid: hex(mid) });
+        else if (what === "edit" && known && !known.deleted && !known.file) Object.assign(known, { said: String(said), edited: true });
         else if (what === "delete" && known) Object.assign(known, { said: "", deleted: true });
       }
     } catch { /* a post that says nothing that is known here */ }
@@ -278,7 +206,10 @@ function show() {
     time.dateTime = new Date(post.when).toISOString();
     time.textContent = clock.format(post.when) + (post.edited && !post.deleted ? `, ${words.edited}` : "");
     const said = document.createElement(post.deleted ? "small" : "span");
-    said.append(post.deleted ? words.deleted : paragraph(post.said));
+    if (post.file && !post.deleted) {
+      if (!cards.has(post.mid)) cards.set(post.mid, card(post.file, pin, language));
+      said.append(cards.get(post.mid));
+    } else said.append(post.deleted ? words.deleted : paragraph(post.said));
     return item("", said, " ", time);
   }));
   const wrong = chain.forked ? words.fork : missing ? words.missing(missing)
@@ -292,22 +223,16 @@ function state(said, warn = false) {
 }
 
 async function follow(link) {
-  const where = await place(link);
+  const [where, pin] = [await posted(link), here(link)];
   let since = 0;
   for (;;) {
     let came = 0;
     try {
-      const body = concat(where.log, where.token, number(since, 8));
-      const answer = await fetch("log", { method: "POST", body, credentials: "omit" });
-      need(answer.ok);
-      const bytes = new Uint8Array(await answer.arrayBuffer());
-      for (let from = 0; from + 12 <= bytes.length; came++) {
-        since = read(bytes.subarray(from, from + 8));
-        const length = read(bytes.subarray(from + 8, from + 12));
-        const stored = bytes.slice(from + 12, (from += 12 + length));
-        await open(link, where, stored).then(take, () => { /* not this channel's */ });
+      for (const [seq, record] of await records(where, since)) {
+        [since, came] = [seq, came + 1];
+        await open(link, record).then(take, () => { /* not this channel's */ });
       }
-      if (came || !chain.held.size) show();
+      if (came || !chain.held.size) show(pin);
     } catch {
       state(words.away, true);
     }

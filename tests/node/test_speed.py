@@ -180,6 +180,23 @@ async def test_so_is_a_large_frame_that_is_long_on_its_way(
     line.speed.over()
 
 
+async def test_so_is_one_that_follows_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "UNFINISHED", 0.02)
+    line = Line()
+    line.comes(PIECE, 10)
+    await asyncio.sleep(0.05)
+    line.comes(PIECE, 10)
+    line.received += LARGE - 1
+    await asyncio.sleep(0.1)
+    assert not line.sent
+    line.received += 1
+    async with asyncio.timeout(10):
+        while not line.sent:
+            await asyncio.sleep(0.01)
+    assert len(line.sent) == PROBES
+    line.speed.over()
+
+
 async def test_answers_that_do_not_come_in_time_tell_by_what_came(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

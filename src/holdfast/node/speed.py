@@ -27,7 +27,8 @@ HELD: Final = 5.0
 PILED: Final = int(SLOW * HELD / 8)
 """Bytes of appends not acknowledged from which there is something to send all the time."""
 UNFINISHED: Final = 3.0
-"""Seconds after asking when a large frame that is still on its way is late."""
+"""Seconds after asking, or after the frame before, when a large one that is still on its way is
+late."""
 LOOKS: Final = (6.0, 15.0, 45.0)
 """Seconds after asking: what came until then tells the rate if the answers did not come."""
 
@@ -97,14 +98,16 @@ class Speed:
             self._hold()
 
     def _await(self) -> None:
-        self._awaited = asyncio.get_running_loop().call_later(UNFINISHED, self._unfinished)
+        loop = asyncio.get_running_loop()
+        self._awaited = loop.call_later(UNFINISHED, self._unfinished, self._framed)
 
-    def _unfinished(self) -> None:
-        """What was asked for may be large, and on its way."""
+    def _unfinished(self, framed: int) -> None:
+        """What was asked for, or follows what came, may be large, and on its way."""
         self._awaited = None
-        if self._asked:
-            if self._received() - self._framed >= LARGE:
-                self.measure()
+        came = self._received() - self._framed
+        if self._framed == framed and came >= LARGE:
+            self.measure()
+        if self._asked or came:
             self._await()
 
     def _waiting(self) -> int:
@@ -147,6 +150,8 @@ class Speed:
             self._acknowledged(frame)
         asked, self._asked = self._asked, 0
         self._framed = self._received()
+        if self._awaited is None:
+            self._await()
         if self._measuring:
             if not frame.startswith(_PROBED):
                 return False

@@ -5,12 +5,14 @@ One seed again, with its story: `python tests/simulation/test_simulation.py SEED
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +29,12 @@ from holdfast.core.chat import content
 from holdfast.core.seal.invitation import Inbox
 from holdfast.core.seal.olm import Ciphertext, Session
 from holdfast.core.seal.pairwise import Pairwise
-from holdfast.node import effects, receiving
+from holdfast.node import effects, group_talk, receiving
 from holdfast.node.desk import LIFETIME, Desk, unpack_inbox
+from holdfast.node.group_state import Group
 from holdfast.node.keeper import Work
+from holdfast.node.taking import Arrived
+from holdfast.testing.virtual import VirtualLoop
 
 SAMPLE = 5
 ENOUGH = 40
@@ -54,6 +59,40 @@ def test_a_seed_tells_the_same_story_again() -> None:
         )
         told.append(done.stdout)
     assert told[0] == told[1] and len(told[0]) == 65
+
+
+def test_what_all_relays_bring_to_a_group_is_opened_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    came: Counter[tuple[int, bytes]] = Counter()
+    opened: Counter[tuple[int, bytes]] = Counter()
+    received, open_ = group_talk.received, group_talk._open
+
+    def coming(desk: Desk, work: Work, cid: str, what: Arrived) -> None:
+        came[id(desk), what.blob] += 1
+        received(desk, work, cid, what)
+
+    def opening(desk: Desk, work: Work, group: Group, blob: bytes, outage: Any) -> bool:
+        opened[id(desk), blob] += 1
+        return open_(desk, work, group, blob, outage)
+
+    base = town.base()
+
+    async def talk() -> None:
+        place = town.Town("once", base, tmp_path)
+        await place.start()
+        anna = place.people[town.PEOPLE[0]]
+        assert anna.node is not None
+        await anna.node.send(anna.contact(town.GROUP), "to all")
+        await asyncio.sleep(60)
+        await place.stop()
+
+    monkeypatch.setattr(group_talk, "received", coming)
+    monkeypatch.setattr(group_talk, "_open", opening)
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(talk())
+    assert set(came.values()) == {len(town.RELAYS)}
+    assert set(opened.values()) == {1}
 
 
 # The twins: what each lacks is noticed.

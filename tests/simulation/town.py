@@ -322,10 +322,10 @@ class Person:
     def load(self, stored: bytes | None) -> None:
         """Take the place of the database."""
         if stored is None:
-            self.db = apsw.Connection(":memory:")
+            self.db = apsw.Connection(":memory:", statementcachesize=database.STATEMENTS)
             database._migrate(self.db, Path(":memory:"))
         else:
-            self.db = apsw.Connection(":memory:")
+            self.db = apsw.Connection(":memory:", statementcachesize=database.STATEMENTS)
             self.db.deserialize("main", stored)
             self.db.pragma("foreign_keys", 1)
 

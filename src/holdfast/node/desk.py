@@ -133,6 +133,8 @@ class Desk:
         """Homes that say of an accept log we have answered into that it is not there."""
         self.groups: dict[str, Any] = {}
         """Groups that are open, see `group_state`."""
+        self.taken: dict[bytes, None] = {}
+        """Hashes of what came in groups and was taken, the oldest first, see `group_talk`."""
         self.begun: dict[str, bytes] = {}
         """The session that this run of the program began in each group."""
         self.channels: dict[str, Any] = {}

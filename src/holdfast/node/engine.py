@@ -148,6 +148,8 @@ class Engine:
         self._stopped = False
         self._ticks = 0
         self._untaken = UNTAKEN
+        self._telling = False
+        """The status will be told by a job that has not begun."""
 
     async def start(self, keeper: Keeper) -> None:
         """Go on with everything that was under way."""
@@ -531,11 +533,12 @@ class Engine:
         self._tell_status()
 
     def _tell_status(self) -> None:
-        self._submit(
-            lambda work: work.after.append(
-                effects.Tell(StatusChanged(self.relays.status(self.desk, work)))
-            )
-        )
+        def job(work: Work) -> None:
+            self._telling = False
+            work.after.append(effects.Tell(StatusChanged(self.relays.status(self.desk, work))))
+
+        if not self._telling:
+            self._telling = self._submit(job) is not None
 
     # First contact.
 

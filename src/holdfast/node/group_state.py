@@ -137,6 +137,7 @@ def make(desk: Desk, work: Work, founding: Entry, own_name: str) -> Group:
     work.db.execute("INSERT INTO groups (contact, secret, counter) VALUES (?, x'', 0)", (cid,))
     roster = Roster(founding)
     group = desk.groups[cid] = Group(cid, roster, Epochs(roster), Keys([]), me)
+    desk.taken.clear()
     work.undo.append(lambda: forget(desk, cid))
     _insert(work, cid, founding)
     return group

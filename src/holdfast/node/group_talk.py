@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from typing import Final
 
 from holdfast.core.chat import content
@@ -33,6 +34,8 @@ Said = content.GroupEntries | content.GroupKey | content.GroupAsk | content.Grou
 MAX_WAITING: Final = 4_096
 MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 """Of records of a group that came before what opens them."""
+MAX_TAKEN: Final = 4_096
+"""Records of all groups that are known again when another home brings them."""
 WAITS: Final = 30 * 86_400_000
 LEAVING: Final = 600_000
 """Milliseconds after somebody left before the owner's node renews the key."""
@@ -126,18 +129,30 @@ def received(desk: Desk, work: Work, cid: str, came: Arrived) -> None:
     work.db.execute("INSERT OR REPLACE INTO position VALUES (?, ?, ?)", place)
     if row(work.db, "SELECT 1 FROM contact WHERE id = ? AND state = 'group'", cid) is None:
         return
+    name = hashlib.sha256(cid.encode() + came.blob).digest()
+    if name in desk.taken:
+        return  # from another home
     group = group_state.opened(desk, work, cid)
-    if not _open(desk, work, group, came.blob, came.outage):
-        many, size = row(
-            work.db,
-            "SELECT count(*), coalesce(sum(length(blob)), 0) FROM group_waiting WHERE contact = ?",
-            cid,
+    if _open(desk, work, group, came.blob, came.outage):
+        _taken(desk, work, name)
+        return
+    many, size = row(
+        work.db,
+        "SELECT count(*), coalesce(sum(length(blob)), 0) FROM group_waiting WHERE contact = ?",
+        cid,
+    )
+    if many < MAX_WAITING and size < MAX_WAITING_BYTES:
+        work.db.execute(
+            "INSERT OR IGNORE INTO group_waiting VALUES (?, ?, ?, ?)",
+            (cid, came.rid, came.blob, work.now),
         )
-        if many < MAX_WAITING and size < MAX_WAITING_BYTES:
-            work.db.execute(
-                "INSERT OR IGNORE INTO group_waiting VALUES (?, ?, ?, ?)",
-                (cid, came.rid, came.blob, work.now),
-            )
+
+
+def _taken(desk: Desk, work: Work, name: bytes) -> None:
+    if len(desk.taken) >= MAX_TAKEN:
+        del desk.taken[next(iter(desk.taken))]
+    desk.taken[name] = None
+    work.undo.append(lambda: desk.taken.pop(name, None))
 
 
 def _open(desk: Desk, work: Work, group: Group, blob: bytes, outage: Outage | None) -> bool:

@@ -121,4 +121,5 @@ class Health:
     def _look(self) -> None:
         now = self._clock()
         for race in self._races.values():
-            self._judge(race, now)
+            if race.left:
+                self._judge(race, now)

@@ -19,7 +19,15 @@ from holdfast.core.chat.content import MAX_HOMES
 from holdfast.core.seal.invitation import Inbox
 from holdfast.node import effects
 from holdfast.node.database import row, rows
-from holdfast.node.desk import LIFETIME, Desk, pack_caps, pack_inbox, unpack_caps, unpack_inbox
+from holdfast.node.desk import (
+    LIFETIME,
+    Desk,
+    addresses_of,
+    pack_caps,
+    pack_inbox,
+    unpack_caps,
+    unpack_inbox,
+)
 from holdfast.node.effects import Follow
 from holdfast.node.keeper import Work
 from holdfast.node.rpc import ApiError
@@ -89,10 +97,13 @@ def _used_by_contacts(work: Work) -> list[Home]:
     return [home for (outbox,) in stored for home in unpack_inbox(outbox).homes]
 
 
-def listed(work: Work) -> dict[str, tuple[Home, bool, list[str]]]:
-    """Every relay that there is a choice about, by address: whether it is turned off, and the names
-    of contacts who use it or told of it."""
-    found: dict[str, tuple[Home, bool, list[str]]] = {}
+Listed = dict[str, tuple[Home, bool, list[str]]]
+"""Relays by address: whether one is off, and the names of contacts who use it or told of it."""
+
+
+def listed(work: Work) -> Listed:
+    """Every relay that there is a choice about."""
+    found: Listed = {}
     names = {}
     used = []
     for cid, name, own_name, stored in rows(
@@ -100,7 +111,7 @@ def listed(work: Work) -> dict[str, tuple[Home, bool, list[str]]]:
         "SELECT id, name, own_name, outbox FROM contact WHERE kind <> 'own' ORDER BY added",
     ):
         names[cid] = name or own_name
-        used += [(str(home), names[cid]) for home in unpack_inbox(stored).homes]
+        used += [(address, names[cid]) for address in addresses_of(stored)]
     for address, origin, off in rows(work.db, "SELECT address, origin, off FROM relay"):
         found[address] = Home.parse(address), bool(off), []
         if origin in names:

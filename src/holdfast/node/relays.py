@@ -176,6 +176,7 @@ class Relays:
         else:
             verdict = "offline"
         network = self.finding().verdict
+        listed = homes.listed(work)
         (waiting,) = row(work.db, "SELECT count(*) FROM message WHERE state = 'waiting'")
         return Status(
             version=__version__,
@@ -188,7 +189,7 @@ class Relays:
             simulator=self.simulator,
             near=list(self.near),
             finds=self.finds,
-            relays=[*self._used(work), *self._idle(work)],
+            relays=[*self._used(listed), *self._idle(listed)],
             waiting=waiting,
             echo=desk.echo and row(work.db, "SELECT 1 FROM contact WHERE echo = 1") is None,
         )
@@ -198,8 +199,7 @@ class Relays:
             return SHAPES.get(network, "whole")
         return "double" if self.near else "broken"
 
-    def _used(self, work: Work) -> list[Relay]:
-        listed = homes.listed(work)
+    def _used(self, listed: homes.Listed) -> list[Relay]:
         return [
             Relay(
                 id=known.home.id,
@@ -216,7 +216,7 @@ class Relays:
             for address, known in list(self._known.items())
         ]
 
-    def _idle(self, work: Work) -> list[Relay]:
+    def _idle(self, listed: homes.Listed) -> list[Relay]:
         """Those that nothing is on."""
         return [
             Relay(
@@ -228,6 +228,6 @@ class Relays:
                 contacts=names,
                 off=off,
             )
-            for address, (home, off, names) in homes.listed(work).items()
+            for address, (home, off, names) in listed.items()
             if address not in self._known
         ]

@@ -21,6 +21,15 @@ def test_nothing_that_reorders_or_hides() -> None:
     assert names.clean_text("שלום\u200f!") == "שלום\u200f!"
 
 
+@given(st.text(st.characters(codec=None), max_size=50))
+def test_a_clean_text_lacks_controls_and_what_reorders(text: str) -> None:
+    def stays(char: str) -> bool:
+        unseen = unicodedata.category(char) in ("Cc", "Cs") or "\u202a" <= char <= "\u202e"
+        return char in "\n\t" or not unseen
+
+    assert names.clean_text(text) == "".join(filter(stays, text))
+
+
 @pytest.mark.parametrize("other", ["Аnnа", "ANNA", "An na", "Ánna"])
 def test_what_looks_alike(other: str) -> None:
     assert names.skeleton(other) == names.skeleton("Anna")

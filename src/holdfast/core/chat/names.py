@@ -24,8 +24,8 @@ _PAIRS: Final = (
 _LOOKS: Final = str.maketrans({pair[0]: pair[1] for pair in _PAIRS.split()})
 
 
-_REORDER: Final = frozenset("\u202a\u202b\u202c\u202d\u202e")
-"""Unicode bidirectional embeddings and overrides (UAX 9)."""
+_UNSEEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e]")
+"""Controls but tab and line break, surrogates, bidirectional embeddings and overrides (UAX 9)."""
 
 
 def clean(name: str) -> str:
@@ -96,11 +96,7 @@ def clean_media(media: str, start: bytes) -> str:
 def clean_text(text: str) -> str:
     """A message's text without control characters (line breaks and tabs aside) and without
     the embeddings and overrides that could reorder what stands around it."""
-    return "".join(
-        c
-        for c in text
-        if c in "\n\t" or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _REORDER)
-    )
+    return _UNSEEN.sub("", text)
 
 
 @functools.lru_cache(maxsize=16_384)

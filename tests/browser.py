@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 from holdfast.testing.processes import Processes, Program
 
 CHROMIUM = "/usr/bin/chromium"
-PATIENCE = 20_000
+PATIENCE = 40_000
 """Milliseconds until something must be seen, on a machine that does other things as well."""
 FLAGS = [
     "--no-sandbox",

@@ -1,4 +1,4 @@
-"""Coroutine tests run on a fresh event loop each; nothing else is global."""
+"""Coroutine tests run on a fresh event loop each, some in made time; nothing else is global."""
 
 import asyncio
 import inspect
@@ -9,6 +9,7 @@ from browser import browser, town
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from holdfast.core.tokens import EXPONENT, SIZE
+from holdfast.testing.virtual import VirtualLoop
 
 __all__ = ["browser", "town"]
 
@@ -35,5 +36,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     names = pyfuncitem._fixtureinfo.argnames
-    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    time = pyfuncitem.get_closest_marker("time")
+    loop = VirtualLoop if time is not None and time.args == ("made",) else None
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True

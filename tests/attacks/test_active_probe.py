@@ -184,7 +184,7 @@ async def nginx(data: Path, folder: Path) -> AsyncIterator[tuple[int, Web]]:
         )
     try:
         for port in (direct, tls_port, http_port, h2_port):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await is_open(port):
                     assert process.returncode is None, (place / "said").read_text()
                     await asyncio.sleep(0.05)

@@ -76,7 +76,7 @@ async def appended(world: World, gives: bool) -> bool:
         logs = Logs(websocket.connect, lambda: 0, secrets.token_bytes, hear)
         try:
             logs.append(caps, relay.home, bytes(16), b"me too", 60)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 return await answer
         finally:
             await logs.stop()

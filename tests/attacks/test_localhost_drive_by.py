@@ -33,7 +33,7 @@ async def ask(server: NodeServer, method: str, path: str, body: str = "", **extr
     head = "".join(f"{key.replace('_', '-')}: {value}\r\n" for key, value in headers.items())
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n{body}".encode())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         answer = await reader.readuntil(b"\r\n\r\n")
     writer.close()
     return answer

@@ -43,7 +43,7 @@ class Events:
         return [event for event in self.all if isinstance(event, kind)]
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not true():
                 self._came.clear()
                 await self._came.wait()

@@ -38,7 +38,7 @@ def kept(writer: Writer, home: Home, records: list[bytes]) -> None:
         logs.create(writer.caps, home)
         for record in records:
             logs.append(writer.caps, home, secrets.token_bytes(16), record, 600)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await there.wait()
         await logs.stop()
 

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.timeout(120)]
 
 
 async def heard(client: Client, contact: Contact, text: str) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         while True:
             page = await client.node.messages(contact.id)
             if any(not one.mine and text in one.text for one in page.messages):

@@ -19,7 +19,7 @@ from holdfast.testing.listening import align, samples, speech
 from holdfast.testing.processes import Processes
 
 ECHO = Path(__file__).parents[2] / "examples" / "echo.py"
-PATIENCE = 40
+PATIENCE = 60
 
 
 async def said(client: Client, contact: Contact, check: Callable[[Message], bool]) -> Message:

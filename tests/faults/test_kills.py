@@ -64,7 +64,7 @@ class Talker:
     async def talk(self, dice: random.Random) -> None:
         while not self.stopping:
             with contextlib.suppress(NotRunning, TimeoutError):
-                async with asyncio.timeout(30), Client.connect(self.node.directory) as client:
+                async with asyncio.timeout(60), Client.connect(self.node.directory) as client:
                     to = await people.contact(client)
                     while not self.stopping:
                         text = f"{self.node.name} writes {len(self.answered)}"

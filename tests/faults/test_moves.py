@@ -50,7 +50,7 @@ class Mover:
     async def move(self) -> None:
         node = self._dice.choice(self._nodes)
         with contextlib.suppress(NotRunning, ApiError, TimeoutError):
-            async with asyncio.timeout(20), Client.connect(node.directory) as client:
+            async with asyncio.timeout(60), Client.connect(node.directory) as client:
                 own = [one for one in (await client.node.status()).relays if one.mine]
                 labels = {relay.address.split("/")[0] for relay in self._relays}
                 others = labels - {one.label for one in own}

@@ -157,7 +157,7 @@ async def play(seed: int, seconds: float, directory: Path) -> dict[str, int]:
             nonlocal count
             while time.monotonic() < end:
                 with contextlib.suppress(OSError, TimeoutError):
-                    async with asyncio.timeout(30):
+                    async with asyncio.timeout(60):
                         await dice.choice(KINDS)(home, dice)
                 count += 1
 

@@ -20,7 +20,7 @@ from holdfast.paths import websocket
 from holdfast.relay.program import run
 
 T = TypeVar("T")
-PATIENCE = 20
+PATIENCE = 60
 SECRET = "s" * 43
 
 

@@ -19,7 +19,7 @@ from holdfast.node.vault import Vault
 from holdfast.paths import websocket
 from holdfast.relay import program
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 async def until(check: Callable[[], object], what: str = "") -> None:

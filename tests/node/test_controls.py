@@ -32,7 +32,7 @@ async def looking(places: controls.Places) -> AsyncIterator[tuple[Controls, Told
 
 
 async def until(told: Told, kinds: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(told) < kinds:
             await asyncio.sleep(0.01)
 

@@ -154,7 +154,7 @@ async def test_a_node_measures_what_was_chosen_and_tells_it_once_an_hour(world, 
             await node.set_reporting(root, "A", "b", services=["other"])
         chosen = await node.set_reporting(root, "A", "b", services=["video"])
         assert chosen.measured == ["video"] and chosen.looks[0].url == root + "/slow"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not reporter._connected():
                 await asyncio.sleep(0.02)
         told = await node.measure_now()

@@ -25,6 +25,8 @@ from holdfast.node.ways import Ways, paths
 from holdfast.paths.base import MOVED
 from holdfast.testing.clock import Clock
 
+pytestmark = pytest.mark.time("made")
+
 HOUR = 3_600_000
 WLAN = Way("wlan0 192.168.1.1 192.168.1.0/24", "aa:bb:cc:00:11:22")
 CAFE = Way("wlan0 192.168.1.1 192.168.1.0/24", "dd:ee:ff:00:11:22")
@@ -271,7 +273,7 @@ async def test_a_move_ends_what_stands_and_begins_what_was_under_way_anew() -> N
     world.how["websocket"] = "works"
     world.ways.move()
     assert owner.closed == [MOVED]
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
     assert world.tried == ["websocket"] * 3
     assert world.ways.finding().verdict == "clear"  # nothing is held against the new network
 
@@ -292,6 +294,7 @@ async def roaming(home: Path, name: str, box: Box, *relays: Home):
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.time("real")
 async def test_nodes_begin_again_with_what_got_them_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +331,7 @@ def hellos(box: Box, censor: Fingerprint) -> list[Flow]:
     return [flow for flow in box.flows if flow.hello and flow.hello.ja4 in censor.listed]
 
 
+@pytest.mark.time("real")
 async def test_a_node_that_wakes_makes_its_connections_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

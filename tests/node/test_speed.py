@@ -12,6 +12,8 @@ from holdfast.node import speed
 from holdfast.node.speed import AGAIN, EVERY, LARGE, PROBES, Speed
 from holdfast.paths import base
 
+pytestmark = pytest.mark.time("made")
+
 ANSWER = wire.encode(wire.Probed(bytes(speed.PROBE)))
 PIECE = bytes(16 * 1024)
 LATE = len(PIECE) * 8_000 // SLOW + 1
@@ -149,7 +151,7 @@ async def test_what_is_acknowledged_slowly_left_slowly_whatever_the_system_took(
     await asyncio.sleep(0.1)
     assert not line.sent
     line.speed.sent(wire.encode(wire.Append(1, 2, 60, bytes(speed.PILED // 2))))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await line.held.wait()
     assert line.shared.waiting > speed.PILED
     line.comes(wire.encode(wire.Acked(1))[:2] + b"nothing of the kind", 1)

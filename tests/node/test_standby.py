@@ -26,6 +26,8 @@ from holdfast.node.ways import Ways, paths
 from holdfast.paths import websocket
 from holdfast.paths.base import MOVED
 
+pytestmark = pytest.mark.time("made")
+
 HELLO = wire.encode(wire.Hello(wire.VERSION))
 
 
@@ -36,7 +38,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def stands(world: Paths, how_many: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(world.tried) < how_many or not world.ways._standby.ready(HOME.label):
             await asyncio.sleep(0.01)
 
@@ -70,7 +72,7 @@ async def test_a_better_path_that_was_the_second_is_gone_back_to(
     await stands(world, 2)
     world.lines["websocket"].close(websocket.STALLED)
     await world.ways.connect(HOME, owner)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while owner.closed != [MOVED]:
             await asyncio.sleep(0.01)
     await world.ways.connect(HOME, Owner())
@@ -160,7 +162,7 @@ async def test_all_connections_of_a_node_begin_two_handshakes_with_a_relay_at_on
         nonlocal most
         while True:
             most = max(most, len(world.ways._handshakes(HOME.label)))
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
 
     counting = asyncio.create_task(count())
     await asyncio.gather(*(world.ways.connect(HOME, Owner()) for _ in range(6)))
@@ -208,6 +210,7 @@ class Siege(Rule):
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.time("real")
 async def test_a_file_goes_on_by_the_second_where_no_new_connection_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,9 +17,11 @@ from holdfast.node.ways import Ways, paths
 from holdfast.paths import websocket
 from holdfast.paths.base import MOVED, Attempt, Unreachable
 
+pytestmark = pytest.mark.time("made")
+
 
 async def until(right: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not right():
             await asyncio.sleep(0.01)
 
@@ -164,6 +166,7 @@ async def test_a_better_connection_that_nobody_takes_is_closed(
     await until(lambda: world.lines["websocket"].ended != "")
 
 
+@pytest.mark.time("real")
 async def test_a_relay_is_reached_through_another_one_and_directly_when_that_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +190,7 @@ async def test_a_relay_is_reached_through_another_one_and_directly_when_that_is_
         assert again.closed == []
 
 
+@pytest.mark.time("real")
 async def test_what_leads_to_another_relay_is_not_cut_for_what_stands_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +304,7 @@ async def test_a_freeze_leads_to_small_exchanges_and_is_said() -> None:
     assert world.ways.finding().verdict == "freeze"
 
 
+@pytest.mark.time("real")
 async def test_all_paths_reach_a_real_relay(tmp_path: Path) -> None:
     async with relay(tmp_path / "relay") as home:
         for path in paths().values():

@@ -80,7 +80,7 @@ async def test_many_frames_that_come_at_once_stay_what_they_are(tmp_path: Path) 
         frames = [os.urandom(7_000 + number) for number in range(120)]
         for frame in frames:
             channel.send(frame)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert [await heard.frames.get() for _ in frames] == frames
         channel.close()
         await front.close()
@@ -173,7 +173,7 @@ async def test_what_the_one_between_takes_is_no_sign_of_life_of_the_other(
         heard = Heard()
         channel = await hop.connect(home, heard, partial(websocket.connect, first))
         monkeypatch.setattr(onward.Tunnel, "data_received", lambda self, data: None)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not heard.closed.done():
                 channel.send(b"said to nobody")
                 await asyncio.sleep(0.05)

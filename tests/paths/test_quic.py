@@ -366,6 +366,6 @@ def at(home: Home, number: int) -> Home:
 
 
 async def until(true) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.01)

@@ -104,7 +104,7 @@ async def test_issued_shown_and_renewed_on_the_same_key(tmp_path: Path, authorit
         first, _ = await shown(authority.port, [b"http/1.1"])
         assert first.issuer == first.subject  # its own, meanwhile
         task = asyncio.create_task(made.renewer.run())
-        async with asyncio.timeout(50):
+        async with asyncio.timeout(60):
             while not made.said:
                 await asyncio.sleep(0.05)
         issued, protocol = await shown(authority.port, [b"http/1.1"])
@@ -165,7 +165,7 @@ async def test_a_name_that_leads_elsewhere_is_said_and_nothing_stops(
 
         monkeypatch.setattr(asyncio, "sleep", sleep)
         task = asyncio.create_task(made.renewer.run())
-        async with asyncio.timeout(50):
+        async with asyncio.timeout(60):
             while len(waits) < 2:
                 await sleep(0.05)
         task.cancel()
@@ -207,7 +207,7 @@ async def test_the_whole_relay(tmp_path: Path, authority: Pebble) -> None:
     home = Home.parse(await said.get())
     there = Home("127.0.0.1", authority.port, home.path_secret, home.pin)
     before = await websocket.connect(there, Heard())
-    async with asyncio.timeout(50):
+    async with asyncio.timeout(60):
         while (found := await shown(authority.port, []))[0].issuer == found[0].subject:
             await asyncio.sleep(0.1)
     after = await websocket.connect(there, Heard())

@@ -84,7 +84,7 @@ async def test_tokens_got_by_invitation_let_in_by_another_way(tmp_path: Path) ->
     async with relay(data, rules=how, port=home.port) as home:
         anna = Node()
         await makes(anna, invited)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not anna.logs.purse._tokens:
                 await asyncio.sleep(0.01)
         guest = Node()

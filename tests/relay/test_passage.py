@@ -82,14 +82,14 @@ async def asked(home: Home, request: bytes) -> bytes:
     """All that is answered until the connection ends."""
     reader, writer = await visit(home)
     writer.write(request)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         answer = await reader.read(-1)
     writer.transport.abort()
     return answer
 
 
 async def until(right: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not right():
             await asyncio.sleep(0.01)
 
@@ -198,7 +198,7 @@ async def test_large_bodies_pass_both_ways_as_fast_as_they_are_taken(tmp_path: P
         await until(lambda: bool(taken))
         await asyncio.sleep(0.3)
         assert sum(taken[1:]) < size // 2  # nobody reads: the site waits
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             assert len(await reader.readexactly(size)) == size
         writer.transport.abort()
 
@@ -214,6 +214,6 @@ async def test_both_sides_end_together(tmp_path: Path, ends: str) -> None:
             await until(lambda: site.now == 0)
         else:
             site.writers[0].close()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 assert await reader.read(-1) == b""
             writer.transport.abort()

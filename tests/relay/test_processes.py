@@ -49,7 +49,7 @@ def children(program: RelayProgram) -> list[psutil.Process]:
 
 
 async def until(true) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.02)
 

@@ -186,7 +186,7 @@ async def test_each_reads_what_the_other_wrote(
     logs = Logs(websocket.connect, now_ms, secrets.token_bytes, came.put_nowait)
 
     async def until(kind: type[LogEvent]) -> LogEvent:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not isinstance(event := await came.get(), kind):
                 pass
         return event

@@ -53,7 +53,7 @@ class Peer:
             self.near.send(wire.encode(frame))
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not true():
                 self._came.clear()
                 await self._came.wait()

@@ -56,7 +56,7 @@ class Crowd:
 
 
 async def until(right: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not right():
             await asyncio.sleep(0.01)
 
@@ -130,7 +130,7 @@ async def test_slow_bytes_are_no_patience(tmp_path: Path, monkeypatch: pytest.Mo
         await loop.create_connection(lambda: layer, home.host, home.port)
         crowd = Crowd(home)
         await crowd.come(5, b"\x16\x03\x01\x02\x00")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not all(crowd.ended):
                 for _, writer in crowd.lines:
                     if not writer.transport.is_closing():

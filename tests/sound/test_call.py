@@ -78,7 +78,7 @@ async def run(
     talking = asyncio.Event()
     if not wait:
         talking.set()
-    async with serving(node) as client, asyncio.timeout(30):
+    async with serving(node) as client, asyncio.timeout(60):
         heard = await talk(client, "c-1", iter(source), out.append, talking, seconds)
     return heard, out
 

@@ -31,7 +31,7 @@ class Bench:
     async def ask(self, method: Callable[..., None], *args: object) -> Any:
         future = asyncio.get_running_loop().create_future()
         method(*args, lambda *answer: future.set_result(answer))
-        return await asyncio.wait_for(future, 10)
+        return await asyncio.wait_for(future, 60)
 
     async def make(self, name: bytes = b"n" * 16, limit: int = 0) -> Refusal | None:
         frame = wire.Create(1, name, b"a" * 32, b"r" * 32, b"o" * 32, limit)
@@ -62,6 +62,6 @@ async def opened(path: Path, quota: Quota | None = None) -> AsyncIterator[Bench]
 async def until_checkpointed(b: Bench) -> None:
     """Everything so far is in the index."""
     b.store._checkpoint()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while b.store._due or b.store._shelf.frozen or b.store._thawing:
             await asyncio.sleep(0.001)

@@ -31,7 +31,7 @@ class Bench:
     async def ask(self, method: Callable[..., None], *args: object) -> Any:
         future = asyncio.get_running_loop().create_future()
         method(*args, lambda *answer: future.set_result(answer))
-        return await asyncio.wait_for(future, 30)
+        return await asyncio.wait_for(future, 60)
 
     async def make(self, name: bytes = b"n" * 16, limit: int = 0) -> Refusal | None:
         frame = wire.Create(1, name, b"a" * 32, b"r" * 32, b"o" * 32, limit)

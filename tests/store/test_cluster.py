@@ -96,7 +96,7 @@ async def _records_end(b: Bench) -> None:
     key = await b.key(one)
     await b.append(key, b"short", 1)
     _, seq = await b.append(key, b"long", 100)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await b.read(key) != [(seq, b"long")]:
             await asyncio.sleep(0.2)
 

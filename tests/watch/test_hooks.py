@@ -92,7 +92,7 @@ def test_a_change_is_told_signed_and_tried_again(server, station, monkeypatch):
     url = f"http://127.0.0.1:{server.server_address[1]}/hook"
     sender = hooks.Sender(station, ("http://127.0.0.1:9/nobody", url), lambda: NOW)
     changed(station)
-    came = [server.came.get(timeout=20) for _ in range(3)]
+    came = [server.came.get(timeout=60) for _ in range(3)]
     assert {path for path, _, _ in came} == {"/hook"} and len({body for *_, body in came}) == 1
     _, headers, body = came[-1]
     check(headers, body, station.public.hex())
@@ -106,7 +106,7 @@ def test_a_change_is_told_signed_and_tried_again(server, station, monkeypatch):
             check({name.lower(): value for name, value in wrong.items()}, wrong_body,
                   station.public.hex())  # fmt: skip
     changed(station, NOW + 300)
-    server.came.get(timeout=20)
+    server.came.get(timeout=60)
     sender.close()
     sender.join()
     assert server.came.empty()
@@ -119,6 +119,6 @@ def test_who_never_answers_delays_nobody_for_long(server, station, monkeypatch):
     sender = hooks.Sender(station, (url,), lambda: NOW)
     changed(station)
     changed(station, NOW + 300)
-    assert len([server.came.get(timeout=20) for _ in range(4)]) == 4  # three tries, then the next
+    assert len([server.came.get(timeout=60) for _ in range(4)]) == 4  # three tries, then the next
     sender.close()
     sender.join()

@@ -10,13 +10,27 @@ of the next timer at once; when there is no timer either, nothing can happen and
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import heapq
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVarTuple
+
+_Ts = TypeVarTuple("_Ts")
 
 
 class Stuck(RuntimeError):
     """Everything waits for something that nobody will do."""
+
+
+class _Timer(asyncio.TimerHandle):
+    """Those of one time are called in the order in which they were set."""
+
+    __slots__ = ("number",)
+    number: int
+
+    def __lt__(self, other: _Timer) -> bool:  # type: ignore[override]
+        return (self.when(), self.number) < (other.when(), other.number)
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -26,6 +40,21 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._now = 0.0
         self._selector = self
+        self._timers = 0
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """As every loop, in order; see `_Timer`."""
+        timer = _Timer(when, callback, args, self, context)
+        timer.number = self._timers = self._timers + 1
+        timer._scheduled = True  # type: ignore[attr-defined]
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        return timer
 
     def time(self) -> float:
         """Now."""

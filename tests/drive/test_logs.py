@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 from holdfast.core.caps import Caps, Home
+from holdfast.drive import logs
 from holdfast.drive.logs import (
     Appended,
     CaughtUp,
@@ -19,6 +22,7 @@ from holdfast.drive.logs import (
     Refused,
     Up,
 )
+from holdfast.paths import websocket
 from holdfast.relay.keys import Secrets, now_ms
 from holdfast.relay.limits import RelayLimits
 from holdfast.relay.program import Relay
@@ -171,6 +175,27 @@ async def test_everything_goes_on_after_the_relay_was_away(tmp_path: Path) -> No
         assert [r.rid for r in read.of(Received)] == sent
         await reader.stop()
         await writer.stop()
+
+
+async def test_what_fell_silent_is_replaced_at_once_and_then_with_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "STEADY", 10**9)
+    pauses: list[int] = []
+
+    async def pause(line: object, wait: int) -> None:
+        pauses.append(wait)
+
+    monkeypatch.setattr(logs._Line, "_pause", pause)
+    async with world(tmp_path) as w:
+        node, events = w.node()
+        node.open(w.home)
+        for times, paused in ((1, []), (2, [2 * logs.FIRST_WAIT])):
+            await events.until(lambda times=times: len(events.of(Up)) == times)
+            node._lines[w.home].on_closed(websocket.STALLED)
+            await events.until(lambda times=times: len(events.of(Up)) == times + 1)
+            assert pauses == paused
+        await node.stop()
 
 
 async def test_what_was_cut_in_flight_is_sent_again(tmp_path: Path) -> None:

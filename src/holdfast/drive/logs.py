@@ -34,6 +34,7 @@ from holdfast.core.log.events import (
     Tokens,
 )
 from holdfast.paths.base import MOVED, Kind, Unreachable
+from holdfast.paths.websocket import STALLED
 
 if TYPE_CHECKING:
     from holdfast.paths.base import Channel, Handler, Link
@@ -351,7 +352,8 @@ class _Line:
                         wait = FIRST_WAIT
                 if self._why == MOVED:
                     continue
-                await self._pause(wait)
+                if self._why != STALLED or wait > FIRST_WAIT:  # after a silence it is late already
+                    await self._pause(wait)
                 wait = min(wait * 2, LONGEST_WAIT)
         finally:
             if self._channel is not None:

@@ -71,7 +71,8 @@ class Watched:
             line or Line(),
         )
         self._told = self.over = False
-        self._reason = ""
+        self.reason = ""
+        """Why it is over."""
         self._timer: asyncio.TimerHandle | None = None
 
     def stands(self, second: bool) -> None:
@@ -90,7 +91,7 @@ class Watched:
             handler.on_frame(frame)
         self._early = []
         if self.over:
-            handler.on_closed(self._reason)
+            handler.on_closed(self.reason)
         return self
 
     def greet(self) -> None:
@@ -210,7 +211,7 @@ class Watched:
         """The channel is over."""
         if self.over:
             return
-        self.over, self._reason = True, reason
+        self.over, self.reason = True, reason
         self._heard.set()
         if not self.gone.done():
             self.gone.set_result(None)
@@ -221,6 +222,8 @@ class Watched:
         stalled = reason == websocket.STALLED
         size, age = max(self._size, self.received), now - self._began
         self._ladder.ended(self.place, self.path, stalled, size, age, now)
+        if self.under is not None and self.under.reason == websocket.STALLED:
+            reason = websocket.STALLED
         if self._handler is not None:
             self._handler.on_closed(MOVED if self.replaced or self._ready(self.place) else reason)
 

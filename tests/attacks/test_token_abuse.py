@@ -232,7 +232,7 @@ async def spend_twice(directory: Path) -> int:
     return counted
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 async def test_no_token_is_spent_twice(tmp_path: Path) -> None:
     assert await spend_twice(tmp_path) == 1
 
@@ -244,7 +244,7 @@ class Forgetful(set[bytes]):
         return False
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 async def test_twin_that_forgets_counts_one_token_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ from holdfast.watch.site import Site
 NOW = 1_790_000_000
 CARRIER, OTHER = "100.64.7.9", "198.51.100.3"
 PLACES = parse(SAMPLE.read_bytes())
-pytestmark = [pytest.mark.usefixtures("ready_keys"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.usefixtures("ready_keys"), pytest.mark.timeout(120)]
 
 
 def test_the_price_doubles_with_the_number():

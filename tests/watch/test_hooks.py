@@ -21,7 +21,7 @@ from holdfast.watch.station import Station
 
 NOW = 1_790_000_000
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):

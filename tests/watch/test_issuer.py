@@ -1,7 +1,6 @@
 """Keys are made before they are asked for, and go when their time is over."""
 
 import threading
-import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -10,7 +9,7 @@ from holdfast.core import report
 from holdfast.watch.issuer import Issuer
 
 NOW = 1_790_000_000
-pytestmark = [pytest.mark.usefixtures("ready_keys"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.usefixtures("ready_keys"), pytest.mark.timeout(120)]
 
 
 @pytest.fixture
@@ -42,20 +41,19 @@ def test_who_needs_a_key_that_is_there_does_not_wait_for_one_that_is_made(issuer
 
     def slow(*about):
         begun.set()
-        assert go.wait(30)
+        assert go.wait(60)
         return made
 
     monkeypatch.setattr(rsa, "generate_private_key", slow)
     thread = threading.Thread(target=issuer.prepare, args=(NOW,))
     thread.start()
-    assert begun.wait(30)
-    began = time.monotonic()
+    assert begun.wait(60)
     assert issuer.keys(NOW).keys
     assert issuer.verifier("calls", report.window("calls", NOW), NOW) is not None
-    assert time.monotonic() - began < 25
+    assert thread.is_alive()  # neither has waited for the new key
     issuer.stop_making()
     go.set()
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive()
 
 

@@ -14,7 +14,7 @@ from holdfast.watch.ledger import Ledger, divide, raw
 from holdfast.watch.program import keep
 from holdfast.watch.rollup import Rollup, Row
 
-pytestmark = [pytest.mark.usefixtures("ready_keys"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.usefixtures("ready_keys"), pytest.mark.timeout(120)]
 NOW = 1_790_000_000 // DAY * DAY
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 THERE = {"VEL": 900, "NOR": 30, "LUM": 1, "OST": 0, "WES": 75}

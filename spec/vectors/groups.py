@@ -44,11 +44,20 @@ HOMES = ("relay.example.org:443/x",)
 
 class Somebody:
     """A person whose keys all follow from a letter. `version` is of the device list: 0 for the
-    first, else of one behind a lost device."""
+    first, else of one behind a lost device. `devices` are the numbers of those in the list, the
+    first of which acts; `lists` is the list that its entries name, if it is another one."""
 
-    def __init__(self, letter: str, version: int = 0) -> None:
+    def __init__(
+        self,
+        letter: str,
+        version: int = 0,
+        devices: tuple[int, ...] = (),
+        names: Somebody | None = None,
+    ) -> None:
         self.letter = letter
         self.version = version
+        self.devices = devices or (version,)
+        self.names = names or self
 
     def _key(self, what: str) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(keys.digest(f"vector {what}", self._seed()))
@@ -62,19 +71,22 @@ class Somebody:
 
     @property
     def device(self) -> Ed25519PrivateKey:
-        return self._key(f"device {self.version}")
+        return self._key(f"device {self.devices[0]}")
 
     @property
     def listed(self) -> DeviceList:
         curve = keys.digest("vector curve", self._seed())[:31] + b"\x01"
         recovery = keys.public_bytes(self._key("recovery"))
-        device = Device(keys.public_bytes(self.device), curve)
+        devices = tuple(
+            Device(keys.public_bytes(self._key(f"device {number}")), curve)
+            for number in sorted(self.devices)
+        )
         before = Somebody(self.letter).listed if self.version else None
-        return DeviceList.sign(self._key("root"), recovery, (device,), before, self.version)
+        return DeviceList.sign(self._key("root"), recovery, devices, before, self.version)
 
     @property
     def party(self) -> Party:
-        device = self.listed.devices[0]
+        device = Device(keys.public_bytes(self.device), self.listed.devices[0].curve25519)
         return Party(self.root, device.ed25519, device.curve25519, self.listed.head)
 
     def sign(self, purpose: str, body: bytes) -> bytes:
@@ -84,6 +96,15 @@ class Somebody:
 ANNA, BORIS, CLARA, DORA = (Somebody(letter) for letter in "ABCD")
 BACK = Somebody("B", 30_000_000)
 """Boris with another device, after a backup."""
+
+TWO = Somebody("C", 2, (0, 1))
+"""Clara, who has linked a second device."""
+SECOND = Somebody("C", 2, (1, 0), TWO)
+"""And that one, when it acts."""
+CLARA_TWO = Somebody("C", 0, (0,), TWO)
+"""Her first device, which knows of both."""
+ONE = Somebody("C", 3, (0,))
+"""Clara, who has removed it again."""
 
 
 def secret_of(number: int) -> bytes:
@@ -113,7 +134,7 @@ class Case:
     def act(self, who: Somebody, after: tuple[int, ...], *ops: AnyOp, renew: bool = False) -> int:
         """An entry behind those of these numbers; its own number."""
         parents = tuple(sorted(self.entries[number].hash for number in after))
-        listed, at = who.listed, 2 + len(self.entries)
+        listed, at = who.names.listed, 2 + len(self.entries)
         body = Body(
             1, self.roster.id, parents, who.root, who.party.device, listed.head, at, ops, None
         )
@@ -238,6 +259,31 @@ def cases() -> list[Case]:
     case.act(BACK, (1,), Devices(BACK.listed.encode()))
     case.act(BORIS, (2,), Set("title", "With the old device"))
     case.act(BACK, (2,), Set("title", "With the new one"))
+    found.append(case)
+
+    case = added()
+    case.says = "a member links a device, which acts, and removes it with a fresh key"
+    case.act(CLARA, (1,), Devices(TWO.listed.encode()))
+    case.act(SECOND, (2,), renew=True)
+    case.act(CLARA_TWO, (2,), Devices(ONE.listed.encode()))
+    case.act(CLARA_TWO, (2,), Devices(ONE.listed.encode()), renew=True)
+    case.act(CLARA_TWO, (2,), renew=True)
+    found.append(case)
+
+    case = added()
+    case.says = "what a removed device does beside its removal does not count"
+    case.act(ANNA, (1,), Appoint(CLARA.root, "admin"))
+    case.act(CLARA, (2,), Devices(TWO.listed.encode()))
+    case.act(SECOND, (3,), dora)
+    case.act(CLARA_TWO, (3,), Devices(ONE.listed.encode()), renew=True)
+    case.act(SECOND, (4,), Remove(BORIS.root))
+    found.append(case)
+
+    case = added()
+    case.says = "a device and a member are removed beside each other: somebody has to renew the key"
+    case.act(CLARA, (1,), Devices(TWO.listed.encode()))
+    case.act(CLARA_TWO, (2,), Devices(ONE.listed.encode()), renew=True)
+    case.act(ANNA, (2,), Remove(BORIS.root))
     found.append(case)
 
     case = added()

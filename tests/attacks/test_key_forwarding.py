@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "node"))
 from chatters import meet, person, relay, until
 
 from holdfast.core.chat import content
-from holdfast.node import group_keys, group_talk
+from holdfast.node import group_giving, group_talk
 from holdfast.node.database import row
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -85,5 +85,11 @@ async def test_a_member_is_answered_and_nobody_else(
 async def test_twin_that_answers_every_contact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_keys, "may_have", lambda *_: True)
+    monkeypatch.setattr(group_giving, "may_have", lambda *_: True)
+
+    def contact(desk: Desk, work: Work, group: object, root: bytes) -> list[str]:
+        found = group_giving.contact_of(work, root)
+        return [] if found is None else [found]
+
+    monkeypatch.setattr(group_giving, "ways", contact)
     assert await asks(tmp_path, monkeypatch) == {"Boris", "Gleb", "Vera"}

@@ -6,7 +6,7 @@ from node.living import World, found, reported, trio, world
 
 from holdfast.core.group import franking
 from holdfast.core.seal.hpke import Unopenable
-from holdfast.node import group_keys, group_state, moderation
+from holdfast.node import group_giving, group_state, moderation
 from holdfast.testing.groups import person, talking
 
 __all__ = ["world"]
@@ -38,7 +38,7 @@ async def test_an_answered_report_stays_answered_and_in_the_twin_it_does_not(
             epoch = group.epochs.now()
             assert epoch is not None
             record = epoch.seal("report", posted[0], desk.entropy)
-            group_keys.post(desk, work, group.cid, record)
+            group_giving.post(desk, work, group.cid, record)
 
         async def shown(after: str) -> int:
             """Reports that wait for an answer once it was brought again."""

@@ -295,6 +295,7 @@ def targets() -> dict[str, tuple[Callable[[bytes], None], Seeds]]:
                 sync.encode(sync.Copy(bytes(32), True, 1, content.encode(content.Got(bytes(16))))),
                 sync.encode(sync.Person(bytes(32), b"", "Amina", "Amina", 1)),
                 sync.encode(sync.Meet(bytes(32), bytes(32), bytes(32), "holdfast:")),
+                sync.encode(sync.Group(content.encode(content.GroupAsk(bytes(32), ())))),
             ),
         ),
         "typing": (typing_frame, (content.encode_typing(content.Typing(1, 7, True)),)),

@@ -384,7 +384,7 @@ class Story:
     def shown(self, person: Person) -> list[tuple[Any, ...]]:
         """The group as a person sees it, with roots for everybody."""
         ((mine,),) = person.rows(
-            "SELECT root FROM group_card WHERE root NOT IN (SELECT root FROM contact)"
+            "SELECT DISTINCT root FROM group_card WHERE root NOT IN (SELECT root FROM contact)"
         )
         return [
             (

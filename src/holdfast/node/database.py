@@ -450,6 +450,19 @@ SCHEMA: Final = (
     ALTER TABLE file ADD COLUMN writes BLOB NOT NULL DEFAULT x'';
     UPDATE file SET writes = secret WHERE mine;
     """,
+    """
+    -- Each device of a member has a card of its own; the name alone is of none.
+    CREATE TABLE group_card_of (
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        root BLOB NOT NULL, at INTEGER NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL,
+        device BLOB NOT NULL DEFAULT x'',
+        PRIMARY KEY (contact, root, device)
+    ) WITHOUT ROWID;
+    INSERT INTO group_card_of (contact, root, at, name, body)
+        SELECT contact, root, at, name, body FROM group_card;
+    DROP TABLE group_card;
+    ALTER TABLE group_card_of RENAME TO group_card;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

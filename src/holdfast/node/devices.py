@@ -17,7 +17,7 @@ from holdfast.core.chat import content, names, sync
 from holdfast.core.seal.identity import DeviceList, Identity
 from holdfast.core.seal.invitation import Inbox
 from holdfast.core.seal.keys import BadKey
-from holdfast.node import effects
+from holdfast.node import effects, group_state
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, pack_inbox, unpack_inbox
 from holdfast.node.keeper import Work
@@ -182,6 +182,8 @@ def _unlinked(desk: Desk, work: Work) -> None:
         for home in inbox.homes:
             desk.drop(work, inbox.caps, home)
         desk.forget(id)
+    for (id,) in rows(work.db, "SELECT id FROM contact WHERE kind = 'group' AND state = 'group'"):
+        group_state.end(desk, work, id)
     work.db.execute("DELETE FROM contact WHERE kind IN ('device', 'own')")
     work.db.execute("DELETE FROM outgoing")
     work.db.execute("DELETE FROM unsent")

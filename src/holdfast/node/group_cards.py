@@ -36,7 +36,7 @@ def mine(desk: Desk, work: Work, group: Group) -> bytes:
 
 
 def take(work: Work, group: Group, *bodies: bytes) -> None:
-    """Keep members' cards; of one person the newest."""
+    """Keep members' cards; of one device the newest."""
     for body in bodies:
         try:
             card = core.read(body, group.roster.id)
@@ -44,31 +44,44 @@ def take(work: Work, group: Group, *bodies: bytes) -> None:
             continue
         if group.view.has_device(card.root, card.device):
             work.db.execute(
-                "INSERT INTO group_card VALUES (?, ?, ?, ?, ?) ON CONFLICT(contact, root)"
+                "INSERT INTO group_card (contact, root, device, at, name, body)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(contact, root, device)"
                 " DO UPDATE SET at = excluded.at, name = excluded.name, body = excluded.body"
                 " WHERE excluded.at > group_card.at OR group_card.body = x''",
-                (group.cid, card.root, min(card.at, work.now), names.clean(card.name) or "?", body),
+                (
+                    group.cid,
+                    card.root,
+                    card.device,
+                    min(card.at, work.now),
+                    names.clean(card.name) or "?",
+                    body,
+                ),
             )
 
 
 def bodies(work: Work, group: Group) -> list[bytes]:
-    """Cards of who is in the group, to pass on."""
+    """Cards of who is in the group, to pass on; of one person the newest last."""
     view = group.view
     return [
         body
-        for root, body in rows(
+        for root, device, body in rows(
             work.db,
-            "SELECT root, body FROM group_card WHERE contact = ? AND body <> x'' ORDER BY root",
+            "SELECT root, device, body FROM group_card WHERE contact = ? AND body <> x''"
+            " ORDER BY root, at, device",
             group.cid,
         )
-        if view.holds(root)
+        if view.has_device(root, device or core.read(body, group.roster.id).device)
     ]
 
 
-def cards(work: Work, group: Group) -> dict[bytes, Card]:
+def every(work: Work, group: Group) -> list[Card]:
     """The same, read."""
-    found = (core.read(body, group.roster.id) for body in bodies(work, group))
-    return {card.root: card for card in found}
+    return [core.read(body, group.roster.id) for body in bodies(work, group)]
+
+
+def cards(work: Work, group: Group) -> dict[bytes, Card]:
+    """By person, the newest of each."""
+    return {card.root: card for card in every(work, group)}
 
 
 def wrapped(group: Group, epoch: Epoch, log: bytes, to: list[Card]) -> list[bytes]:

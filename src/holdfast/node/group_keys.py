@@ -17,9 +17,9 @@ from holdfast.core.group import entries
 from holdfast.core.group.entries import BadEntry, Entry, Leave
 from holdfast.core.group.epochs import Epoch, log_secret
 from holdfast.core.group.roster import Roster, Unknown
-from holdfast.node import group_cards, group_notes, group_state, requests
+from holdfast.node import group_cards, group_giving, group_notes, group_state, requests
 from holdfast.node.database import row, rows
-from holdfast.node.desk import Desk, pack_caps
+from holdfast.node.desk import Desk
 from holdfast.node.group_state import Group
 from holdfast.node.keeper import Work
 from holdfast.node.rpc import ApiError
@@ -31,27 +31,6 @@ ASKED: Final = 3
 MAX_STRAY: Final = 8_000
 MAX_STRAY_BYTES: Final = 16 * 1024 * 1024
 """Of entries that cannot be taken yet."""
-CARDS: Final = 120
-"""Cards in one content."""
-PIECE: Final = 40_000
-"""Bytes of entries in one content."""
-
-
-def contact_of(work: Work, root: bytes) -> str | None:
-    """The contact who this member is, if it is one that can be written to."""
-    found = row(
-        work.db,
-        "SELECT id FROM contact WHERE root = ? AND kind = 'person'"
-        " AND state IN ('active', 'joining')",
-        root,
-    )
-    return None if found is None else str(found[0])
-
-
-def root_of(work: Work, cid: str) -> bytes:
-    """A contact's root."""
-    (root,) = row(work.db, "SELECT root FROM contact WHERE id = ?", cid)
-    return bytes(root)
 
 
 def by_name(desk: Desk, work: Work, gid: bytes) -> Group | None:
@@ -62,45 +41,6 @@ def by_name(desk: Desk, work: Work, gid: bytes) -> Group | None:
         gid,
     )
     return None if found is None else group_state.opened(desk, work, found[0])
-
-
-# The group's log.
-
-
-def post(
-    desk: Desk,
-    work: Work,
-    cid: str,
-    record: bytes,
-    seq: int | None = None,
-    where: Epoch | None = None,
-) -> int:
-    """Append a record to the group's log at every home, now and until each has it; `where`: to
-    the log of that epoch, if it is still read."""
-    inbox = group_state.log(work, cid)
-    if where is not None:
-        inbox = group_state.log_of(desk, work, cid, where) or inbox
-    if seq is None:
-        seq = number(work, cid)
-    rid = desk.entropy(16)
-    work.db.execute(
-        "INSERT OR REPLACE INTO outgoing (contact, seq, rid, blob, caps) VALUES (?, ?, ?, ?, ?)",
-        (cid, seq, rid, record, pack_caps(inbox.caps)),
-    )
-    desk.send_to_homes(work, cid, inbox, seq, rid, record)
-    return seq
-
-
-def number(work: Work, cid: str) -> int:
-    """A number for one more record."""
-    (seq,) = row(work.db, "UPDATE groups SET sent = sent + 1 WHERE contact = ? RETURNING sent", cid)
-    return int(seq)
-
-
-def publish(desk: Desk, work: Work, group: Group, epoch: Epoch, *new: Entry) -> None:
-    """Tell the log of entries, under an epoch that its readers have."""
-    plain = msgspec.msgpack.encode(tuple(entry.data for entry in new))
-    post(desk, work, group.cid, epoch.seal("entries", plain, desk.entropy), where=epoch)
 
 
 def read_entries(plain: bytes) -> list[Entry]:
@@ -188,7 +128,7 @@ def came(desk: Desk, work: Work, said: content.GroupEntries) -> Group | None:
     # Who goes on with another device has no way to tell the log.
     back = [entry for entry in back if entry.hash in group.roster]
     if back and before is not None:
-        publish(desk, work, group, before, *back)
+        group_giving.publish(desk, work, group, before, *back)
     return group
 
 
@@ -233,7 +173,7 @@ def key_came(desk: Desk, work: Work, cid: str, said: content.GroupKey) -> Group 
     except Unknown:
         ask(desk, work, group, cid)
         return None
-    if not group.roster.view(said.tips).holds(root_of(work, cid)):
+    if not group.roster.view(said.tips).holds(group_giving.root_of(desk, work, cid)):
         return None
     if not _hold(desk, work, group, said.tips, known, said.secret, said.log, said.owner):
         return None
@@ -271,7 +211,7 @@ def _hold(
 def come_back(desk: Desk, work: Work, cid: str) -> None:
     """A contact can be written to again: the groups of a backup, which have no keys here, are asked
     of them, with the entry by which I go on in it with this device."""
-    root = root_of(work, cid)
+    root = group_giving.root_of(desk, work, cid)
     groups = "SELECT id FROM contact WHERE kind = 'group' AND state = 'group'"
     for (other,) in rows(work.db, groups):
         group = group_state.opened(desk, work, other)
@@ -292,7 +232,7 @@ def post_card(desk: Desk, work: Work, group: Group) -> None:
     epoch = group.epochs.now()
     if epoch is not None:
         card = group_cards.mine(desk, work, group)
-        post(desk, work, group.cid, epoch.seal("card", card, desk.entropy))
+        group_giving.post(desk, work, group.cid, epoch.seal("card", card, desk.entropy))
 
 
 def _greet(desk: Desk, work: Work, group: Group) -> None:
@@ -312,104 +252,8 @@ def _greet(desk: Desk, work: Work, group: Group) -> None:
 
 def _is_known(desk: Desk, work: Work, root: bytes) -> bool:
     """Whether this is a contact whom I have accepted."""
-    cid = contact_of(work, root)
+    cid = group_giving.contact_of(work, root)
     return cid is not None and cid not in desk.strangers
-
-
-def give(desk: Desk, work: Work, group: Group, root: bytes, *new: Entry) -> None:
-    """Give a member these entries and the present secret over the pairwise channel, if they are
-    a contact."""
-    cid, epoch = contact_of(work, root), group.epochs.now()
-    if cid is None or root == group.me.root or not may_have(group, root):
-        return
-    try:
-        _say_entries(desk, work, cid, group, list(new))
-        if new:
-            _say_cards(desk, work, cid, group)
-        if epoch is not None:
-            desk.say(work, cid, key_of(work, group, epoch, root))
-    except ApiError:
-        return  # a contact to whom nothing can be sent is told by whoever can
-
-
-def key_of(
-    work: Work, group: Group, epoch: Epoch, root: bytes, early: bool = False
-) -> content.GroupKey:
-    """The present secret as a content for a member; `early`: they find the roster in the log."""
-    inbox = group_state.log(work, group.cid)
-    caps = inbox.caps
-    leads = group.view.role(root) in ("admin", "owner")
-    owner = caps.owner if leads and caps.owner is not None else b""
-    assert caps.append is not None and caps.read is not None
-    log = caps.locator + caps.append + caps.read
-    homes = tuple(str(home) for home in inbox.homes) if early else ()
-    return content.GroupKey(group.roster.id, epoch.tips, epoch.secret, log, owner, homes)
-
-
-def give_all(desk: Desk, work: Work, group: Group, roots: list[bytes]) -> None:
-    """Give many newcomers the present secret; the roster is in the log once for all of them."""
-    epoch = group.epochs.now()
-    if epoch is None:
-        return
-    piece: list[Entry] = []
-    for entry in group.roster.entries:
-        if piece and sum(len(one.data) for one in piece) + len(entry.data) > PIECE:
-            publish(desk, work, group, epoch, *piece)
-            piece = []
-        piece.append(entry)
-    publish(desk, work, group, epoch, *piece)
-    for root in roots:
-        cid = contact_of(work, root)
-        if cid is not None and may_have(group, root):
-            with contextlib.suppress(ApiError):
-                desk.say(work, cid, key_of(work, group, epoch, root, early=True))
-
-
-def _say_entries(desk: Desk, work: Work, cid: str, group: Group, new: list[Entry]) -> None:
-    piece: list[bytes] = []
-    for entry in [*new, None]:
-        full = entry is None or sum(map(len, piece)) + len(entry.data) > PIECE
-        if piece and full:
-            desk.say(work, cid, content.GroupEntries(group.roster.id, tuple(piece)))
-            piece = []
-        if entry is not None:
-            piece.append(entry.data)
-
-
-def _say_cards(desk: Desk, work: Work, cid: str, group: Group) -> None:
-    bodies = group_cards.bodies(work, group)
-    for start in range(0, len(bodies), CARDS):
-        part = tuple(bodies[start : start + CARDS])
-        desk.say(work, cid, content.GroupEntries(group.roster.id, cards=part))
-
-
-def spread(desk: Desk, work: Work, group: Group, before: Epoch | None) -> None:
-    """Give a fresh secret to every member, those who are active first: over the pairwise channel
-    where there is one, and by their card, in a record of the epoch before, where there is none."""
-    others = []
-    for root in by_activity(work, group):
-        if root == group.me.root:
-            continue
-        if contact_of(work, root) is not None:
-            give(desk, work, group, root)
-        else:
-            others.append(root)
-    if before is not None:
-        wrap(desk, work, group, before, others)
-
-
-def wrap(desk: Desk, work: Work, group: Group, before: Epoch, roots: list[bytes]) -> None:
-    """The present secret for members who are not contacts, in the log of the epoch before."""
-    epoch = group.epochs.now()
-    known = group_cards.cards(work, group)
-    cards = [known[root] for root in roots if root in known and may_have(group, root)]
-    if epoch is None or not cards:
-        return
-    caps = group_state.log(work, group.cid).caps
-    assert caps.append is not None and caps.read is not None
-    log = caps.locator + caps.append + caps.read
-    for plain in group_cards.wrapped(group, epoch, log, cards):
-        post(desk, work, group.cid, before.seal("keys", plain, desk.entropy), where=before)
 
 
 def wrapped_came(desk: Desk, work: Work, group: Group, plain: bytes) -> bool | None:
@@ -427,36 +271,26 @@ def wrapped_came(desk: Desk, work: Work, group: Group, plain: bytes) -> bool | N
     return _hold(desk, work, group, tips, known, secret, log, b"")
 
 
-def by_activity(work: Work, group: Group) -> list[bytes]:
-    """Members, who spoke last first."""
-    last = dict(
-        rows(
-            work.db,
-            "SELECT author, max(received) FROM message WHERE contact = ? GROUP BY author",
-            group.cid,
-        )
-    )
-    return sorted(group.view.roots(), key=lambda root: -last.get(root, 0))
-
-
 # Asking.
 
 
 def ask(desk: Desk, work: Work, group: Group, cid: str | None = None) -> None:
-    """Ask contacts who are in the group for what is missing."""
+    """Ask own devices and contacts who are in the group for what is missing."""
     (asked,) = row(work.db, "SELECT asked FROM groups WHERE contact = ?", group.cid)
     if work.now - asked < ASK_AGAIN:
         return
     whom = [] if cid is None else [cid]
-    for root in by_activity(work, group):
-        other = None if root == group.me.root else contact_of(work, root)
+    whom += group_giving.ways(desk, work, group, group.me.root)
+    for root in group_giving.by_activity(work, group):
+        other = None if root == group.me.root else group_giving.contact_of(work, root)
         if other is not None and other not in whom:
             whom.append(other)
     if not whom:
         _ask_all(desk, work, group)
     for other in whom[:ASKED]:
         with contextlib.suppress(ApiError):
-            desk.say(work, other, content.GroupAsk(group.roster.id, group.roster.tips))
+            said = content.GroupAsk(group.roster.id, group.roster.tips)
+            group_giving.say(desk, work, other, said)
     work.db.execute("UPDATE groups SET asked = ? WHERE contact = ?", (work.now, group.cid))
 
 
@@ -465,13 +299,15 @@ def _ask_all(desk: Desk, work: Work, group: Group) -> None:
     epoch = _last(group)
     if epoch is not None:
         plain = group_cards.ask(desk, work, group)
-        post(desk, work, group.cid, epoch.seal("ask", plain, desk.entropy), where=epoch)
+        group_giving.post(
+            desk, work, group.cid, epoch.seal("ask", plain, desk.entropy), where=epoch
+        )
 
 
 def asked_in_log(desk: Desk, work: Work, group: Group, epoch: Epoch, plain: bytes) -> None:
     """A member asks everybody: one of those who lead answers, in the same log."""
     asked = group_cards.asked(group, plain)
-    if asked is None or asked.root == group.me.root or not may_have(group, asked.root):
+    if asked is None or asked.root == group.me.root or not group_giving.may_have(group, asked.root):
         return
     if not group.view.has_device(asked.root, asked.device) or not _answers(group):
         return
@@ -482,8 +318,8 @@ def asked_in_log(desk: Desk, work: Work, group: Group, epoch: Epoch, plain: byte
     known = group.roster.past(hash for hash in asked.tips if hash in group.roster)
     missing = without(group, known)
     if missing:
-        publish(desk, work, group, epoch, *missing)
-    wrap(desk, work, group, epoch, [asked.root])
+        group_giving.publish(desk, work, group, epoch, *missing)
+    group_giving.wrap(desk, work, group, epoch, [asked.root])
 
 
 def _answers(group: Group) -> bool:
@@ -498,17 +334,11 @@ def asked(desk: Desk, work: Work, cid: str, said: content.GroupAsk) -> None:
     group = by_name(desk, work, said.group)
     if group is None:
         return
-    root = root_of(work, cid)
-    if not may_have(group, root):
+    root = group_giving.root_of(desk, work, cid)
+    if not group_giving.may_have(group, root):
         return
     known = group.roster.past(hash for hash in said.tips if hash in group.roster)
-    give(desk, work, group, root, *without(group, known))
-
-
-def may_have(group: Group, root: bytes) -> bool:
-    """Whether somebody may be given what is secret of a group: a member as far as is known
-    here now."""
-    return group.view.holds(root)
+    group_giving.give(desk, work, group, root, *without(group, known))
 
 
 def without(group: Group, known: int) -> list[Entry]:
@@ -553,9 +383,9 @@ def replace(desk: Desk, work: Work, group: Group, *ops: entries.AnyOp) -> Entry:
     secret = desk.entropy(32)
     entry = group_state.act(desk, work, group, *ops, secret=secret)
     if before is not None:
-        publish(desk, work, group, before, entry)
+        group_giving.publish(desk, work, group, before, entry)
     group_state.begin_log(desk, work, group, entry, secret)
-    spread(desk, work, group, before)
+    group_giving.spread(desk, work, group, before)
     return entry
 
 
@@ -582,7 +412,7 @@ def _give_newcomers(desk: Desk, work: Work, group: Group) -> None:
             continue
         entry = group.roster.entries[group.roster.index[hash]]
         for listed in entry.lists:
-            give(desk, work, group, listed.root)
+            group_giving.give(desk, work, group, listed.root)
         group.keys.given[hash] = epoch.head
 
 
@@ -591,7 +421,13 @@ def show(desk: Desk, work: Work, group: Group) -> None:
     view, cid = group.view, group.cid
     title = names.clean(view.setting("title")) or "?"
     (before,) = row(work.db, "SELECT state FROM contact WHERE id = ?", cid)
-    out = "left" if before == "left" else "removed"
+    left = any(
+        isinstance(op, Leave)
+        for entry in group.roster.entries
+        if entry.body.root == group.me.root
+        for op in entry.body.ops
+    )
+    out = "left" if before == "left" or left else "removed"
     state = "group" if view.holds(group.me.root) else out
     work.db.execute(
         "UPDATE contact SET state = ?, own_name = ?, timer = ?, members = ?, leads = ?"

@@ -177,7 +177,8 @@ def _insert(work: Work, cid: str, entry: Entry) -> None:
         if isinstance(op, entries.Found | entries.Add):
             # Until they say themselves what they are called.
             work.db.execute(
-                "INSERT OR IGNORE INTO group_card VALUES (?, ?, 0, ?, x'')",
+                "INSERT OR IGNORE INTO group_card (contact, root, at, name, body)"
+                " VALUES (?, ?, 0, ?, x'')",
                 (cid, next(lists).root, names.clean(op.name) or "?"),
             )
     work.db.execute(
@@ -329,6 +330,20 @@ def leave_all(desk: Desk, work: Work, cid: str) -> None:
             work.after.append(effects.Unfollow(inbox.caps, home))
     work.db.execute("DELETE FROM group_log WHERE contact = ?", (cid,))
     work.after.append(effects.Relays())
+
+
+def end(desk: Desk, work: Work, cid: str) -> None:
+    """This device is none of its person's any more: nothing that is secret of a group stays."""
+    leave_all(desk, work, cid)
+    wrapped = desk.rows.wrap(
+        "groups", cid.encode(), 0, msgspec.msgpack.encode(Keys([])), desk.entropy
+    )
+    work.db.execute("UPDATE groups SET secret = ?, counter = 0 WHERE contact = ?", (wrapped, cid))
+    for table in ("group_sender", "group_waiting", "group_queue"):
+        work.db.execute(f"DELETE FROM {table} WHERE contact = ?", (cid,))
+    work.db.execute("UPDATE contact SET state = 'unlinked' WHERE id = ?", (cid,))
+    forget(desk, cid)
+    desk.touch_contact(work, cid)
 
 
 def _let_go(desk: Desk, work: Work, inbox: Inbox) -> None:

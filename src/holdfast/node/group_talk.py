@@ -16,6 +16,7 @@ from holdfast.core.seal.padding import TooLong
 from holdfast.node import (
     group_cards,
     group_early,
+    group_giving,
     group_keys,
     group_state,
     moderation,
@@ -64,7 +65,7 @@ def say(desk: Desk, work: Work, cid: str, said: content.Known) -> int:
         # Two admins removed people at once: whoever wants to speak renews the key.
         group_keys.renew(desk, work, group)
         group_keys.settle(desk, work, group)
-    seq = group_keys.number(work, cid)
+    seq = group_giving.number(work, cid)
     epoch, clock = group.epochs.now(), ordering.tick(work, cid)
     if epoch is None:
         work.db.execute("INSERT INTO group_queue VALUES (?, ?, ?, ?)", (cid, seq, data, clock))
@@ -92,8 +93,8 @@ def _post(
             desk.entropy,
         )
         desk.begun[group.cid] = outbound.session
-        group_keys.post(desk, work, group.cid, record)
-    group_keys.post(
+        group_giving.post(desk, work, group.cid, record)
+    group_giving.post(
         desk, work, group.cid, outbound.seal(epoch, timed(clock, data), desk.entropy), seq
     )
     group.keys.outbound = outbound.dump(desk.entropy)
@@ -300,7 +301,8 @@ def _message(
         _keep_sender(desk, work, group.cid, inbound)
         author = inbound.state.root
         stale = _stale(group, epoch)
-        if _counts(group, epoch, author, session, index, work.now):
+        device = inbound.state.device
+        if _counts(group, epoch, author, device, session, index, work.now):
             taking.take(desk, work, group, epoch, author, clock, data, outage, stale)
             assert exported is not None
             proof = message_key(exported) + message.to_bytes()
@@ -324,12 +326,21 @@ def _of(group: Group, known: int) -> list[Entry]:
 
 
 def _counts(
-    group: Group, epoch: Epoch, author: bytes, session: bytes, index: int, now: int
+    group: Group,
+    epoch: Epoch,
+    author: bytes,
+    device: bytes,
+    session: bytes,
+    index: int,
+    now: int,
 ) -> bool:
     """Whether what a member said under an earlier epoch is still shown: of somebody who was
-    removed, what was heard before; of others, what came within a week."""
+    removed, what was heard before; of a device that was, nothing; of others, what came within a
+    week."""
     view = group.view
     if view.holds(author):
+        if not view.has_device(author, device):
+            return False
         past = group.roster.past(epoch.tips)
         removals = group.roster.effective(group.roster.all) & ~past
         first = min((entry.body.at for entry in _of(group, removals) if entry.removes), default=now)
@@ -346,7 +357,7 @@ def _tell_behind(desk: Desk, work: Work, group: Group, epoch: Epoch) -> None:
     work.db.execute("UPDATE groups SET told = ? WHERE contact = ?", (work.now, group.cid))
     past = group.roster.past(epoch.tips)
     with contextlib.suppress(TooLong):
-        group_keys.publish(desk, work, group, epoch, *_of(group, group.roster.all & ~past))
+        group_giving.publish(desk, work, group, epoch, *_of(group, group.roster.all & ~past))
 
 
 def retry(desk: Desk, work: Work, group: Group) -> None:
@@ -383,8 +394,9 @@ def from_contact(
     work: Work,
     cid: str,
     said: Said,
-) -> None:
-    """Something about a group came over a contact's channel."""
+) -> Group | None:
+    """Something about a group came over a contact's channel, or an own device's; the group if that
+    changed it."""
     match said:
         case content.GroupEntries():
             group = group_keys.came(desk, work, said)
@@ -394,14 +406,15 @@ def from_contact(
                 group_early.follow(desk, work, cid, said)
         case content.GroupAsk():
             group_keys.asked(desk, work, cid, said)
-            return
+            return None
         case content.GroupHistory():
             here = group_keys.by_name(desk, work, said.group)
             if here is not None:
-                polls.told(desk, work, here, group_keys.root_of(work, cid), said)
-            return
+                polls.told(desk, work, here, group_giving.root_of(desk, work, cid), said)
+            return None
     if group is not None:
         after(desk, work, group)
+    return group
 
 
 def tell_gaps(desk: Desk, work: Work) -> None:

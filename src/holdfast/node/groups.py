@@ -14,6 +14,8 @@ from holdfast.core.group.roster import MAX_MEMBERS, first_body
 from holdfast.node import (
     blocking,
     group_cards,
+    group_devices,
+    group_giving,
     group_keys,
     group_notes,
     group_state,
@@ -62,6 +64,7 @@ def create(desk: Desk, work: Work, title: str, members: list[str]) -> Contact:
     _add(desk, work, group, people)
     group_keys.post_card(desk, work, group)
     group_talk.after(desk, work, group)
+    group_devices.share(desk, work, group)
     return views.contact(work.db, group.cid)
 
 
@@ -84,7 +87,7 @@ def _add(desk: Desk, work: Work, group: Group, people: dict[str, str]) -> None:
     ops: list[Add] = []
     for cid, own_name in people.items():
         listed = desk.session(work, cid).peer_list
-        root = group_keys.root_of(work, cid)
+        root = group_giving.root_of(desk, work, cid)
         if not group.view.holds(root):
             ops.append(Add(own_name, listed))
     before = group.epochs.now()
@@ -96,14 +99,14 @@ def _add(desk: Desk, work: Work, group: Group, people: dict[str, str]) -> None:
     epoch = group.epochs.now()
     if before is not None and len(group.roster) > 1 + len(made):
         for entry in made:
-            group_keys.publish(desk, work, group, before, entry)
+            group_giving.publish(desk, work, group, before, entry)
     added = [listed.root for entry in made for listed in entry.lists]
     size = sum(len(entry.data) for entry in group.roster.entries)
     if size * len(added) > ONCE:
-        group_keys.give_all(desk, work, group, added)
+        group_giving.give_all(desk, work, group, added)
     else:
         for root in added:
-            group_keys.give(desk, work, group, root, *group.roster.entries)
+            group_giving.give(desk, work, group, root, *group.roster.entries)
             _tell(desk, work, group, root)
     for entry in made:
         if epoch is not None:
@@ -112,7 +115,7 @@ def _add(desk: Desk, work: Work, group: Group, people: dict[str, str]) -> None:
 
 def _tell(desk: Desk, work: Work, group: Group, root: bytes) -> None:
     """Tell a newcomer what was said last, if the group wants that."""
-    cid = group_keys.contact_of(work, root)
+    cid = group_giving.contact_of(work, root)
     said = polls.history(work, group)
     if cid is not None and said is not None:
         desk.say(work, cid, said)
@@ -221,7 +224,7 @@ def leave(desk: Desk, work: Work, cid: str) -> Contact:
         raise ApiError("not-allowed", "make somebody else the owner first, then leave")
     entry = group_state.act(desk, work, group, Leave())
     if epoch is not None:
-        group_keys.publish(desk, work, group, epoch, entry)
+        group_giving.publish(desk, work, group, epoch, entry)
     group_notes.note(desk, work, group, entry)
     work.db.execute("UPDATE contact SET state = 'left' WHERE id = ?", (cid,))
     work.db.execute("DELETE FROM group_queue WHERE contact = ?", (cid,))
@@ -246,7 +249,7 @@ def _do(desk: Desk, work: Work, group: Group, *ops: AnyOp) -> Shown:
     before = group.epochs.now()
     entry = group_state.act(desk, work, group, *ops)
     if before is not None:
-        group_keys.publish(desk, work, group, before, entry)
+        group_giving.publish(desk, work, group, before, entry)
     group_notes.note(desk, work, group, entry)
     group_talk.after(desk, work, group)
     return show(desk, work, group.cid)

@@ -19,7 +19,7 @@ from holdfast.core.seal.identity import DeviceList, Identity
 from holdfast.core.seal.keys import BadKey
 from holdfast.core.seal.link import Link
 from holdfast.core.seal.verification import FINAL, Verification
-from holdfast.node import blocking, devices, effects, history, homes, inviting, views
+from holdfast.node import blocking, devices, effects, group_devices, history, homes, inviting, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -368,6 +368,7 @@ def _link(desk: Desk, work: Work, id: str, kept: _Kept) -> None:
     ):
         devices.introduce(desk, work, cid, id)
     blocking.tell_all(desk, work, id)
+    group_devices.linked(desk, work, id)
     if kept.past:
         history.go_on(desk, work, id)
     devices.tell_names(desk, work, but=id)

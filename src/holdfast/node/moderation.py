@@ -22,7 +22,7 @@ from holdfast.core.group.senders import untimed
 from holdfast.core.seal import keys
 from holdfast.core.seal.hpke import Unopenable
 from holdfast.core.seal.identity import Wire
-from holdfast.node import group_cards, group_keys, group_state, messages, views
+from holdfast.node import group_cards, group_giving, group_state, messages, views
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.group_state import Group
@@ -125,7 +125,7 @@ def report(desk: Desk, work: Work, id: str, words: str) -> None:
     for card in to:
         sealed = core.letter(card, data, franking.PURPOSE)
         plain = msgspec.msgpack.encode(_Sealed(card.root[:_START], sealed))
-        group_keys.post(desk, work, group.cid, epoch.seal("report", plain, desk.entropy))
+        group_giving.post(desk, work, group.cid, epoch.seal("report", plain, desk.entropy))
 
 
 def _private(work: Work, rowid: int) -> franking.Private | None:

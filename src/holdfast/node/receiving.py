@@ -15,6 +15,7 @@ from holdfast.node import (
     effects,
     files,
     franks,
+    group_devices,
     group_keys,
     group_talk,
     history,
@@ -315,7 +316,10 @@ def _take(
             | content.GroupAsk()
             | content.GroupHistory()
         ):
-            group_talk.from_contact(desk, work, cid, said)
+            known = group_keys.by_name(desk, work, said.group)
+            group = group_talk.from_contact(desk, work, cid, said)
+            if group is not None and known is None:
+                group_devices.share(desk, work, group)
 
 
 def _read(desk: Desk, work: Work, cid: str, said: content.Read) -> None:

@@ -14,6 +14,7 @@ from holdfast.node import (
     devices,
     effects,
     files,
+    group_devices,
     history,
     linking,
     messages,
@@ -66,17 +67,26 @@ def take(desk: Desk, work: Work, id: str, data: bytes) -> None:
         case sync.Blocked():
             for root in said.roots:
                 blocking.here(desk, work, root, said.on)
+        case sync.Group():
+            group_devices.came(desk, work, id, said)
         case sync.Past():
             history.told(desk, work, id, said)
         case sync.Gone() | sync.Copy() | sync.Seen() | sync.Hidden():
             cid = _contact(work, said.root)
-            if cid is not None:
+            told = isinstance(said, sync.Seen | sync.Hidden)
+            if cid is not None and (told or not _is_group(work, cid)):
                 _about(desk, work, cid, said)
 
 
 def _contact(work: Work, root: bytes) -> str | None:
-    found = row(work.db, "SELECT id FROM contact WHERE root = ? AND kind = 'person'", root)
+    found = row(
+        work.db, "SELECT id FROM contact WHERE root = ? AND kind IN ('person', 'group')", root
+    )
     return None if found is None else str(found[0])
+
+
+def _is_group(work: Work, cid: str) -> bool:
+    return row(work.db, "SELECT 1 FROM contact WHERE id = ? AND kind = 'group'", cid) is not None
 
 
 def _devices(desk: Desk, work: Work, id: str, said: sync.Devices) -> None:

@@ -13,6 +13,7 @@ from holdfast.core.chat import content, names
 from holdfast.core.group.epochs import Epoch
 from holdfast.node import (
     blocking,
+    effects,
     files,
     group_cards,
     group_state,
@@ -72,8 +73,9 @@ def take(
         said = content.decode(data)
     except content.Malformed:
         return
+    whose = side_of(group, author)[1]
     if isinstance(said, SLOWED) and group_state.is_too_soon(
-        desk, work, cid, author, min(said.at, work.now)
+        desk, work, cid, whose, min(said.at, work.now)
     ):
         return
     if isinstance(said, content.Introduce):
@@ -86,14 +88,17 @@ def take(
     if target is not None and not _is_here(desk, work, cid, *target):
         ordering.wait(work, cid, *target, author, clock, data)
         return
-    done = change(desk, work, cid, author, said, outage, stale, clock)
+    mine = author == group.me.root
+    done = change(desk, work, cid, author, said, outage, stale, clock, mine)
     if isinstance(said, (content.Text, content.Poll, content.File)):
         for by, then, waiting in ordering.waited(work, cid, author, said.mid):
-            change(desk, work, cid, by, content.decode(waiting), None, False, then)
+            late = content.decode(waiting)
+            change(desk, work, cid, by, late, None, False, then, by == group.me.root)
     if not done and isinstance(said, content.Profile):
         name = names.clean(said.name)
         work.db.execute(
-            "INSERT INTO group_card VALUES (?, ?, ?, ?, x'') ON CONFLICT(contact, root)"
+            "INSERT INTO group_card (contact, root, at, name, body) VALUES (?, ?, ?, ?, x'')"
+            " ON CONFLICT(contact, root, device)"
             " DO UPDATE SET name = excluded.name, at = excluded.at",
             (cid, author, work.now, name),
         )
@@ -110,9 +115,9 @@ def _target(author: bytes, said: content.Known | content.Unknown) -> tuple[bytes
 
 
 def _is_here(desk: Desk, work: Work, cid: str, author: bytes, mid: bytes) -> bool:
-    """Whether a message is here, or was taken back; mine always are."""
+    """Whether a message is here, or was taken back."""
     mine = author == desk.identity(work).party.root
-    return mine or is_known(work, cid, author, mid)
+    return is_known(work, cid, b"" if mine else author, mid, mine)
 
 
 def change(
@@ -124,36 +129,39 @@ def change(
     outage: Outage | None,
     stale: bool = False,
     clock: int = 0,
+    mine: bool = False,
 ) -> bool:
     """Carry out a content about messages; whether it was one. In a group of several changes the one
-    with the highest clock holds, in whichever order they come."""
+    with the highest clock holds, in whichever order they come. `mine`: another device of this
+    person's said it."""
+    root, author = author, b"" if mine else author
     match said:
         case content.Text():
-            id = _text(desk, work, cid, author, said, outage, stale)
+            id = _text(desk, work, cid, author, said, outage, stale, mine)
             if id is not None:
-                _place(work, id, clock, author, said.mid)
+                _place(work, id, clock, root, said.mid)
                 _shown(desk, work, cid, id)
         case content.Poll():
             asked = content.Text(said.mid, said.at, said.question, None, said.timer)
-            id = _text(desk, work, cid, author, asked, outage, stale)
+            id = _text(desk, work, cid, author, asked, outage, stale, mine)
             if id is not None:
                 polls.keep(work, id, said.options, said.many)
-                _place(work, id, clock, author, said.mid)
+                _place(work, id, clock, root, said.mid)
                 _shown(desk, work, cid, id)
         case content.Vote():
-            rowid = find(work, cid, said.ref.mid, *side(desk, work, said.ref))
+            rowid = find(work, cid, said.ref.mid, *side(desk, work, said.ref, mine))
             at = min(said.at, work.now)
             if rowid is not None and polls.count(
-                work, rowid, False, author, said.choices, at, clock
+                work, rowid, mine, author, said.choices, at, clock
             ):
                 desk.touch_message(work, rowid)
         case content.Pin():
-            rowid = find(work, cid, said.ref.mid, *side(desk, work, said.ref))
-            if rowid is not None and (not author or polls.leads(desk, work, cid, author)):
+            rowid = find(work, cid, said.ref.mid, *side(desk, work, said.ref, mine))
+            if rowid is not None and (not root or polls.leads(desk, work, cid, root)):
                 polls.pinned(work, rowid, said.on, min(said.at, work.now), clock)
                 desk.touch_message(work, rowid)
         case content.Edit():
-            rowid = find(work, cid, said.mid, False, author, "text")
+            rowid = find(work, cid, said.mid, mine, author, "text")
             if rowid is not None:
                 text, at = names.clean_text(said.text), min(said.at, work.now)
                 work.db.execute(
@@ -163,32 +171,37 @@ def change(
                 )
                 desk.touch_message(work, rowid)
         case content.Delete():
-            rowid = find(work, cid, said.mid, False, author)
+            rowid = find(work, cid, said.mid, mine, author)
             if rowid is not None:
                 wipe(desk, work, rowid)
                 desk.touch_message(work, rowid)
                 desk.touch_contact(work, cid)
         case content.React():
-            mine, whose = side(desk, work, said.ref)
-            rowid = find(work, cid, said.ref.mid, mine, whose)
+            rowid = find(work, cid, said.ref.mid, *side(desk, work, said.ref, mine))
             if rowid is not None:
                 emoji = names.clean_emoji(said.emoji)
                 at = min(said.at, work.now)
-                set_reaction(work, rowid, False, emoji, at, author, clock)
+                set_reaction(work, rowid, mine, emoji, at, author, clock)
                 desk.touch_message(work, rowid)
         case content.File():
-            _file(desk, work, cid, author, said, outage, stale, clock)
+            _file(desk, work, cid, root, said, outage, stale, clock, mine)
         case content.Remove():
-            moderation.removed(desk, work, cid, author, said.ref.author, said.ref.mid)
+            moderation.removed(desk, work, cid, root, said.ref.author, said.ref.mid)
         case _:
             return False
     return True
 
 
-def side(desk: Desk, work: Work, ref: content.Ref) -> tuple[bool, bytes]:
+def side_of(group: Group, author: bytes) -> tuple[bool, bytes]:
+    """A member as author of what is kept here."""
+    mine = author == group.me.root
+    return mine, b"" if mine else author
+
+
+def side(desk: Desk, work: Work, ref: content.Ref, by_me: bool = False) -> tuple[bool, bytes]:
     """Whose message somebody refers to: mine, or of which author."""
     if not ref.author:
-        return not ref.mine, b""
+        return ref.mine == by_me, b""
     mine = ref.author == desk.identity(work).party.root
     return mine, b"" if mine else ref.author
 
@@ -201,14 +214,17 @@ def _text(
     said: content.Text,
     outage: Outage | None,
     stale: bool,
+    mine: bool,
 ) -> int | None:
     text = names.clean_text(said.text)
-    if not text or is_known(work, cid, author, said.mid):
+    if not text or is_known(work, cid, author, said.mid, mine):
         return None
-    if outage is not None:
+    if outage is not None and not mine:
         _gap(desk, work, cid, outage)
-    to = side(desk, work, said.reply) if said.reply else (None, b"")
+    to = side(desk, work, said.reply, mine) if said.reply else (None, b"")
     id = messages.insert_theirs(work, cid, author, "text", text, said, to)
+    if mine:
+        _is_mine(work, id, said)
     work.db.execute(
         "UPDATE message SET stale = ?, mention = ? WHERE id = ?",
         (stale, desk.identity(work).party.root in said.mentions, id),
@@ -225,19 +241,34 @@ def _file(
     outage: Outage | None,
     stale: bool,
     clock: int,
+    mine: bool,
 ) -> None:
-    to = side(desk, work, said.reply) if said.reply else (None, b"")
-    if is_known(work, cid, author, said.mid):
-        rehousing.moved(desk, work, cid, said, author)
+    root, author = author, b"" if mine else author
+    to = side(desk, work, said.reply, mine) if said.reply else (None, b"")
+    if is_known(work, cid, author, said.mid, mine):
+        if not mine:
+            rehousing.moved(desk, work, cid, said, author)
         return
     id = files.offered(desk, work, cid, author, said, to)
     if id is None:
         return
-    if outage is not None:
+    if mine:
+        _is_mine(work, id, said)
+    elif outage is not None:
         _gap(desk, work, cid, outage)
     work.db.execute("UPDATE message SET stale = ? WHERE id = ?", (stale, id))
-    _place(work, id, clock, author, said.mid)
+    _place(work, id, clock, root, said.mid)
     _shown(desk, work, cid, id)
+
+
+def _is_mine(work: Work, id: int, said: content.Text | content.File) -> None:
+    expires = work.now + said.timer * 1000 if said.timer else 0
+    if expires:
+        work.after.append(effects.Expire(expires))
+    work.db.execute(
+        "UPDATE message SET mine = 1, state = 'sent', seen = 1, expires = ? WHERE id = ?",
+        (expires, id),
+    )
 
 
 def _place(work: Work, id: int, clock: int, author: bytes, mid: bytes) -> None:
@@ -264,10 +295,10 @@ def _gap(desk: Desk, work: Work, cid: str, outage: Outage) -> None:
         desk.touch_message(work, note[0])
 
 
-def is_known(work: Work, cid: str, author: bytes, mid: bytes) -> bool:
-    """Whether a message of theirs is here, or was."""
-    known = "SELECT 1 FROM message WHERE contact = ? AND mine = 0 AND author = ? AND mid = ?"
-    return row(work.db, known, cid, author, mid) is not None
+def is_known(work: Work, cid: str, author: bytes, mid: bytes, mine: bool = False) -> bool:
+    """Whether a message of theirs, or of mine, is here, or was."""
+    known = "SELECT 1 FROM message WHERE contact = ? AND mine = ? AND author = ? AND mid = ?"
+    return row(work.db, known, cid, mine, author, mid) is not None
 
 
 def find(

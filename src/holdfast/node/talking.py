@@ -143,7 +143,9 @@ def tell_own(
     desk: Desk, work: Work, cid: str, say: Callable[[bytes], sync.Known], but: str = ""
 ) -> None:
     """My other devices hear of something about a person."""
-    found = row(work.db, "SELECT root FROM contact WHERE id = ? AND kind = 'person'", cid)
+    found = row(
+        work.db, "SELECT root FROM contact WHERE id = ? AND kind IN ('person', 'group')", cid
+    )
     if found is not None:
         desk.say_own(work, say(found[0]), but=but)
 

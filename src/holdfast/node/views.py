@@ -188,7 +188,12 @@ def name_of(db: apsw.Connection, group: str, root: bytes) -> str:
         "SELECT coalesce(nullif(name, ''), own_name) FROM contact"
         " WHERE root = ? AND kind = 'person'",
         root,
-    ) or row(db, "SELECT name FROM group_card WHERE contact = ? AND root = ?", group, root)
+    ) or row(
+        db,
+        "SELECT name FROM group_card WHERE contact = ? AND root = ? ORDER BY at DESC",
+        group,
+        root,
+    )
     return "?" if found is None else str(found[0])
 
 

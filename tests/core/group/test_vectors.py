@@ -92,6 +92,12 @@ class Entry:
     listed: bytes
     renewal: Fields | None
 
+    @property
+    def goes_on(self) -> bool:
+        """By the word of a root that has lost its devices."""
+        alone = len(self.ops) == 1 and self.ops[0][0] == "devices"
+        return alone and List(self.ops[0][1]).head == self.listed
+
 
 class List:
     """A device list, [body, signature]."""
@@ -102,6 +108,10 @@ class List:
         self.devices = [device[0] for device in devices]
         self.head = H("devices-head/1", body)
         assert is_signed(self.root, "devices/1", body, signature)
+
+    def is_before(self, other: "List") -> bool:
+        same = (self.root, self.recovery) == (other.root, other.recovery)
+        return same and other.version > self.version
 
 
 class Group:
@@ -115,6 +125,14 @@ class Group:
         for entry in entries:
             self.past[entry.hash] = {entry.hash}.union(*(self.past[one] for one in entry.parents))
             self.depth[entry.hash] = 1 + max((self.depth[one] for one in entry.parents), default=-1)
+        # Roots that an entry strikes, and devices that it takes from its author's list.
+        self.strikes: dict[bytes, set[bytes]] = {}
+        for entry in entries:
+            self.strikes[entry.hash] = set(entry.strikes)
+            if any(op[0] == "devices" for op in entry.ops) and not entry.goes_on:
+                seen = self.counting(self.past[entry.hash] - {entry.hash})
+                if self.grants(entry.root, seen):
+                    self.strikes[entry.hash] |= self.dropped(entry, seen)
 
     def place(self, one: bytes) -> tuple[int, bytes]:
         return self.depth[one], one
@@ -128,7 +146,7 @@ class Group:
                 one: {
                     other
                     for other in known
-                    if self.all[one].root in self.all[other].strikes
+                    if {self.all[one].root, self.all[one].device} & self.strikes[other]
                     and other not in self.past[one]
                     and one not in self.past[other]
                 }
@@ -141,7 +159,7 @@ class Group:
                     if not beside[one] & counts and self.may(one, counts & self.past[one] - {one}):
                         counts.add(one)
                 continue
-            striking = [one for one in ready if self.all[one].strikes] or list(ready)
+            striking = [one for one in ready if self.strikes[one]] or list(ready)
             first = min(striking, key=lambda one: (self.rank(one, counts), one))
             decided.add(first)
             if self.may(first, counts & self.past[first] - {first}):
@@ -253,12 +271,13 @@ class Group:
         if not role:
             return False
         listed, leads = self.devices(entry.root, seen), role != "member"
-        renewed = None
-        if len(entry.ops) == 1 and entry.ops[0][0] == "devices":
-            renewed = List(entry.ops[0][1])
-        if renewed is not None and renewed.head == entry.listed:
-            later = renewed.version > listed.version and renewed.recovery == listed.recovery
-            return later and renewed.root == entry.root and entry.device in renewed.devices
+        if entry.goes_on:
+            new = List(entry.ops[0][1])
+            return listed.is_before(new) and entry.device in new.devices
+        drops = self.dropped(entry, seen)
+        stuck = self._stuck(self.past[entry.hash] - {entry.hash})
+        if entry.renewal is not None and not (leads or drops or stuck):
+            return False
         if listed.head != entry.listed or entry.device not in listed.devices:
             return False
         for op in entry.ops:
@@ -267,8 +286,8 @@ class Group:
                 case "leave":
                     fine = role != "owner"
                 case "devices":
-                    (new,) = [List(op[1])]
-                    fine = new.version == listed.version + 1 and new.previous == listed.head
+                    fine = listed.is_before(List(op[1]))
+                    fine = fine and (entry.renewal is not None or not drops)
                 case "add":
                     root = List(op[2]).root
                     known = bool(self.grants(root, seen)) or root in self.banned(seen)
@@ -284,6 +303,13 @@ class Group:
             if not fine:
                 return False
         return True
+
+    def dropped(self, entry: Entry, seen: set[bytes]) -> set[bytes]:
+        """Devices that an entry takes from its author's list."""
+        had = set(self.devices(entry.root, seen).devices)
+        return {
+            one for op in entry.ops if op[0] == "devices" for one in had - set(List(op[1]).devices)
+        }
 
     # Epochs.
 
@@ -316,7 +342,12 @@ class Group:
         counts = self.counting(known)
         if not renewed:
             return shared if self._safe(shared, counts) else None
-        removals = {one for one in counts if any(op[0] == "remove" for op in self.all[one].ops)}
+        removals = {
+            one
+            for one in counts
+            for op in self.all[one].ops
+            if op[0] == "remove" or (op[0] == "devices" and self.all[one].renewal is not None)
+        }
         fit = [
             one
             for one in renewed
@@ -327,7 +358,15 @@ class Group:
 
     def _safe(self, before: set[bytes], counts: set[bytes]) -> bool:
         void = self.counting(before) - counts
-        return not any(op[0] == "add" for one in void for op in self.all[one].ops)
+        return not any(op[0] in ("add", "devices") for one in void for op in self.all[one].ops)
+
+    def _stuck(self, known: set[bytes]) -> bool:
+        """Whether no secret follows for a set, however many were brought."""
+        tips = self.tips(known)
+        if len(tips) == 1 and self.all[tips[0]].renewal is not None:
+            return False
+        before = known - {tips[0]} if len(tips) == 1 else self._before(known, tips)
+        return before is None or self._stuck(before)
 
 
 @pytest.mark.parametrize("case", vectors("roster"), ids=lambda case: case["says"])

@@ -183,7 +183,28 @@ class Past(Sync, frozen=True, tag="past"):
     left: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
 
 
-Known = Welcome | Devices | Me | Person | Gone | Blocked | Meet | Met | Copy | Seen | Hidden | Past
+class Group(Sync, frozen=True, tag="group"):
+    """Something about a group that the receiver is in too, or is given: what members say to each
+    other of its roster and keys, as `content` has it."""
+
+    content: Annotated[bytes, Meta(max_length=59_000)]
+
+
+Known = (
+    Welcome
+    | Devices
+    | Me
+    | Person
+    | Gone
+    | Blocked
+    | Meet
+    | Met
+    | Copy
+    | Seen
+    | Hidden
+    | Past
+    | Group
+)
 
 
 class _Kind(Struct, array_like=True, frozen=True):

@@ -93,7 +93,7 @@ class Leave(Op, frozen=True, tag="leave"):
 
 
 class Devices(Op, frozen=True, tag="devices"):
-    """The author's next device list."""
+    """A later device list of the author's. Which device it lacks is removed: with a fresh key."""
 
     devices: Listed
 
@@ -177,8 +177,11 @@ class Entry:
 
     @property
     def removes(self) -> bool:
-        """Whether somebody must not read what follows."""
-        return any(isinstance(op, Remove) for op in self.body.ops)
+        """Whether somebody must not read what follows: a member, or a device of the author's."""
+        fresh = self.body.renewal is not None
+        return any(
+            isinstance(op, Remove) or (fresh and isinstance(op, Devices)) for op in self.body.ops
+        )
 
 
 _bodies: Final = msgspec.msgpack.Decoder(Body)

@@ -78,6 +78,9 @@ class Roster:
         self._powers: dict[bytes, list[int]] = {}
         self._ends: dict[bytes, int] = {}
         self._strikes: dict[bytes, int] = {}
+        self._drops: dict[bytes, int] = {}
+        """Entries that take a device from the list of its person."""
+        self._striking = 0
         self._bans: dict[bytes, int] = {}
         self._unbans: dict[bytes, int] = {}
         self._owners: list[int] = []
@@ -166,7 +169,13 @@ class Roster:
                     listed = next(lists)
                     self._grant(listed.root, number, listed, op.role == "admin")
                 case Devices():
-                    self._lists.setdefault(entry.body.root, []).append((number, next(lists)))
+                    after = next(lists)
+                    if entry.renewed is None:
+                        before = View(self, known).devices(entry.body.root)
+                        for device in dropped(before, after):
+                            self._drops[device] = self._drops.get(device, 0) | bit
+                            self._striking |= bit
+                    self._lists.setdefault(entry.body.root, []).append((number, after))
                 case Remove():
                     self._ends[op.root] = self._ends.get(op.root, 0) | bit
                     if op.ban:
@@ -184,6 +193,7 @@ class Roster:
                         self._owners.append(number)
         for root in entry.strikes:
             self._strikes[root] = self._strikes.get(root, 0) | bit
+            self._striking |= bit
         # Nothing in an entry's own past is unknown to it: it adds itself and changes nothing.
         self._effective[known | bit] = self.effective(known) | bit
         self.all |= bit
@@ -213,8 +223,10 @@ class Roster:
         return self._depth[number], self.entries[number].hash
 
     def _killers(self, number: int, known: int) -> int:
-        """Strikes at an entry's author that neither knew of the other."""
-        strikes = self._strikes.get(self.entries[number].body.root, 0) & known
+        """Strikes at an entry's author, or at the device, that neither knew of the other."""
+        body = self.entries[number].body
+        strikes = self._strikes.get(body.root, 0) | self._drops.get(body.device, 0)
+        strikes &= known
         if not strikes:
             return 0
         strikes &= ~self._past[number]
@@ -258,7 +270,7 @@ class Roster:
 
     def _senior(self, open: list[int], resolved: int, effective: int) -> int:
         first = [i for i in open if not self._past[i] & ~(1 << i) & ~resolved]
-        strikes = [i for i in first if self.entries[i].strikes] or first
+        strikes = [i for i in first if self._striking >> i & 1] or first
 
         def key(i: int) -> tuple[Rank, bytes]:
             past = self._past[i] & ~(1 << i)
@@ -321,9 +333,12 @@ class Roster:
         return None if best is None else self._past[best]
 
     def _is_safe(self, before: int, known: int) -> bool:
-        """Whether nobody was added by then whose addition does not count any more."""
+        """Whether nobody was added by then, and no device, whose addition does not count any
+        more."""
         void = self.effective(before) & ~self.effective(known)
-        return not any(isinstance(op, Add) for i in bits(void) for op in self.entries[i].body.ops)
+        return not any(
+            isinstance(op, Add | Devices) for i in bits(void) for op in self.entries[i].body.ops
+        )
 
     def is_stuck(self, known: int) -> bool:
         """Whether nothing can be said before somebody renews the key."""
@@ -493,14 +508,17 @@ class View:
         elif listed.head != body.head or not self.has_device(body.root, body.device):
             raise BadEntry("not one of its author's devices")
         lists = iter(entry.lists)
-        leads = role != "member"
+        leads, drops = role != "member", False
         for op in body.ops:
             match op:
                 case Leave():
                     fine = role != "owner" or len(self.roots()) == 1
                 case Devices():
-                    follows = renewed is not None or listed.follow(next(lists)) == "newer"
+                    after = next(lists)
+                    drops = renewed is None and bool(dropped(listed, after))
+                    follows = renewed is not None or is_later(listed, after)
                     fine = follows and len(self._roster._lists[body.root]) < MAX_LISTS
+                    fine = fine and (body.renewal is not None or not drops)
                 case Add():
                     fine = self._may_add(next(lists).root, op, leads)
                 case Remove():
@@ -513,13 +531,13 @@ class View:
                     fine = False
             if not fine:
                 raise BadEntry("its author may not do that")
-        if body.renewal is not None and not leads and not self._roster.is_stuck(self.known):
+        may_renew = leads or drops or self._roster.is_stuck(self.known)
+        if body.renewal is not None and not may_renew:
             raise BadEntry("only admins renew the key")
 
     def _require_renewed(self, listed: DeviceList, renewed: DeviceList, device: bytes) -> None:
         """The root key alone says who goes on, with a list later than any that is known."""
-        later = renewed.root == listed.root and renewed.version > listed.version
-        if not later or renewed.recovery != listed.recovery:
+        if not is_later(listed, renewed):
             raise BadEntry("not a later device list of its author's")
         if not any(one.ed25519 == device for one in renewed.devices):
             raise BadEntry("not one of its author's devices")
@@ -535,6 +553,19 @@ class View:
         if op.role == "owner":
             return role == "owner" and self.holds(op.root) and op.root != self.owner
         return role != "member" and self.holds(op.root) and op.root != self.owner
+
+
+def is_later(listed: DeviceList, after: DeviceList) -> bool:
+    """Whether a list may take the place of one of the same person's in a group, where some between
+    them may never have been said."""
+    same = (after.root, after.recovery) == (listed.root, listed.recovery)
+    return same and after.version > listed.version
+
+
+def dropped(before: DeviceList | None, after: DeviceList) -> list[bytes]:
+    """The devices that a list lacks."""
+    left = {one.ed25519 for one in after.devices}
+    return [one.ed25519 for one in before.devices if one.ed25519 not in left] if before else []
 
 
 def bits(known: int) -> Iterator[int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from holdfast.core.chat import names
 from holdfast.core.seal.link import BadLink, Link
-from holdfast.node import devices, linking
+from holdfast.node import devices, group_devices, linking
 from holdfast.node.api.people import People
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -84,4 +84,10 @@ class Devices(People):
 
     async def remove_device(self, id: str) -> list[Device]:
         """End one."""
-        return await self._do(lambda desk, work: devices.remove(desk, work, id))
+
+        def job(desk: Desk, work: Work) -> list[Device]:
+            left = devices.remove(desk, work, id)
+            group_devices.relisted(desk, work)
+            return left
+
+        return await self._do(job)

@@ -16,6 +16,8 @@ from holdfast.node import (
     channels,
     comparing,
     effects,
+    group_devices,
+    group_state,
     groups,
     inviting,
     linking,
@@ -248,7 +250,14 @@ class People(Jobs):
 
     async def accept_contact(self, contact: str) -> Contact:
         """Let them in."""
-        return await self._of(contact, requests.accept)
+
+        def job(desk: Desk, work: Work, cid: str) -> Contact:
+            shown = requests.accept(desk, work, cid)
+            if shown.kind == "group":
+                group_devices.share(desk, work, group_state.opened(desk, work, cid))
+            return shown
+
+        return await self._of(contact, job)
 
     async def allow_direct(self, contact: str, allowed: bool) -> Contact:
         """Let calls go straight, or by relays alone."""

@@ -10,12 +10,16 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Browser, Page, expect
 
+from holdfast.watch.ledger import raw
 from holdfast.watch.places import parse
 from holdfast.watch.program import SAMPLE
 
 pytestmark = pytest.mark.timeout(240)
+EDITOR = Ed25519PrivateKey.from_private_bytes(b"e" * 32)
+NOTE = 'Two operators\nsay so: "yes", \\o/ 🙂, да'
 QUICK = """
 import runpy
 from holdfast.watch import crowd
@@ -37,6 +41,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     few = tuple(region for region in places.regions if region.code in ("VEL", "NOR", "KAR"))
     path = folder / "few.json"
     path.write_bytes(msgspec.json.encode(msgspec.structs.replace(places, regions=few)))
+    (folder / "w").mkdir()
+    (folder / "w" / "editors").write_text(raw(EDITOR).hex() + "\n")
     command = [sys.executable, "-c", QUICK, "watch", "--no-wait", "--simulate", "3"]
     command += ["--days", "8", "--data", str(folder / "w"), "--places", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
@@ -133,6 +139,30 @@ def test_two_behind_one_address(page: Page, root: str, works: bool) -> None:
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 320
 
 
+def test_an_editor_confirms_in_the_browser(page: Page, root: str) -> None:
+    page.set_viewport_size({"width": 320, "height": 740})
+    page.goto(root + "/ru/editors")
+    key = page.get_by_label("Файл с вашим ключом")
+    key.set_input_files({"name": "key", "mimeType": "", "buffer": b"too short"})
+    expect(page.get_by_role("status")).to_contain_text("не ключ редактора")
+    key.set_input_files({"name": "key", "mimeType": "", "buffer": b"e" * 32})
+    card = page.locator("#list section").filter(has_text="звонки").first
+    card.get_by_role("textbox").fill(NOTE)
+    card.get_by_role("button", name="Подтвердить").click()
+    expect(page.get_by_role("status")).to_have_text("Сохранено с подписью.")
+    expect(card.get_by_role("listitem").filter(has_text="Two operators")).to_be_visible()
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 320
+    card.get_by_role("link").click()
+    expect(page.get_by_text("Подтвердил редактор")).to_be_visible()
+    expect(page.get_by_text("Two operators say so")).to_be_visible()
+
+
+@pytest.mark.parametrize("page", [{"java_script_enabled": False}], indirect=True)
+def test_an_editor_without_javascript_is_told_of_the_command(page: Page, root: str) -> None:
+    page.goto(root + "/editors")
+    expect(page.get_by_text("“holdfast watch edit”")).to_be_visible()
+
+
 @pytest.mark.parametrize("width", [320, 360, 1280])
 @pytest.mark.parametrize("direction", ["ltr", "rtl"])
 def test_nothing_scrolls_sideways(page: Page, root: str, width: int, direction: str) -> None:
@@ -140,7 +170,7 @@ def test_nothing_scrolls_sideways(page: Page, root: str, width: int, direction: 
     page.goto(root + "/events")
     event = page.locator(".events a").first.get_attribute("href")
     for path in ("/", "/ru/", "/events", f"/ru{event}", str(event), "/region/VEL", "/data",
-                 "/report", "/card/VEL"):  # fmt: skip
+                 "/report", "/card/VEL", "/reach", "/ru/reach", "/editors"):  # fmt: skip
         page.goto(root + path)
         page.evaluate("way => { document.documentElement.dir = way }", direction)
         page.evaluate("() => { document.documentElement.style.fontSize = '150%' }")

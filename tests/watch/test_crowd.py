@@ -70,7 +70,7 @@ class Asked:
         self.issuer = Issuer(folder / "issuer.db", "w", True, Ed25519PrivateKey.generate())
         desk = Desk(self.issuer, PLACES, secrets.token_bytes, set())
         station: Any = Place()
-        self.site = Site(station, self.issuer, desk, b"", self.clock, "")
+        self.site = Site(station, self.issuer, desk, self.clock, "")
 
     async def post(self, body, peer):
         answer: Any = self.site.respond(Request("POST", "/api/tokens", (), body, peer))

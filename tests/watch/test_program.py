@@ -187,16 +187,54 @@ async def test_editors_sign_what_they_say(tmp_path):
         good = edits.make(key, name, "annotate", "<b>seen</b>", NOW, head)
         assert (await get(root + "/api/edits", msgspec.json.encode(good)))[0] == 200
         assert (await get(root + "/api/edits", msgspec.json.encode(good)))[0] == 409
+        assert (await look(root, edits.look(stranger, "Observatory", NOW)))[0] == 409
+        assert (await look(root, edits.look(key, "Another", NOW)))[0] == 409
+        assert (await look(root, edits.look(key, "Observatory", NOW - 3600)))[0] == 409
+        status, found = await look(root, edits.look(key, "Observatory", NOW))
+        assert status == 200 and found["head"] == good.hash.hex()
+        assert name in {one["id"] for one in found["events"] if one["public"]}
         page = (await get(f"{root}/event/{name}"))[1]
         assert b"&lt;b&gt;seen" in page and b"<b>seen" not in page
         found = bundle.verify((await get(f"{root}/bundle/{name}.zip"))[1])
         assert found.simulated and found.edits == (good,)
         await pages(root, name)
+        await told_of_a_rejected_one(root, name, key, good)
+
+
+async def look(root, one):
+    """What an editor is shown."""
+    status, body = await get(root + "/api/look", msgspec.json.encode(one))
+    return status, json.loads(body)
+
+
+async def told_of_a_rejected_one(root, name, key, before):
+    """It stays, marked, and is nowhere said to go on."""
+    going = b'holdfast_event{region="VEL"'
+    (title,) = [one["title"] for one in json.loads((await get(root + "/events.json"))[1])["events"]
+                if one["id"] == name]  # fmt: skip
+    assert going in (await get(root + "/metrics"))[1]
+    edit = edits.make(key, name, "reject", "it was a cable", NOW, before.hash)
+    assert (await get(root + "/api/edits", msgspec.json.encode(edit)))[0] == 200
+    assert going not in (await get(root + "/metrics"))[1]
+    assert b'class="tile t1 bad' not in (await get(root + "/"))[1]
+    assert b"rejected by an editor" in (await get(root + "/events"))[1]
+    assert b"Rejected by an editor" in (await get(f"{root}/event/{name}"))[1]
+    feed = (await get(root + "/events.atom"))[1].decode()
+    assert f"Rejected by an editor: {title}" in feed and "An editor: it was a cable" in feed
 
 
 async def pages(root, name):
     """Every page and feed of an observatory with an event answers, and small ones are small."""
-    for path in ("/", "/ru/", "/events", "/data", "/report", "/region/VEL", f"/ru/event/{name}"):
+    for path in (
+        "/",
+        "/ru/",
+        "/events",
+        "/data",
+        "/report",
+        "/reach",
+        "/region/VEL",
+        f"/ru/event/{name}",
+    ):
         status, body = await get(root + path)
         assert (status == 200 and b"Simulated" in body) or "Имитация".encode() in body
         assert len(body) < 40_000 and b"<script" not in body

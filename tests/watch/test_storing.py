@@ -142,6 +142,28 @@ def test_edits_build_on_each_other(tmp_path):
         edits.Edits(tmp_path / "edits", frozenset())
 
 
+def test_an_edit_that_a_crash_or_a_full_disk_cut_short_is_gone(tmp_path, monkeypatch):
+    def kept():
+        return edits.Edits(tmp_path / "edits", frozenset({ledger.raw(KEY)}))
+
+    first = kept()
+    first.add(edits.make(KEY, "e", "annotate", "one", 1, first.head))
+    with (tmp_path / "edits").open("ab") as file:
+        file.write(b'{"event":"e","wh')
+    again = kept()
+    again.add(edits.make(KEY, "e", "annotate", "two", 2, again.head))
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            again.add(edits.make(KEY, "e", "annotate", "lost", 3, again.head))
+    again.add(edits.make(KEY, "e", "annotate", "three", 4, again.head))
+    assert [each.note for each in kept().all] == ["one", "two", "three"]
+
+
 def test_a_step_that_does_not_fit_on_the_disk_is_closed_later(tmp_path, monkeypatch):
     station = Station(tmp_path, FEW, "w", KEY, frozenset(), lambda call: call())
     station.start(20_000 * DAY)

@@ -151,6 +151,7 @@ def merge(asked: argparse.Namespace) -> None:
         _show_event(event, places, asked.json)
 
 
+MAX_ANSWER = 8_000_000
 SAYS = {
     "failing": ("{size:.0%} of attempts failed", "it works again"),
     "fall": ("fell to {size:.0%} of the usual", "it is back"),
@@ -291,6 +292,26 @@ def editor(asked: argparse.Namespace) -> None:
     show({"key": public}, asked.json, public)
 
 
+def events(asked: argparse.Namespace) -> None:
+    """What an observatory says; for an editor, what it suspects, too."""
+    import msgspec
+
+    from holdfast.watch import edits
+
+    root = asked.url.rstrip("/")
+    if asked.editor is None:
+        found = _http(f"{root}/events.json")["events"]
+    else:
+        name = _http(f"{root}/about.json")["watch"]
+        one = edits.look(_editor_key(asked.editor), name, int(time.time()))
+        found = _http(f"{root}/api/look", msgspec.json.encode(one))["events"]
+    for event in found:
+        marks = [] if event.get("public", True) else ["suspected, not public"]
+        marks += [f"{each['what']}: {each['note']}" for each in event["edits"]]
+        line = f"{event['id']}  {event['title']}" + "".join(f"  ({mark})" for mark in marks)
+        show(event, asked.json, line)
+
+
 def edit(asked: argparse.Namespace) -> None:
     """Say something about an event."""
     import msgspec
@@ -332,7 +353,7 @@ def _http(url: str, body: bytes | None = None) -> dict[str, Any]:
     request = urllib.request.Request(url, body, {"content-type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
-            found = json.loads(response.read(1_000_000))
+            found = json.loads(response.read(MAX_ANSWER))
     except urllib.error.HTTPError as error:
         why = json.loads(error.read(10_000) or b"{}").get("error", f"status {error.code}")
         raise Trouble(f"the observatory refused: {why}", Exit.REFUSED) from None

@@ -225,6 +225,14 @@ def _draw(
     return "".join(out)
 
 
+def bar(share: float) -> str:
+    """A number as a part of the largest one."""
+    return (
+        '<svg viewBox="0 0 96 18" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect class="c-band" width="{96 * share:.1f}" height="18"/></svg>'
+    )
+
+
 def strip(spans: Sequence[tuple[int, int, str]], now: int, length: int) -> str:
     """The last `length` seconds of one function as a bar: from when to when it was affected, and
     by what kind of event."""

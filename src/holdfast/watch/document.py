@@ -12,6 +12,7 @@ from holdfast.watch.station import Station
 from holdfast.watch.words import Words, region_name
 
 DATA: Final = Path(__file__).parent / "data"
+SCRIPTS: Final = ("/work.js", "/edit.js")
 LOGO: Final = (
     '<svg viewBox="0 0 40 40" aria-hidden="true"><rect width="40" height="40" rx="11"'
     ' fill="#17525c"/><path d="M20 12v17" stroke="#fff" stroke-width="9"/><path'
@@ -25,9 +26,9 @@ def style(places: Places) -> str:
     return (DATA / "style.css").read_text(encoding="utf-8") + where.grid(places)
 
 
-def script() -> bytes:
-    """What works for a form from a crowded network."""
-    return (DATA / "work.js").read_bytes()
+def script(name: str) -> bytes:
+    """One of `SCRIPTS`: work for a form from a crowded network, or an editor's signing."""
+    return (DATA / name[1:]).read_bytes()
 
 
 class Document:

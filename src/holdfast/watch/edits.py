@@ -7,7 +7,6 @@ later word stands beside the earlier one, and a rejected event stays to be seen 
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -19,10 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from msgspec import Meta, Struct
 
-from holdfast.watch.ledger import raw
+from holdfast.watch.ledger import append, mend, raw
 
 START: Final = bytes(32)
 MAX_NOTE: Final = 600
+FRESH: Final = 300
+"""Seconds for which a look is good."""
 
 
 class Edit(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,6 +48,18 @@ class Edit(Struct, frozen=True, forbid_unknown_fields=True):
         return hashlib.sha256(msgspec.json.encode(self)).digest()
 
 
+class Look(Struct, frozen=True, forbid_unknown_fields=True):
+    """An editor asks for all events, those that are not public, too."""
+
+    editor: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    at: Annotated[int, Meta(ge=0)]
+    signature: Annotated[bytes, Meta(max_length=64)] = b""
+
+    def signed(self, watch: str) -> bytes:
+        """What the signature is over."""
+        return b"holdfast/look/1" + hashlib.sha256(watch.encode()).digest() + str(self.at).encode()
+
+
 class BadEdit(ValueError):
     """An edit that does not fit; the sentence says why."""
 
@@ -64,12 +77,26 @@ def make(
     return msgspec.structs.replace(plain, signature=key.sign(plain.signed()))
 
 
+def look(key: Ed25519PrivateKey, watch: str, at: int) -> Look:
+    """A signed look at the observatory of this name."""
+    plain = Look(raw(key), at)
+    return msgspec.structs.replace(plain, signature=key.sign(plain.signed(watch)))
+
+
 def decode(data: bytes) -> Edit:
     """Parse an edit. Raises `BadEdit`."""
     try:
         return msgspec.json.decode(data, type=Edit)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadEdit(f"not an edit: {type(error).__name__}") from None
+
+
+def decode_look(data: bytes) -> Look:
+    """Parse a look. Raises `BadEdit`."""
+    try:
+        return msgspec.json.decode(data, type=Look)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadEdit(f"not an editor's request: {type(error).__name__}") from None
 
 
 class Edits:
@@ -80,6 +107,7 @@ class Edits:
         self._editors = editors
         self.all: list[Edit] = []
         self.head = START
+        mend(path)
         if path.exists():
             for line in path.read_bytes().split(b"\n")[:-1]:
                 self._check(edit := decode(line))
@@ -87,14 +115,17 @@ class Edits:
 
     def add(self, edit: Edit) -> None:
         """Check an edit and keep it. Raises `BadEdit`."""
-        if edit.editor not in self._editors:
-            raise BadEdit("this key is no editor's here. The keeper adds it to the file editors")
+        self._known(edit.editor)
         self._check(edit)
-        with self._path.open("ab") as file:
-            file.write(msgspec.json.encode(edit) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append(self._path, msgspec.json.encode(edit) + b"\n", sync=True)
         self._add(edit)
+
+    def admit(self, one: Look, watch: str, now: int) -> None:
+        """Check that an editor asks, and now. Raises `BadEdit`."""
+        self._known(one.editor)
+        if abs(now - one.at) > FRESH:
+            raise BadEdit("the clocks differ by minutes. Set this computer's and repeat it")
+        _verify(one.editor, one.signature, one.signed(watch))
 
     def of(self, event: str) -> list[Edit]:
         """Of one event, in order."""
@@ -108,11 +139,19 @@ class Edits:
     def _check(self, edit: Edit) -> None:
         if edit.before != self.head:
             raise BadEdit("somebody else edited meanwhile. Look again and repeat it")
-        try:
-            Ed25519PublicKey.from_public_bytes(edit.editor).verify(edit.signature, edit.signed())
-        except (InvalidSignature, ValueError):
-            raise BadEdit("the signature is wrong") from None
+        _verify(edit.editor, edit.signature, edit.signed())
+
+    def _known(self, editor: bytes) -> None:
+        if editor not in self._editors:
+            raise BadEdit("this key is no editor's here. The keeper adds it to the file editors")
 
     def _add(self, edit: Edit) -> None:
         self.all.append(edit)
         self.head = edit.hash
+
+
+def _verify(key: bytes, signature: bytes, message: bytes) -> None:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        raise BadEdit("the signature is wrong") from None

@@ -16,7 +16,7 @@ from holdfast.watch import merging
 from holdfast.watch.engine import Moment
 from holdfast.watch.event import Event
 from holdfast.watch.rollup import THOUSAND, Row
-from holdfast.watch.station import Station
+from holdfast.watch.station import Station, month_of
 from holdfast.watch.words import Words
 
 ATOM_ENTRIES: Final = 50
@@ -40,13 +40,19 @@ def atom(station: Station, root: str, now: int) -> bytes:
     entries = []
     for event in station.public_events()[:ATOM_ENTRIES]:
         link = f"{root}/event/{event.id}"
-        updated = event.ended or event.published or event.detected
+        said = station.edits.of(event.id)
+        updated = max([event.ended or event.published or event.detected, *(e.at for e in said)])
+        title = words.title(event, now)
+        if station.edits.verdict(event.id) == "reject":
+            title = f"Rejected by an editor: {title}"
         reasons = "; ".join(words.fact(fact) for fact in event.reasons)
+        notes = [f"An editor: {each.note}" for each in said if each.note]
         entries.append(
-            f"<entry><id>{escape(link)}</id><title>{escape(words.title(event, now))}</title>"
+            f"<entry><id>{escape(link)}</id><title>{escape(title)}</title>"
             f"<updated>{iso(updated)}</updated><published>{iso(event.started)}</published>"
             f"<link href={quoteattr(link)}/><category term={quoteattr(event.kind)}/>"
-            f"<summary>{escape(words.headline(event, now) + ' ' + reasons)}</summary></entry>"
+            f"<summary>{escape(' '.join([words.headline(event, now), reasons, *notes]))}</summary>"
+            "</entry>"
         )
     return (
         '<?xml version="1.0" encoding="utf-8"?><feed xmlns="http://www.w3.org/2005/Atom">'
@@ -56,9 +62,9 @@ def atom(station: Station, root: str, now: int) -> bytes:
     ).encode()
 
 
-def as_dict(station: Station, event: Event, now: int) -> dict[str, Any]:
+def as_dict(station: Station, event: Event, now: int, language: str = "en") -> dict[str, Any]:
     """An event for JSON, with its sentence and what editors said."""
-    words = Words("en", station.places)
+    words = Words(language, station.places)
     return {
         "id": event.id,
         "title": words.title(event, now),
@@ -100,7 +106,7 @@ def events_json(station: Station, now: int) -> bytes:
 def geojson(station: Station, now: int) -> bytes:
     """RFC 7946: a point for each region that has coordinates, with what goes on there."""
     features = []
-    going = {event.region: event for event in station.public_events()[::-1] if not event.ended}
+    going = {event.region: event for event in station.going()[::-1]}
     for region in station.places.regions:
         if region.lat is None or region.lon is None:
             continue
@@ -170,12 +176,19 @@ def metrics(station: Station) -> bytes:
     """OpenMetrics 1.0: what goes on, and counts of the last hour."""
     lines = [
         "# TYPE holdfast_event gauge",
-        "# HELP holdfast_event Public events that go on.",
+        "# HELP holdfast_event Public events that go on and that no editor rejected.",
     ]
-    for event in station.public_events():
-        if not event.ended:
-            label = f'region="{event.region}",kind="{event.kind}",confidence="{event.confidence}"'
-            lines.append(f"holdfast_event{{{label}}} 1")
+    for event in station.going():
+        label = f'region="{event.region}",kind="{event.kind}",confidence="{event.confidence}"'
+        lines.append(f"holdfast_event{{{label}}} 1")
+    lines += [
+        "# TYPE holdfast_installations gauge",
+        "# HELP holdfast_installations Active in the last full month, blurred, none under 50.",
+    ]
+    lines += [
+        f'holdfast_installations{{region="{code}"}} {number}'
+        for code, number in station.reached(month_of(station.engine.now) - 1).items()
+    ]
     for name, told in (
         ("complaints", "Complaints of the last hour."),
         ("failed", "Failed measurements of the last hour."),

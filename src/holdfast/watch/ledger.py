@@ -70,17 +70,27 @@ def unseal(line: bytes, key: bytes | None) -> Rollup:
     return rollup.decode(data)
 
 
-def append(path: Path, data: bytes) -> None:
+def append(path: Path, data: bytes, sync: bool = False) -> None:
     """To a file, all of it or nothing. Raises OSError."""
     with path.open("ab", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
         try:
             while data:
                 data = data[file.write(data) or 0 :]
+            if sync:
+                os.fsync(file.fileno())
         except OSError:
             with contextlib.suppress(OSError):
                 file.truncate(end)
             raise
+
+
+def mend(path: Path) -> None:
+    """Cut a last line that a crash left unfinished. Raises OSError."""
+    data = path.read_bytes() if path.exists() else b""
+    whole = data.rfind(b"\n") + 1
+    if whole != len(data):
+        os.truncate(path, whole)
 
 
 class Ledger:
@@ -118,10 +128,7 @@ class Ledger:
     def mend(self) -> None:
         """Cut a last line that a crash left unfinished."""
         for day in self.days()[-1:]:
-            data = self.path(day).read_bytes()
-            whole = data.rfind(b"\n") + 1
-            if whole != len(data):
-                self.path(day).write_bytes(data[:whole])
+            mend(self.path(day))
 
     def read(self, since: int = 0, key: bytes | None = None) -> Iterator[Rollup]:
         """Steps in order, from the second `since` on. Raises `BadRollup`."""

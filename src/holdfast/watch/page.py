@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Final
 
 from holdfast.core.report import FUNCTIONS, SERVICE
 from holdfast.watch import charts, month, where
-from holdfast.watch.document import Document, chips
+from holdfast.watch.document import chips
 from holdfast.watch.edits import Edit
 from holdfast.watch.engine import Moment
 from holdfast.watch.event import Event
-from holdfast.watch.story import Story, stories
+from holdfast.watch.published import Published
+from holdfast.watch.story import Story, ordered, stories
 from holdfast.watch.where import line
 from holdfast.watch.words import CONFIDENCE, STATES, tile_state
 
@@ -21,21 +21,22 @@ SHOWN: Final = 40
 """Events of a list."""
 
 
-@dataclass(frozen=True)
-class Work:
-    """What a form owes for complaints that were counted from its network already."""
-
-    functions: tuple[str, ...]
-    over: str
-    """In hex, as the salt that is in it."""
-    salt: str
-    bits: int
-
-
-class Page(Document):
+class Page(Published):
     """Everything in one language at one moment."""
 
     # Parts.
+
+    def told(self, region: str = "") -> list[Story]:
+        """All stories, or a region's; what editors rejected apart."""
+        shown: tuple[list[Event], list[Event]] = [], []
+        for event in self.station.public_events():
+            if not region or event.region == region:
+                shown[self.rejected(event)].append(event)
+        return ordered([*stories(shown[0]), *stories(shown[1])])
+
+    def rejected(self, event: Event) -> bool:
+        """Whether an editor's last word is that it was none."""
+        return self.station.edits.verdict(event.id) == "reject"
 
     def going(self, code: str) -> Event | None:
         """What goes on in a region."""
@@ -180,7 +181,7 @@ class Page(Document):
         )
         names: list[str] = [name for name in FUNCTIONS if name in seen]
         names += sorted(name for name in seen if name.startswith(SERVICE))
-        events = self.station.public_events()
+        events = [one for one in self.station.public_events() if not self.rejected(one)]
         rows = []
         for name in names or FUNCTIONS:
             hurt = [
@@ -221,8 +222,10 @@ class Page(Document):
             first = story.events[0]
             title = escape(words.title(story.whole, self.now, story.regions))
             state = "slow" if first.kind == "throttling" else "bad"
-            mark = "" if story.whole.ended else state
-            facts = [
+            rejected = self.rejected(first)
+            mark = "" if story.whole.ended or rejected else state
+            facts = [say("rejected by an editor", "отклонено редактором")] if rejected else []
+            facts += [
                 say("over", "закончилось") if story.whole.ended else say("ongoing", "идёт"),
                 say("confidence ", "уверенность: ") + CONFIDENCE[words.language][first.confidence],
             ]
@@ -246,8 +249,8 @@ class Page(Document):
     def front(self, region: str = "", operator: str = "") -> str:
         """What is going on, where, and the visitor's question."""
         say = self.say
-        shown = stories(self.station.public_events())
-        going = [story for story in shown if story.going]
+        shown = self.told()
+        going = [story for story in shown if story.going and not self.rejected(story.events[0])]
         if going:
             first = max(going, key=lambda one: one.whole.complaints + one.whole.failed)
             whole = first.whole
@@ -271,8 +274,10 @@ class Page(Document):
             one for one in shown
             if (one.whole.ended or self.now) > self.now - month.DAYS * month.DAY
         ][:9]  # fmt: skip
+        kept = [one for one in recent if not self.rejected(one.events[0])]
+        recent = [*kept, *(one for one in recent if one not in kept)]
         chart = month.draw(
-            self.words, month.complaints(self.station.engine, self.now), recent, self.root, self.now
+            self.words, month.complaints(self.station.engine, self.now), kept, self.root, self.now
         )
         caption = say(
             "Line: complaints a day. Band: what is usual. Numbered: the events below.",
@@ -283,7 +288,8 @@ class Page(Document):
             f'<div class="top"><div class="lead">{lead}</div>'
             f"{self.only_me(region, operator, asked)}</div>"
             f'<div class="cols"><section class="card"><h2>{say("Where", "Где")}</h2>'
-            f'{self.tiles()}{where.world(self.station, self.words)}</section><div class="stack">'
+            f"{self.tiles()}{where.world(self.station, self.words)}{self.taking_part()}"
+            '</section><div class="stack">'
             f'<section class="card"><h2>'
             f"{say('What works in the whole country', 'Что работает по стране')}</h2>"
             f'{self.everywhere(going)}</section><section class="card"><h2>'
@@ -302,7 +308,7 @@ class Page(Document):
         say = self.say
         body = (
             f'<div class="lead top"><h1>{say("Events", "События")}</h1></div>'
-            f'<section class="card">{self.listed(stories(self.station.public_events()))}</section>'
+            f'<section class="card">{self.listed(self.told())}</section>'
         )
         return self.whole(say("Events", "События"), body, "/events")
 
@@ -324,7 +330,7 @@ class Page(Document):
         others = next(
             (
                 [code for code in story.regions if code != event.region]
-                for story in stories(self.station.public_events())
+                for story in self.told()
                 if event in story.events
             ),
             [],
@@ -429,7 +435,6 @@ class Page(Document):
         hours = [moment for each in place.recent.values() for moment in each]
         hours.sort(key=lambda moment: moment.at)
         chart = charts.complaints(words, hours, event, "", self.now)
-        mine = [each for each in self.station.public_events() if each.region == code]
         body = (
             f'<div class="top"><div class="lead">{"".join(heads)}</div>{self.only_me(code)}</div>'
             f'<div class="cols"><section class="card"><h2>{say("Where", "Где")}</h2>'
@@ -439,131 +444,9 @@ class Page(Document):
             f"{say('Complaints', 'Жалобы')}</h2>{chart}"
             f'<p class="small dim">{say("Band: what is usual.", "Полоса: как обычно.")}</p>'
             f'</section><section class="card"><h2>{say("Events", "События")}</h2>'
-            f"{self.listed(stories(mine))}</section></div>"
+            f"{self.listed(self.told(code))}</section></div>"
         )
         return self.whole(name, body, "/region/" + code)
-
-    def form(self, told: str = "", good: bool = False, region: str = "", operator: str = "") -> str:
-        """Where people say what does not work."""
-        say, words = self.say, self.words
-        names: list[str] = [*FUNCTIONS, *(SERVICE + name for name in self.places.services)]
-        picks = "".join(
-            f'<label class="pick"><input type="checkbox" name="function" value="{escape(name)}">'
-            f"<span>{escape(words.function(name))}</span></label>"
-            for name in names
-        )
-        note = (
-            f'<p class="card status {"k-ok" if good else "k-bad"}" role="status">{escape(told)}</p>'
-            if told
-            else ""
-        )
-        sent = say(
-            "What you tick, the region and the operator. No name, no address, no words of yours."
-            " From one network address the first report of a day counts at once. For each further"
-            " one your browser works for some seconds, so that nobody shouts for a thousand with"
-            " ease.",
-            "То, что вы отметили, регион и оператор. Без имени, адреса и вашего текста. Первое за"
-            " день сообщение с одного сетевого адреса учитывается сразу. Ради следующих браузер"
-            " несколько секунд вычисляет, чтобы никто без труда не кричал за тысячу других.",
-        )
-        body = (
-            f'<div class="narrow"><h1>{say("What does not work?", "Что не работает?")}</h1>{note}'
-            f'<form method="post" action="{self.href("/report")}"><fieldset><legend class="sr">'
-            f"{say('What does not work?', 'Что не работает?')}</legend>{picks}</fieldset>"
-            f"{self.choose(region, operator)}<h2>"
-            f"{say('This is all that is sent', 'Это всё, что уйдёт')}</h2><p>{sent}</p>"
-            f'<button class="btn">{say("Send", "Отправить")}</button></form></div>'
-        )
-        return self.whole(say("Report", "Сообщить"), body, "/report")
-
-    def work(self, asked: Work, region: str, operator: str) -> str:
-        """For a form of a network from which the same was counted today."""
-        say = self.say
-        hidden = {"region": region, "operator": operator, "salt": asked.salt, "work": ""}
-        fields = [*(("function", name) for name in asked.functions), *hidden.items()]
-        inputs = "".join(
-            f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in fields
-        )
-        why = say(
-            "From the network address that you have, this was reported today. Thousands may share"
-            " one address, so yours counts, too. It costs your browser some computing, so that"
-            " nobody pretends with ease to be many: some seconds, minutes where there are very"
-            " many. Leave this page open; it goes on by itself.",
-            "С вашего сетевого адреса об этом сегодня уже сообщали. Один адрес бывает у тысяч"
-            " людей, поэтому ваше сообщение тоже учитывается. Ради него браузер немного вычисляет,"
-            " чтобы никто без труда не притворялся многими: несколько секунд, а где людей очень"
-            " много, минуты. Не закрывайте страницу, дальше всё само.",
-        )
-        without = say(
-            "This one page needs JavaScript, and a connection that begins with https. Without them,"
-            " report from Holdfast, which does such work once, by itself.",
-            "Только этой странице нужен JavaScript и соединение, которое начинается с https. Без"
-            " них сообщите из Holdfast: он вычисляет такое один раз и сам.",
-        )
-        title = say("One moment", "Подождите немного")
-        body = (
-            f'<div class="narrow"><h1>{title}</h1><p>{why}</p><form method="post"'
-            f' action="{self.href("/report")}" data-over="{asked.over}" data-bits="{asked.bits}">'
-            f'{inputs}<p class="note"><progress max="1" value="0" aria-label="{title}"></progress>'
-            f'</p></form><p class="small dim">{without}</p></div>'
-            '<script type="module" src="/work.js"></script>'
-        )
-        return self.whole(title, body, "/report")
-
-    def data(self, root: str = "", mark: str = "") -> str:
-        """Everything for programs; `root` is where the public finds this, `mark` that of the keys
-        for tokens."""
-        say = self.say
-        rows = (
-            ("/events.atom", say("Events as an Atom feed", "События лентой Atom")),
-            ("/events.json", say("Events as JSON", "События в JSON")),
-            ("/events.geojson", "GeoJSON"),
-            ("/data.csv", say("Hours of the last weeks, CSV", "Часы последних недель, CSV")),
-            ("/data.parquet", "Parquet"),
-            ("/metrics", "OpenMetrics"),
-            ("/ooni.jsonl", say("Measurements of the last hour in OONI's format; with"
-                                " ?from=SECONDS earlier ones, page by page",
-                                "Измерения последнего часа в формате OONI; с ?from=СЕКУНДЫ"
-                                " и прежние, по частям")),
-            ("/reach.json", say("Active installations by region", "Установки по регионам")),
-            ("/edits.jsonl", say("Editors' signed history", "Подписанная история правок")),
-            ("/about.json", say("This observatory's key", "Ключ этой обсерватории")),
-        )  # fmt: skip
-        items = "".join(f'<li><a href="{path}">{escape(name)}</a></li>' for path, name in rows)
-        code = min(where.ongoing(self.station), default=self.places.regions[0].code)
-        free = say("Free to use; say where it is from.", "Пользуйтесь, указывая источник.")
-        embed = escape(f'<iframe src="{root}{self.root}/card/{code}" width="340" height="170"'
-                       ' style="border:0" title="Observatory"></iframe>')  # fmt: skip
-        body = (
-            f'<div class="narrow"><h1>{say("Data and feeds", "Данные и ленты")}</h1>'
-            f"<p>{free}</p>"
-            f'<ul class="events">{items}</ul>{self._marks(mark)}<h2>'
-            f"{say('On your page', 'На вашей странице')}</h2>"
-            f'<iframe class="embed" src="{self.root}/card/{code}" loading="lazy" title="'
-            f'{say("Example of a card", "Пример карточки")}"></iframe><p><code dir="ltr">{embed}'
-            "</code></p></div>"
-        )
-        return self.whole(say("Data and feeds", "Данные и ленты"), body, "/data")
-
-    def _marks(self, mark: str) -> str:
-        """By which people see whether everybody has the same keys for tokens."""
-        peers = [peer for peer in self.station.peers.all.values() if peer.mark]
-        if not mark:
-            return ""
-        say = self.say
-        why = say(
-            "Whoever had keys of their own could be told from others by their reports. A node shows"
-            " the mark of those it uses; it must be this one.",
-            "Кому выдали бы особые ключи, того отличали бы по сообщениям. Узел показывает"
-            " отпечаток своих; он должен быть таким.",
-        )
-        others = "".join(f"<li>{escape(peer.url)} <code>{peer.mark}</code></li>" for peer in peers)
-        if others:
-            seen = say("Seen from here of others:", "Отсюда видны у других:")
-            others = f'<p>{seen}</p><ul class="events">{others}</ul>'
-        title = say("Keys for reports today", "Ключи для сообщений сегодня")
-        spaced = " ".join(mark[at : at + 4] for at in range(0, len(mark), 4))
-        return f"<h2>{title}</h2><p><code>{spaced}</code></p><p>{why}</p>{others}"
 
     def card(self, code: str) -> str:
         """A region for somebody else's page."""

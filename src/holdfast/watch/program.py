@@ -166,7 +166,7 @@ async def run(
             station.start(clock())
         issuer = Issuer(data / "issuer.db", name, wait, station.key)
         desk = Desk(issuer, station.places, secrets.token_bytes, station.spent)
-        site = Site(station, issuer, desk, secret, clock, root, keys_of(data / "bots"))
+        site = Site(station, issuer, desk, clock, root, keys_of(data / "bots"))
         server = await _listen(loop, site, open_, listen, _tls(cert, key))
         port = server.sockets[0].getsockname()[1]
         for number in (signal.SIGTERM, signal.SIGINT):

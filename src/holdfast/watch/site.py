@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
 import json
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -20,19 +21,18 @@ from holdfast.core.issuance import Ask, BadIssuance, Given
 from holdfast.core.log.admission import covered
 from holdfast.core.report import BadReport, Complaint
 from holdfast.drive.http import MAX_BODY, Request, Response
-from holdfast.watch import bundle, crowd, document, edits, feeds, judging, page, reach, told, where
+from holdfast.watch import bundle, crowd, document, edits, feeds, forms, page, told, where
+from holdfast.watch.answers import JSON, OPEN, answer, gzipped, html, said
 from holdfast.watch.crowd import Crowd
 from holdfast.watch.desk import Again, Desk, NotCounted, network
 from holdfast.watch.edits import BadEdit
 from holdfast.watch.issuer import CannotIssue, Issuer
 from holdfast.watch.journal import Entry
-from holdfast.watch.station import Station
+from holdfast.watch.station import Station, month_of
 from holdfast.watch.told import BadTold
 from holdfast.watch.words import Words
 
-HTML: Final = "text/html; charset=utf-8"
-JSON: Final = "application/json"
-LASTING: Final = ("/style.css", "/work.js", "/icon.svg", "/world.svg")
+LASTING: Final = ("/style.css", "/work.js", "/edit.js", "/icon.svg", "/world.svg")
 MAX_REPORTS: Final = 200
 TEXTS: Final = ("text/", "image/svg", "application/json", "application/atom", "application/geo",
                 "application/openmetrics")  # fmt: skip
@@ -41,14 +41,12 @@ PACKED: Final = 500
 """Bytes from which compressing is worth it."""
 PACKS: Final = 32_000_000
 """Bytes of answers that are kept with what they are when compressed."""
+LOOKED: Final = 200
+"""Events that an editor is shown."""
 ASKS: Final = 12
 """Requests for tokens of one credential an hour."""
-POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-src 'self';"
-    " base-uri 'none'"
-)
 NOT_MADE: Final = b"This observatory does not make this format.\n"
-OPEN: Final = ("access-control-allow-origin", "*")
+ICON: Final = document.LOGO.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).encode()
 
 
 class Sent(Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,7 +102,6 @@ class Site:
         station: Station,
         issuer: Issuer,
         desk: Desk,
-        secret: bytes,
         clock: Callable[[], int],
         root: str,
         bots: frozenset[bytes] = frozenset(),
@@ -112,7 +109,6 @@ class Site:
         self._station = station
         self._issuer = issuer
         self._desk = desk
-        self._secret = secret
         self._clock = clock
         self._root = root
         self._bots = bots
@@ -186,6 +182,10 @@ class Site:
             return html(shown.events())
         if query.path == "/report":
             return html(shown.form(region=query.one("region"), operator=query.one("operator")))
+        if query.path == "/reach":
+            return html(shown.reach())
+        if query.path == "/editors":
+            return html(shown.editors(), script=True)
         if query.path == "/data":
             return html(shown.data(self._root, self._issuer.mark(self._clock())))
         if head == "event" and (one := self._station.event(rest)) is not None:
@@ -226,7 +226,10 @@ class Site:
         """What is the same for everybody for a while; made once a minute at most."""
         makers: dict[str, tuple[str, Callable[[], bytes | None]]] = {
             "/style.css": ("text/css; charset=utf-8", lambda: self._style),
-            "/work.js": ("text/javascript; charset=utf-8", document.script),
+            **{
+                name: ("text/javascript; charset=utf-8", functools.partial(document.script, name))
+                for name in document.SCRIPTS
+            },
             "/world.svg": ("image/svg+xml", where.drawing),
             "/icon.svg": ("image/svg+xml", lambda: ICON),
             "/events.atom": (
@@ -264,12 +267,8 @@ class Site:
         return made
 
     def _reach(self, now: int) -> bytes:
-        month = judging.month(now) - 1
-        active = {
-            code: number
-            for code, place in self._station.engine.regions.items()
-            if (number := reach.told(self._secret, code, month, place.alive.get(month, 0)))
-        }
+        month = month_of(now) - 1
+        active = self._station.reached(month)
         return json.dumps({"month": f"{1970 + month // 12}-{month % 12 + 1:02}", "active": active}
                           ).encode()  # fmt: skip
 
@@ -351,6 +350,8 @@ class Site:
             return self._tokens(request)
         if query.path == "/api/edits":
             return self._edit(request)
+        if query.path == "/api/look":
+            return self._look(request, query.language)
         return answer(404, b"There is nothing here that takes this.\n")
 
     async def _form(self, request: Request, query: Query) -> Response:
@@ -382,7 +383,7 @@ class Site:
         if again and (bits := self._callers.price(whose, now)) is not None:
             salt = secrets.token_bytes(crowd.SALT)
             over = covered(crowd.form(self._station.name, salt, now // report.DAY))
-            asked = page.Work(tuple(again), over.hex(), salt.hex(), bits)
+            asked = forms.Work(tuple(again), over.hex(), salt.hex(), bits)
             return html(shown.work(asked, region, operator), script=True)
         if again:
             word = shown.say(
@@ -523,49 +524,26 @@ class Site:
 
     def _edit(self, request: Request) -> Response:
         try:
-            edit = edits.decode(request.body)
-            if not any(event.id == edit.event for event in self._station.engine.events):
-                raise BadEdit("there is no such event")
-            self._station.edits.add(edit)
+            self._station.edit(edits.decode(request.body))
         except (BadEdit, OSError) as error:
             return said(409, {"error": str(error)})
         self._cache.clear()
         return said(200, {"head": self._station.edits.head.hex()})
 
-
-ICON: Final = document.LOGO.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).encode()
-
-
-def answer(
-    status: int,
-    body: bytes,
-    kind: str = "text/plain; charset=utf-8",
-    more: tuple[tuple[str, str], ...] = (),
-) -> Response:
-    """A whole answer."""
-    headers = (
-        ("content-type", kind),
-        ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
-        *more,
-    )
-    return Response(status, headers, body)
-
-
-def gzipped(made: Response, body: bytes) -> Response:
-    """The same answer with a compressed body."""
-    headers = (*made.headers, ("content-encoding", "gzip"), ("vary", "accept-encoding"))
-    return Response(made.status, headers, body)
-
-
-def html(text: str, status: int = 200, embed: bool = False, script: bool = False) -> Response:
-    """A page; nearly none has a script."""
-    frames = "*" if embed else "'none'"
-    policy = f"{POLICY}; frame-ancestors {frames}" + ("; script-src 'self'" if script else "")
-    headers = (("content-security-policy", policy), ("cache-control", "no-cache"))
-    return answer(status, text.encode(), HTML, headers)
-
-
-def said(status: int, data: dict[str, Any]) -> Response:
-    """JSON."""
-    return answer(status, json.dumps(data, ensure_ascii=False).encode(), JSON, (OPEN,))
+    def _look(self, request: Request, language: str) -> Response:
+        """All events for an editor, the newest first."""
+        now, station = self._clock(), self._station
+        try:
+            station.edits.admit(edits.decode_look(request.body), station.name, now)
+        except BadEdit as error:
+            return said(409, {"error": str(error)})
+        shown = sorted(station.engine.events, key=lambda one: (-one.started, one.id))[:LOOKED]
+        found = [
+            {
+                "public": station.visible(one),
+                "verdict": station.edits.verdict(one.id),
+                **feeds.as_dict(station, one, now, language),
+            }
+            for one in shown
+        ]
+        return said(200, {"head": station.edits.head.hex(), "events": found})

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from holdfast.core import report
 from holdfast.watch import merging
-from holdfast.watch.edits import Edits
+from holdfast.watch.edits import BadEdit, Edit, Edits
 from holdfast.watch.engine import Engine
 from holdfast.watch.event import Event, encode
 from holdfast.watch.journal import DAY, STEP, Entry, Journal, Settled
-from holdfast.watch.ledger import Ledger, append, divide, raw
+from holdfast.watch.ledger import Ledger, append, divide, mend, raw
 from holdfast.watch.merging import HOLD, Peer, Peers
 from holdfast.watch.places import Places
 from holdfast.watch.rollup import Rollup, Row, Sums, rollups
@@ -91,6 +91,7 @@ class Station:
             said += map(encode, self.engine.tick(one.at, one.rows, one.watches))
             self._month = month_of(one.at)
         log = self.data / "events"
+        mend(log)
         logged = log.read_bytes().count(b"\n") if log.exists() else 0
         self._unlogged = said[logged:]  # a crash came between
         self._log()
@@ -177,12 +178,18 @@ class Station:
         else:
             self._tick(one)
 
+    def reached(self, month: int) -> dict[str, int]:
+        """Installations of a month by region, blurred, none under 50."""
+        return {
+            code: told
+            for code, place in self.engine.regions.items()
+            if (told := self._reach(code, month, place.alive.get(month, 0)))
+        }
+
     def _reached(self, at: int) -> Iterator[Row]:
-        """For other watches: installations of the month before, blurred, none under 50."""
-        month = month_of(at) - 1
-        for code, place in self.engine.regions.items():
-            if told := self._reach(code, month, place.alive.get(month, 0)):
-                yield Row("r", code, "", "", told)
+        """For other watches: what there was in the month before."""
+        for code, told in self.reached(month_of(at) - 1).items():
+            yield Row("r", code, "", "", told)
 
     def _close(self, at: int) -> None:
         sums = Sums()
@@ -200,9 +207,20 @@ class Station:
         with contextlib.suppress(OSError):
             self._log()
         for event in events:
-            if self.visible(event):
-                for call in self.changed:
-                    call(event)
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        if self.visible(event):
+            for call in self.changed:
+                call(event)
+
+    def edit(self, one: Edit) -> None:
+        """Keep what an editor says. Raises `BadEdit`, OSError."""
+        event = next((event for event in self.engine.events if event.id == one.event), None)
+        if event is None:
+            raise BadEdit("there is no such event")
+        self.edits.add(one)
+        self._tell(event)
 
     def _log(self) -> None:
         """Each change of an event as it was: what a replay has to give again."""
@@ -218,6 +236,11 @@ class Station:
         """The newest first."""
         found = [event for event in self.engine.events if self.visible(event)]
         return sorted(found, key=lambda event: (-event.started, event.id))
+
+    def going(self) -> list[Event]:
+        """Public ones that are not over, and that no editor rejected; the newest first."""
+        return [event for event in self.public_events() if not event.ended
+                and self.edits.verdict(event.id) != "reject"]  # fmt: skip
 
     def event(self, name: str) -> Event | None:
         """A public event by its id."""

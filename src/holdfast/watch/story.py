@@ -87,4 +87,9 @@ def stories(events: Iterable[Event]) -> list[Story]:
         Story(tuple(sorted(group, key=lambda one: (-one.complaints - one.failed, one.id))))
         for group in groups
     ]
+    return ordered(found)
+
+
+def ordered(found: Iterable[Story]) -> list[Story]:
+    """What goes on first, then the newest."""
     return sorted(found, key=lambda one: (not one.going, -one.events[0].started, one.regions))

@@ -59,7 +59,7 @@ def state_of(station: Station, code: str, going: dict[str, Event]) -> str:
 
 def ongoing(station: Station) -> dict[str, Event]:
     """What goes on, by region."""
-    return {e.region: e for e in station.public_events()[::-1] if not e.ended}
+    return {event.region: event for event in station.going()[::-1]}
 
 
 def marks(station: Station) -> list[Mark]:

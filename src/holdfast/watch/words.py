@@ -65,6 +65,10 @@ MONTHS: Final = (
     "января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября",
     "октября", "ноября", "декабря",
 )  # fmt: skip
+MONTH: Final = (
+    "январь", "февраль", "март", "апрель", "май", "июнь", "июль", "август", "сентябрь", "октябрь",
+    "ноябрь", "декабрь",
+)  # fmt: skip
 NUMBERS: Final = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 GENITIVE: Final = {2: "двух", 3: "трёх", 4: "четырёх", 5: "пяти", 6: "шести"}
 PLAIN: Final = 20 * 3600
@@ -149,6 +153,12 @@ class Words:
         if self.language == "ru":
             return f"{local.day}{NBSP}{MONTHS[local.month - 1]}"
         return f"{local.day}{NBSP}{local:%B}"
+
+    def month(self, number: int) -> str:
+        """October 2026, of months since 1970."""
+        year, month = 1970 + number // 12, number % 12
+        name = self.say(f"{datetime.date(year, month + 1, 1):%B}", MONTH[month])
+        return f"{name}{NBSP}{year}"
 
     def span(self, seconds: int) -> str:
         """4 h 10 min."""

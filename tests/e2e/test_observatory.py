@@ -146,6 +146,7 @@ def test_an_editor_confirms_in_the_browser(page: Page, root: str) -> None:
     key.set_input_files({"name": "key", "mimeType": "", "buffer": b"too short"})
     expect(page.get_by_role("status")).to_contain_text("не ключ редактора")
     key.set_input_files({"name": "key", "mimeType": "", "buffer": b"e" * 32})
+    expect(page.get_by_text("нужен JavaScript")).to_have_count(0)
     card = page.locator("#list section").filter(has_text="звонки").first
     card.get_by_role("textbox").fill(NOTE)
     card.get_by_role("button", name="Подтвердить").click()
@@ -161,6 +162,7 @@ def test_an_editor_confirms_in_the_browser(page: Page, root: str) -> None:
 def test_an_editor_without_javascript_is_told_of_the_command(page: Page, root: str) -> None:
     page.goto(root + "/editors")
     expect(page.get_by_text("“holdfast watch edit”")).to_be_visible()
+    expect(page.locator("#key")).to_be_hidden()
 
 
 @pytest.mark.parametrize("width", [320, 360, 1280])

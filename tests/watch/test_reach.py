@@ -17,6 +17,7 @@ from holdfast.watch.rollup import Rollup, Row
 pytestmark = [pytest.mark.usefixtures("ready_keys"), pytest.mark.timeout(120)]
 NOW = 1_790_000_000 // DAY * DAY
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+SECRET = b"d" * 32  # by which both numbers that are told differ from those that are
 THERE = {"VEL": 900, "NOR": 30, "LUM": 1, "OST": 0, "WES": 75}
 
 
@@ -49,8 +50,8 @@ def test_signs_of_life_are_taken_out_of_an_old_ledger(tmp_path):
 
 async def test_what_is_published(tmp_path):
     (tmp_path / "watch.key").write_bytes(b"k" * 32)
-    (tmp_path / "reach.secret").write_bytes(b"s" * 32)
-    assert keep(tmp_path / "reach.secret", bytes) == b"s" * 32
+    (tmp_path / "reach.secret").write_bytes(SECRET)
+    assert keep(tmp_path / "reach.secret", bytes) == SECRET
     last = NOW - 31 * DAY
     rows = [Row("a", code, "", "", count) for code, count in sorted(THERE.items()) if count]
     Ledger(tmp_path / "alive").append(Rollup(last, rows), KEY)
@@ -63,7 +64,10 @@ async def test_what_is_published(tmp_path):
         told = json.loads((await get(root + "/reach.json"))[1])["active"]
         assert set(told) == {"VEL", "WES"}
         assert all(abs(number - THERE[code]) < 20 for code, number in told.items())
-        assert told["VEL"] != 900 or told["WES"] != 75  # by this secret
+        assert told["VEL"] != 900 and told["WES"] != 75
+        metrics = (await get(root + "/metrics"))[1].decode()
+        assert all(f'holdfast_installations{{region="{code}"}} {number}\n' in metrics
+                   for code, number in told.items())  # fmt: skip
         (line,) = lines.splitlines()
         rows = json.loads(line)["rollup"][1]
         assert {row[1]: row[4] for row in rows} == told  # for other observatories

@@ -149,9 +149,10 @@ class Forms(Document):
         note = say("Why, and what you know it from", "Почему, и откуда вы это знаете")
         body = (
             f'<div class="narrow wide"><h1>{title}</h1><p>{why}</p>'
+            f'<p class="note" id="without">{without}</p><div id="with" hidden>'
             f'<p><label for="key">{key}</label><input type="file" id="key"></p>'
-            f'<p class="small dim">{stays}</p><p class="status" role="status"{data}></p>'
-            f'<noscript><p class="note">{without}</p></noscript><div id="list"></div>'
+            f'<p class="small dim">{stays}</p></div>'
+            f'<p class="status" role="status"{data}></p><div id="list"></div>'
             '<template><section class="card"><h2 dir="auto"><a></a></h2>'
             '<p class="small dim facts"></p><p class="sentence"></p><div class="for"><div><h3>'
             f"{say('Why we say so', 'Почему мы так считаем')}</h3><ul class=reasons></ul></div>"

@@ -116,3 +116,8 @@ chosen.addEventListener("change", () => tried(async () => {
   await take(chosen.files[0]);
   await look();
 }));
+
+if (crypto.subtle) {
+  document.querySelector("#without").remove();
+  document.querySelector("#with").hidden = false;
+}

@@ -45,8 +45,9 @@ def test_a_slow_reader_keeps_nothing_and_goes_on_from_its_cursor() -> None:
 def test_frames_are_cut_at_about_a_chunk() -> None:
     reader = Reader(1, 0, follow=True)
     reader.go_on(True)
-    reader.fetched([(n, b"x" * 60_000) for n in range(1, 8)], False)
+    reader.fetched([(n, b"x" * (CHUNK // 2 - 100)) for n in range(1, 8)], False)
     frames = reader.flush()
+    assert len(frames) == 5  # and `Done`
     assert seqs(frames) == list(range(1, 8))
     for frame in frames:
         assert len(wire.encode(frame)) < CHUNK + 1_000 < wire.MAX_FRAME

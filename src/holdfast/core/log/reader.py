@@ -13,8 +13,9 @@ from typing import Final, Literal
 
 from holdfast.core import wire
 
-CHUNK: Final = 128 * 1024
-"""Bytes of records in one frame, unless a single record is larger."""
+CHUNK: Final = 32 * 1024
+"""Bytes of records in one frame, unless a single record is larger: on a thin line a frame that is
+cut short was for nothing."""
 
 State = Literal["reading", "following", "waiting", "ended"]
 

@@ -185,6 +185,40 @@ async def test_an_old_ring_is_a_missed_call(tmp_path: Path) -> None:
         assert len([m for m in page.messages if m.kind == "call"]) == 1
 
 
+@pytest.mark.parametrize("away", [0, 40 * 86_400_000, -400 * 86_400_000])
+async def test_a_wrong_clock_does_not_keep_a_call_from_ringing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: int
+) -> None:
+    monkeypatch.setattr(calls, "WITHDRAWN", 0.2)
+    async with two(tmp_path) as (anna, boris):
+        keeper = anna._keeper
+        assert keeper is not None
+        clock = keeper._clock
+        monkeypatch.setattr(keeper, "_clock", lambda: clock() + away)
+        await anna.start_call("Boris")
+        await boris.accept_call((await rings(boris)).id)
+        await in_state(anna, "talking")
+
+
+@pytest.mark.parametrize("late", [0, 2 * ringing.TOO_LATE])
+async def test_a_ring_whose_end_comes_with_it_does_not_ring(tmp_path: Path, late: int) -> None:
+    async with two(tmp_path) as (_anna, boris):
+        cid = (await boris.contacts())[0].id
+        engine, keeper = boris._engine, boris._keeper
+        assert engine is not None
+        assert keeper is not None
+        home = str((await keeper.run(engine.desk.homes))[0])
+        at = (await boris.contacts())[0].added - late
+        said = content.Ring(bytes(16), at, bytes(32), bytes(16), bytes(32), (home,))
+        heard = hear(boris)
+        engine.calls.heard(cid, said, live=True)
+        engine.calls.heard(cid, content.Answer(bytes(16), "end"), live=True)
+        found = await entry(boris)
+        assert found.call is not None
+        assert found.call.outcome == "missed"
+        assert not [event for event in heard if isinstance(event, CallChanged)]
+
+
 async def test_a_node_that_ends_ends_its_call(tmp_path: Path) -> None:
     async with (
         relay(tmp_path / "relay") as home,

@@ -32,7 +32,7 @@ from holdfast.node.desk import Desk
 from holdfast.node.direct import Direct
 from holdfast.node.keeper import Work
 from holdfast.node.late import Late
-from holdfast.node.ringing import ELSEWHERE, Terms, over, ring, rung, say, told
+from holdfast.node.ringing import ELSEWHERE, Doubtful, Terms, over, ring, rung, say, told
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import Call, CallChanged, Event
 from holdfast.node.sound import SoundSession
@@ -41,6 +41,8 @@ from holdfast.node.thin import Thin
 TICK: Final = FRAME_MS / 1000
 RING_TICK: Final = 0.5
 FAREWELL_SECONDS: Final = 2.0
+WITHDRAWN: Final = 2.0
+"""Seconds in which the end of a ring that waited somewhere comes after it."""
 MARK: Final = 5_000
 """Milliseconds between two notes of how long was talked, for a node that is killed meanwhile."""
 AGAIN: Final = 1.0
@@ -114,6 +116,8 @@ class Calls:
         self._tell = tell
         self._clock = clock
         self._call: Current | None = None
+        self._coming: dict[tuple[str, bytes], str] = {}
+        """Rings that are being looked at, by contact and call: how they ended meanwhile, or ""."""
         self._ticking: asyncio.Task[None] | None = None
         self._thin = Thin()
         self._late = Late(desk, submit, self._thin)
@@ -237,10 +241,15 @@ class Calls:
 
     # What the contact says.
 
-    def heard(self, contact: str, said: Said) -> None:
-        """Something about a call came, and was committed."""
+    def heard(self, contact: str, said: Said, live: bool = False) -> None:
+        """Something about a call came, and was committed. `live`: nobody had kept it for long."""
         if isinstance(said, content.Ring):
-            self._rung(contact, said)
+            self._coming[contact, said.call] = ""
+            self._rung(contact, said, None if live else False)
+            return
+        if (contact, said.call) in self._coming:
+            if isinstance(said, content.Answer) and said.step in ("end", ELSEWHERE):
+                self._coming[contact, said.call] = "missed" if said.step == "end" else ELSEWHERE
             return
         call = self._call
         if isinstance(said, content.Burst):
@@ -290,17 +299,27 @@ class Calls:
             if line != call.contact and not call.random:
                 self._answer(line, call.terms, ELSEWHERE)
 
-    def _rung(self, contact: str, said: content.Ring) -> None:
-        found = self._submit(lambda work: rung(self._desk, work, contact, said))
+    def _rung(self, contact: str, said: content.Ring, sure: bool | None) -> None:
+        found = self._submit(lambda work: rung(self._desk, work, contact, said, sure))
         if found is not None:
-            found.add_done_callback(lambda found: self._rings(contact, found))
+            found.add_done_callback(lambda found: self._looked(contact, said, found))
 
-    def _rings(self, contact: str, found: asyncio.Future[Terms | None]) -> None:
-        if found.cancelled() or found.exception() is not None:
+    def _looked(
+        self, contact: str, said: content.Ring, found: asyncio.Future[Terms | Doubtful | None]
+    ) -> None:
+        terms = None if found.cancelled() or found.exception() is not None else found.result()
+        if isinstance(terms, Doubtful):
+            # Somebody's clock is wrong, or it waited at theirs: then its end comes with it.
+            loop = asyncio.get_running_loop()
+            loop.call_later(WITHDRAWN, self._rung, contact, said, True)
             return
-        terms = found.result()
-        if terms is None:
-            return
+        ended = self._coming.pop((contact, said.call), "")
+        if terms is not None and ended:
+            self._note(contact, said.call, ended, 0)
+        elif terms is not None:
+            self._rings(contact, terms)
+
+    def _rings(self, contact: str, terms: Terms) -> None:
         mine = self._call
         both = (
             mine is not None

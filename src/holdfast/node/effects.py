@@ -131,6 +131,8 @@ class Heard:
 
     contact: str
     said: Ring | Answer | Burst | Places = field(repr=False)
+    live: bool
+    """See `taking.Arrived`."""
 
 
 @dataclass(frozen=True)

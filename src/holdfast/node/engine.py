@@ -242,8 +242,8 @@ class Engine:
                 self.transfers.halt(file, gone)
             case effects.Introduced():
                 self.introduced(effect)
-            case effects.Heard(contact, said):
-                self.calls.heard(contact, said)
+            case effects.Heard(contact, said, live):
+                self.calls.heard(contact, said, live)
             case effects.Renewed(contact):
                 self.renew(contact)
             case effects.Renewals():
@@ -445,8 +445,10 @@ class Engine:
         )
 
     def _arrived(self, event: Received) -> Arrived:
+        home = str(event.home)
         outage = self.relays.outage(event.locator, event.home)
-        return Arrived(event.locator, str(event.home), event.seq, event.rid, event.body, outage)
+        live = home in self.relays.reading(event.locator, (home,))
+        return Arrived(event.locator, home, event.seq, event.rid, event.body, outage, live)
 
     def _careful(self, locator: bytes, home: Home, job: Callable[[Work], object]) -> None:
         """If the disk does not take what came, it is read again from the relay later."""

@@ -30,7 +30,7 @@ from holdfast.node import (
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
-from holdfast.node.taking import Arrived, Outage
+from holdfast.node.taking import Arrived
 
 SILENT: Final = ("blocked", "frozen", "used", "restored", "unlinked", "meeting")
 """States in which nothing is said to a contact."""
@@ -68,7 +68,7 @@ def received(desk: Desk, work: Work, cid: str, came: Arrived) -> None:
             if found[2] == "own":
                 _take_own(desk, work, cid, message.content)
             else:
-                _take(desk, work, cid, message.content, came.outage, found[3])
+                _take(desk, work, cid, message.content, came, found[3])
         if not _reads(work, cid, inbox.caps.locator):
             return  # what came has ended it
         _send_again(desk, work, cid, opened.resend)
@@ -270,10 +270,10 @@ def take(desk: Desk, work: Work, cid: str, data: bytes) -> None:
 
 
 def _take(
-    desk: Desk, work: Work, cid: str, data: bytes, outage: Outage | None, belongs: str = ""
+    desk: Desk, work: Work, cid: str, data: bytes, came: Arrived | None, belongs: str = ""
 ) -> None:
     """One content. What does not fit what is known here changes nothing. `belongs`: it came from a
-    further device of this contact."""
+    further device of this contact. `came`: with this record, if it is no copy."""
     try:
         said = content.decode(data)
     except content.Malformed:
@@ -288,7 +288,7 @@ def _take(
     if proof is None:
         return
     devices.pass_on(desk, work, cid, said, data)
-    if taking.change(desk, work, cid, b"", said, outage):
+    if taking.change(desk, work, cid, b"", said, came.outage if came else None):
         franks.keep(work, cid, said, proof)
         return
     match said:
@@ -307,7 +307,8 @@ def _take(
         case content.Spare():
             homes.learnt(desk, work, cid, said)
         case content.Ring() | content.Answer() | content.Burst() | content.Places():
-            work.after.append(effects.Heard(device, said))
+            live = came is not None and came.live
+            work.after.append(effects.Heard(device, said, live))
         case content.Verify() if not belongs:
             comparing.step(desk, work, cid, said.step)
         case (

@@ -21,7 +21,7 @@ from holdfast.node.schema import CallMoment, CallSample, CallStory
 ELSEWHERE: Final = "elsewhere"
 """Said to devices that ring when another one was quicker, and how the call ends there."""
 TOO_LATE: Final = 90_000
-"""A ring older than this (ms, both clocks) is a missed call."""
+"""A ring older than this (ms, both clocks) is a missed call, or somebody's clock is wrong."""
 KEPT: Final = 7 * 86_400_000
 """How long a call is remembered, so that its ring is not taken for a new one."""
 
@@ -120,13 +120,24 @@ def conversation(work: Work, id: str) -> str:
     return id if found is None else str(found[0]) or id
 
 
-def rung(desk: Desk, work: Work, cid: str, said: content.Ring) -> Terms | None:
-    """A contact rings: the terms, or None if it rang before, or too long ago."""
+@dataclass(frozen=True)
+class Doubtful:
+    """By the clocks a ring is too old, and it has only just come."""
+
+
+def rung(
+    desk: Desk, work: Work, cid: str, said: content.Ring, sure: bool | None = False
+) -> Terms | Doubtful | None:
+    """A contact rings: the terms, or None if it rang before, or too long ago. `sure`: it is not too
+    old, whatever clocks say; None: it has just come, and may be."""
     found = row(work.db, "SELECT state, inbox FROM contact WHERE id = ?", cid)
     if found is None or found[0] != "active":
         return None
     if row(work.db, "SELECT 1 FROM call WHERE id = ?", said.call):
         return None
+    old = not sure and abs(work.now - said.at) > TOO_LATE
+    if old and sure is None:
+        return Doubtful()
     work.db.execute("DELETE FROM call WHERE at < ? AND outcome <> ''", (work.now - KEPT,))
     work.db.execute(
         "INSERT INTO call (id, contact, mine, at) VALUES (?, ?, 0, ?)", (said.call, cid, said.at)
@@ -135,7 +146,7 @@ def rung(desk: Desk, work: Work, cid: str, said: content.Ring) -> Terms | None:
         homes = tuple(Home.parse(text) for text in said.homes)
     except ValueError:
         homes = ()
-    if not homes or abs(work.now - said.at) > TOO_LATE:
+    if not homes or old:
         over(desk, work, cid, said.call, "missed", 0)
         return None
     session = desk.session(work, cid)

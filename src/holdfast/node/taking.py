@@ -45,6 +45,8 @@ class Arrived:
     rid: bytes
     blob: bytes = field(repr=False)
     outage: Outage | None
+    live: bool = True
+    """It was not kept for long: all that its home had kept before was read already."""
 
 
 SLOWED: Final = (content.Text, content.File, content.Poll)

@@ -9,19 +9,20 @@ from types import TracebackType
 from typing import Final, Self
 
 from holdfast.core.caps import Home
-from holdfast.lab import rules
+from holdfast.lab import datagrams, rules
 from holdfast.lab.box import Box
 from holdfast.lab.rules import Rule
 
 SWITCHES: Final[dict[str, Callable[[], Rule]]] = {
+    "udp": datagrams.Sweep,
     "calls": lambda: rules.Rhythm(40, 250, 2),
     "freeze": lambda: rules.Freeze(16_000, 25, 1, Random(1)),
     "throttle": lambda: rules.Police((), 32_000),
     "listed": lambda: rules.AllowList(()),
     "cut": rules.Dark,
 }
-"""Calls are blocked; connections freeze after 16 KB; 32 kbit/s for all; only listed sites, of which
-the relay is none; the internet is cut."""
+"""UDP is blocked; calls are; connections freeze after 16 KB; 32 kbit/s for all; only listed sites,
+of which the relay is none; the internet is cut."""
 
 
 class Switchboard:
@@ -48,8 +49,8 @@ class Switchboard:
         """Raises KeyError for a switch that does not exist."""
         if on:
             self._on.setdefault(switch, SWITCHES[switch]())
-        elif self._on.pop(switch, None) is not None:
-            self._box.cut()  # what was held would hang for long yet
+        elif self._on.pop(switch, None) is not None and switch != "udp":
+            self._box.cut()  # what was held would hang for long yet; of UDP nothing is
         self._box.rules = list(self._on.values())
 
     async def __aenter__(self) -> Self:

@@ -126,6 +126,7 @@ class Forms(Document):
                         " again.",
                         "Обсерватория не отвечает. Написанное осталось здесь, попробуйте ещё раз."),
             "none": say("Nothing yet.", "Пока ничего."),
+            "nothing": say("Nothing so far", "Пока ничего"),
             "done": say("It is kept, signed.", "Сохранено с подписью."),
             "public": say("public", "опубликовано"),
             "suspected": say("suspected, not public", "подозрение, не опубликовано"),

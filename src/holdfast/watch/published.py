@@ -124,16 +124,22 @@ class Published(Forms):
             for each, found in before
             if found
         )
+        shown = (
+            f'<section class="card"><h2>{known}</h2><ul class="strips reach">{rows}</ul>{rest}'
+            "</section>"
+            if active
+            else ""
+        )
         table = (
-            f'<div class="wrap"><table><tr><th>{say("Month", "Месяц")}<th>'
-            f"{say('installations', 'установок')}<th>{say('regions', 'регионов')}{months}</table>"
-            "</div>"
+            f'<section class="card"><h2>{say("Months", "Месяцы")}</h2><div class="wrap"><table>'
+            f"<tr><th>{say('Month', 'Месяц')}<th>{say('installations', 'установок')}"
+            f"<th>{say('regions', 'регионов')}{months}</table></div></section>"
+            if months
+            else ""
         )
         body = (
-            f'<div class="lead top"><h1>{title}</h1><p>{lead}</p></div><section class="card">'
-            f'<h2>{known}</h2><ul class="strips reach">{rows}</ul>{rest}</section>'
-            f'<section class="card"><h2>{say("Months", "Месяцы")}</h2>{table}</section>'
+            f'<div class="narrow wide"><h1>{title}</h1><p>{lead}</p>{shown}{table}'
             f'<section class="card"><h2>{say("How it is counted", "Как это считается")}</h2>'
-            f'<p>{how}</p><p><a href="/reach.json">JSON</a></p></section>'
+            f'<p>{how}</p><p><a href="/reach.json">JSON</a></p></section></div>'
         )
         return self.whole(title, body, "/reach")

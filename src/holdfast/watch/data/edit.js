@@ -84,7 +84,7 @@ function shown(event, root) {
   part(".facts").textContent = facts.join(" · ");
   part(".sentence").textContent = event.sentence;
   part(".reasons").replaceChildren(...event.reasons.map(item));
-  part(".against").replaceChildren(...event.against.map(item));
+  part(".against").replaceChildren(...(event.against.length ? event.against : [words.nothing]).map(item));
   part(".said").replaceChildren(...event.edits.map((one) => item(`${words[one.what]}: ${one.note} (${one.at})`)));
   part("form").addEventListener("submit", (sent) => {
     sent.preventDefault();

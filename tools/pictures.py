@@ -133,6 +133,24 @@ def sound(lena: Person) -> None:
     expect(screen).to_have_count(0, timeout=20_000)
 
 
+def blocked(lena: Person) -> None:
+    """A call to Echo through which the simulator's switches are thrown; here, up to the cut."""
+    page = lena.page
+    page.set_viewport_size(SMALL)
+    page.get_by_role("button", name="Simulator", exact=True).click()
+    page.get_by_role("button", name="Try a call while it is being blocked").click()
+    screen = page.locator("section.call")
+    for name, said in (("call-throttled", "squeezed"), ("call-cut", "is cut")):
+        expect(screen.locator(".said")).to_contain_text(said, timeout=60_000)
+        page.wait_for_timeout(3_000)
+        take(page, name)
+    screen.get_by_role("button", name="Stop, and all off").click()
+    expect(screen.locator(".sentence")).to_contain_text("Clear line", timeout=60_000)
+    take(page, "call-again")
+    screen.get_by_role("button", name="Hang up").click()
+    expect(screen).to_have_count(0, timeout=20_000)
+
+
 def tour(lena: Person, amina: Person) -> None:
     """What a new person does, with a picture of each step."""
     page = lena.page
@@ -190,6 +208,9 @@ def tour(lena: Person, amina: Person) -> None:
     take(page, "simulator")
     page.get_by_role("button", name="All off").click()
     expect(switch).not_to_be_checked()
+    page.get_by_role("button", name="Back", exact=True).click()
+    page.locator("button.pathline:visible").first.click()
+    blocked(lena)
     page.get_by_role("button", name="Back", exact=True).click()
     page.get_by_role("button", name="Settings").click()
     page.get_by_label("Colours").select_option("dark")

@@ -122,7 +122,8 @@ class Desk {
   sentence(call: Call, name: string): string {
     const { key, grave } = situation(call, this.line);
     const said = model.t(key, { name });
-    const late = call.state === "talking" && this.delay > 0 && (!grave || !call.away && !call.offline);
+    const nothing = call.away || call.offline || this.line === "broken";
+    const late = call.state === "talking" && this.delay > 0 && (!grave || !nothing);
     return late ? `${said}${grave ? "" : "."} ${model.t("callDelay", { n: model.number(this.delay) })}` : said;
   }
 

@@ -76,6 +76,7 @@ SYNC: Final[tuple[s.Known, ...]] = (
     s.Meet(KEY, OTHER, KEY, "holdfast:link"),
     s.Met(KEY),
     s.Copy(KEY, True, AT, c.encode(c.Delete(MID))),
+    s.Group(c.encode(c.GroupAsk(KEY, (OTHER,)))),
     s.Seen(KEY, MID),
     s.Hidden(KEY, True, MID),
     s.Past(KEY, (s.Line(False, MID, "text", "Earlier", AT, AT + 5, "received"),), 2),

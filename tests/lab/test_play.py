@@ -21,7 +21,7 @@ async def test_what_gets_through_a_freeze_listed_fingerprints_and_nothing(
     monkeypatch.setattr(play, "HOPELESS", 1.0)
 
     async def played(id: str, *columns: str) -> Row:
-        patience = Patience(connect=5) if id == "shutdown" else None
+        patience = Patience(connect=5) if id == "shutdown" else Patience(voice=90)
         changed = LISTED if id == "ja4-list" else None
         one = scenarios.find(id)
         async with holdfast.boxed(tmp_path / id) as made:

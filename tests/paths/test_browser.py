@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -211,9 +212,14 @@ async def test_a_ping_is_answered_and_silence_found_out(
     there = relay.channels[0]
     assert isinstance(there, websocket.Socket) and there._transport is not None
     pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    monkeypatch.setattr(
-        websocket.Socket, "heard", lambda _: None if pong.done() else pong.set_result(None)
-    )
+    took = websocket.Socket.on_ws_frame
+
+    def came(self: websocket.Socket, transport: Any, frame: Any) -> None:
+        took(self, transport, frame)
+        if not pong.done():
+            pong.set_result(None)
+
+    monkeypatch.setattr(websocket.Socket, "on_ws_frame", came)
     there._transport.send_ping(b"are you there")
     await pong
     monkeypatch.setattr(browser, "ASK_SECONDS", 0.05)

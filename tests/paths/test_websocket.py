@@ -180,7 +180,7 @@ async def test_who_shares_a_line_with_much_may_be_late(
     (there,) = relay.channels
     assert isinstance(there, websocket.Socket) and there._transport is not None
     there._transport.underlying_transport.pause_reading()
-    line.waiting = websocket.MUCH
+    line.waiting, line.crawls = websocket.MUCH, True
     channel.send(bytes(100))
     assert await heard.closed == websocket.STALLED
     assert waits == [websocket.MUCH]

@@ -212,4 +212,5 @@ class Speed:
         unsure = bits is None or bits < SLOW
         self._every = AGAIN if unsure and self._every == EVERY else EVERY
         if bits is not None:
+            self._line.crawls = bits < SLOW
             self._tell(bits)

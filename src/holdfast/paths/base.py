@@ -31,6 +31,13 @@ class Line:
     def __init__(self) -> None:
         self.waiting = 0
         """Bytes of records that were sent and are not acknowledged yet."""
+        self.crawls = False
+        """The rate found last was a slow one."""
+
+    def behind(self, unheard: int) -> int:
+        """Bytes that an answer comes behind on a connection with so many of its own. Where nothing
+        is known to crawl, others' do not count: what is silent there is tried anew."""
+        return max(unheard, self.waiting) if self.crawls else unheard
 
 
 class Attempt:

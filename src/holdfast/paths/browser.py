@@ -288,7 +288,7 @@ class Stream(Undivided):
         if not self._unheard:
             self._wait(now + PONG_SECONDS)
         else:
-            self._wait(now + patience(max(self._unheard, self._line.waiting)))
+            self._wait(now + patience(self._line.behind(self._unheard)))
 
 
 def _framed(kind: int, payload: bytes) -> bytes:

@@ -287,7 +287,7 @@ class _Greeting(Socket):
             self._transport.disconnect(False)
 
     def _patience(self) -> float:
-        return patience(max(self._unheard, self._line.waiting), self._answer)
+        return patience(self._line.behind(self._unheard), self._answer)
 
     def _goes(self) -> bool:
         """Whether some of what was sent has arrived since this was asked last."""

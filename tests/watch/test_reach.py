@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from watches import Clock, get, watching
 
+from holdfast.store.whole import keep
 from holdfast.watch import merging, reach
 from holdfast.watch.journal import DAY, STEP
 from holdfast.watch.ledger import Ledger, divide, raw
-from holdfast.watch.program import keep
 from holdfast.watch.rollup import Rollup, Row
 
 pytestmark = [pytest.mark.usefixtures("ready_keys"), pytest.mark.timeout(120)]

@@ -281,8 +281,8 @@ def _archive(asked: argparse.Namespace) -> Archive:
 
 def editor(asked: argparse.Namespace) -> None:
     """An editor's key: the private half stays in the file."""
+    from holdfast.store.whole import keep
     from holdfast.watch.ledger import raw
-    from holdfast.watch.program import keep
 
     try:
         keep(asked.file, lambda: secrets.token_bytes(32))

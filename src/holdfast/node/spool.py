@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from holdfast.core.seal.chunks import OVERHEAD, SALT, BadChunk, FileKeys, Tree, leaf
+from holdfast.store.files import sync_directory
 
 LEAVES = ".leaves"
 
@@ -101,11 +102,7 @@ class Intake:
             os.fdatasync(file.fileno())
         self._spool.sync()
         self._spool.close()
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_directory(path.parent)
         return Tree(self._leaves).root
 
     def abort(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import resource
 import sys
@@ -23,6 +22,7 @@ from msgspec import Struct
 
 from holdfast.core.caps import b64, unb64
 from holdfast.core.seal import rest
+from holdfast.store import whole
 
 DATABASE: Final = "holdfast.db"
 KEY: Final = "key"
@@ -64,19 +64,17 @@ class Vault:
         try:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
             home.chmod(0o700)
-            self._lock = os.open(home / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            lock = whole.hold(home / "lock")
         except OSError as error:
             raise VaultError(
                 f"the directory {home} cannot be used: {error.strerror}. Choose another with"
                 " --home, or make it yours"
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
+        if lock is None:
             raise VaultError(
                 f"another Holdfast is using {home}. Stop it, or choose another directory"
-            ) from None
+            )
+        self._lock = lock
 
     def release(self) -> None:
         """Let another process use the directory."""
@@ -156,17 +154,7 @@ class Vault:
 
     def _write(self, key: _Key) -> None:
         """Whole or not at all: without this file everything is lost."""
-        part = self.home / (KEY + ".part")
         try:
-            with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(msgspec.msgpack.encode(key))
-                file.flush()
-                os.fsync(file.fileno())
-            part.rename(self.home / KEY)
-            folder = os.open(self.home, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            whole.write(self.home / KEY, msgspec.msgpack.encode(key))
         except OSError as error:
             raise VaultError(f"{self.home} cannot be written: {error.strerror}") from error

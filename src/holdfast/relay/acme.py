@@ -29,6 +29,7 @@ from josepy.util import ComparableECKey
 
 from holdfast.relay import certificate
 from holdfast.relay.certificate import Authority, Certificate, Shown, check_name, due, held
+from holdfast.store import whole
 
 ANSWER_SECONDS: Final = 20
 """For one answer of the authority."""
@@ -137,7 +138,7 @@ class Renewer:
         try:
             async with asyncio.timeout(ORDER_SECONDS):
                 chain = await self._order()
-            certificate.write(self._data / "acme.crt", chain.encode("ascii"))
+            whole.write(self._data / "acme.crt", chain.encode("ascii"))
             found = held(self._data, self._name, self._now())
         except TimeoutError:
             raise NotIssued("the authority took too long") from None
@@ -212,7 +213,7 @@ class Renewer:
     def _client(self) -> client.ClientV2:
         path = self._data / "acme.key"
         if not path.exists():
-            certificate.write(path, certificate.pem(ec.generate_private_key(ec.SECP256R1())))
+            whole.write(path, certificate.pem(ec.generate_private_key(ec.SECP256R1())))
         secret = serialization.load_pem_private_key(path.read_bytes(), None)
         key = JWKEC(key=ComparableECKey(cast(Any, secret)))
         net = _Network(key, alg=ES256, user_agent="acme-python", timeout=ANSWER_SECONDS)

@@ -26,8 +26,8 @@ from holdfast.core.caps import unb64
 from holdfast.core.log.admission import challenge, is_work
 from holdfast.core.log.limits import Bucket
 from holdfast.core.log.server import ADMISSION, Refusal
-from holdfast.relay.certificate import write
 from holdfast.relay.limits import network
+from holdfast.store import whole
 
 KINDS: Final = ("open", "invitation", "tokens", "work")
 INVITATIONS: Final = "invitations"
@@ -110,7 +110,7 @@ def invite(data: Path, secret: bytes, logs: int, b64: Callable[[bytes], str]) ->
     """Add one."""
     path = data / INVITATIONS
     before = path.read_bytes() if path.exists() else b""
-    write(path, before + f"{b64(secret)} {logs}\n".encode())
+    whole.write(path, before + f"{b64(secret)} {logs}\n".encode())
 
 
 class Admission:
@@ -335,5 +335,5 @@ def _signer(data: Path) -> tokens.Signer:
     path = data / "issuer.key"
     if not path.exists():
         key = rsa.generate_private_key(tokens.EXPONENT, tokens.SIZE * 8)
-        write(path, tokens.Signer(key).export())
+        whole.write(path, tokens.Signer(key).export())
     return tokens.Signer.load(path.read_bytes())

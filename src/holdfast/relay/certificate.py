@@ -11,7 +11,6 @@ import contextlib
 import datetime
 import hashlib
 import ipaddress
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL
 
 from holdfast.paths import tls
+from holdfast.store import whole
 
 DAYS: Final = 397
 """As long as public certificates were issued for; a new one is made in the last month."""
@@ -104,11 +104,11 @@ def load_or_make(data: Path, name: str, now: int) -> Certificate:
     moment = datetime.datetime.fromtimestamp(now / 1000, datetime.UTC)
     try:
         if not key.exists():
-            write(key, pem(ec.generate_private_key(ec.SECP256R1())))
+            whole.write(key, pem(ec.generate_private_key(ec.SECP256R1())))
         if not certificate.exists() or _ends(certificate) < moment + datetime.timedelta(days=30):
             secret = serialization.load_pem_private_key(key.read_bytes(), None)
             assert isinstance(secret, ec.EllipticCurvePrivateKey)
-            write(certificate, make(secret, name, moment).public_bytes(Encoding.PEM))
+            whole.write(certificate, make(secret, name, moment).public_bytes(Encoding.PEM))
     except OSError as error:
         raise BadCertificate(f"{data} cannot be written: {error.strerror}") from None
     except (ValueError, TypeError, AssertionError):
@@ -211,13 +211,3 @@ def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def write(path: Path, content: bytes) -> None:
-    """Whole or not at all, readable by its owner alone."""
-    part = path.with_name(path.name + ".part")
-    with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)

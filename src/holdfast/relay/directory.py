@@ -16,6 +16,7 @@ from typing import Final
 from holdfast.core.caps import Home, b64
 from holdfast.relay.admission import invite
 from holdfast.relay.keys import RelayError, Secrets, address_of
+from holdfast.store import whole
 from holdfast.store.care import backup
 from holdfast.store.files import sync_directory
 from holdfast.store.shares import folders
@@ -27,14 +28,11 @@ SEVERAL: Final = "several"
 def take_lock(data: Path, kind: str = "") -> int:
     """Hold the directory for this process; the file descriptor keeps it, `kind` is `SEVERAL` if it
     is the parent of others. Raises `RelayError`."""
-    lock = os.open(data / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
+    lock = whole.hold(data / "lock")
+    if lock is None:
         raise RelayError(
             f"another relay is using {data}. Stop it, or choose another directory with --data"
-        ) from None
+        )
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()} {kind}".strip().encode(), 0)
     return lock

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import secrets
 import socket
 import time
@@ -17,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from holdfast.core.caps import BadAddress, Home, b64, join, unb64
 from holdfast.relay import watching
 from holdfast.relay.shards import shard_of
+from holdfast.store import whole
 
 
 class RelayError(Exception):
@@ -40,8 +39,10 @@ class Secrets:
         try:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
             data.chmod(0o700)
-            key = _keep(data / "relay.key", lambda: secrets.token_bytes(32))
-            lines = _keep(data / "paths", lambda: b64(secrets.token_bytes(16)).encode() + b"\n")
+            key = whole.keep(data / "relay.key", lambda: secrets.token_bytes(32))
+            lines = whole.keep(
+                data / "paths", lambda: b64(secrets.token_bytes(16)).encode() + b"\n"
+            )
         except OSError as error:
             raise RelayError(
                 f"the directory {data} cannot be used: {error.strerror}. Choose another with"
@@ -92,21 +93,3 @@ def address_of(keys: Secrets, host: str, port: int, advertise: str | None) -> Ho
         return Home.parse(str(keys.home(reachable(host, advertise), port)))
     except BadAddress as error:
         raise RelayError(f"--advertise takes HOST or HOST:PORT: {error}") from None
-
-
-def _keep(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The file's content; made, durable, at first."""
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_bytes()
-    part = path.with_name(path.name + ".part")
-    with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(make())
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-    return path.read_bytes()

@@ -37,6 +37,7 @@ from holdfast.relay.mesh import Mesh, Part
 from holdfast.relay.session import Connection
 from holdfast.relay.shards import Shards
 from holdfast.relay.upstream import BadUpstream, Mirror, Web
+from holdfast.store import whole
 from holdfast.store.base import Shared, Store, StoreFailed
 from holdfast.store.embedded import Embedded
 from holdfast.store.shares import folder, share_out
@@ -233,7 +234,7 @@ async def run(
         if part is not None:
             part.control.send(b"ready " + address.encode())
         if part is None or part.number == 0:
-            certificate.write(data / "at", json.dumps([listen[0], port]).encode())
+            whole.write(data / "at", json.dumps([listen[0], port]).encode())
             say(address)
         if acme is not None and (part is None or part.number == 0):
             from holdfast.relay.acme import Renewer

@@ -19,7 +19,7 @@ import apsw
 
 from holdfast.store import entries, recovery
 from holdfast.store.base import Quota, StoreFailed
-from holdfast.store.files import OsFiles, sync_directory
+from holdfast.store.files import OsFiles, sync_directory, sync_file
 from holdfast.store.index import SEQ_BITS, Index, Lookup, connect, wanted
 from holdfast.store.keeper import Keeper
 from holdfast.store.segments import path_of
@@ -182,11 +182,7 @@ def _copy(folder: Path, part: Path) -> None:
         if _state(source)[0] != checkpoint:
             raise _Changed  # a later segment may have gone before it was copied
     for path in part.iterdir():
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_file(path)
 
 
 def _share(path: Path, part: Path) -> None:

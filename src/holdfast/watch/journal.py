@@ -20,6 +20,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from holdfast.store.files import sync_directory
+
 DAY: Final = 86_400
 STEP: Final = 300
 """Seconds: the grain of time in everything that is kept."""
@@ -198,11 +200,7 @@ class Journal:
         os.ftruncate(self._file, self._end)
         os.lseek(self._file, self._end, os.SEEK_SET)
         if new:
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_directory(self._folder)
 
     def _cut(self) -> None:
         """Back to the last whole frame; if even that fails, the file is opened anew."""

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from msgspec import Meta, Struct
 
+from holdfast.store import whole
 from holdfast.watch import rollup
 from holdfast.watch.journal import DAY
 from holdfast.watch.rollup import BadRollup, Rollup, Sums
@@ -162,12 +163,7 @@ def divide(public: Ledger, private: Ledger, key: Ed25519PrivateKey) -> None:
 
 def _replace(path: Path, lines: list[bytes]) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(b"".join(line + b"\n" for line in lines))
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)
+    whole.write(path, b"".join(line + b"\n" for line in lines))
 
 
 def merge(watches: Iterable[Iterable[Rollup]]) -> Iterator[Rollup]:

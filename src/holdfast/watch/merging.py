@@ -7,7 +7,6 @@ waited for. What is not public of one's own, signs of life, is kept beside.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,12 +82,7 @@ class Peers:
             raise
         path = self._ledger(key).path(one.at // DAY)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        append(path, line + b"\n")
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        append(path, line + b"\n", sync=True)
         peer.last = one.at
         peer.rows[one.at] = known(one.rows, self._places)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import fcntl
 import functools
 import gc
 import os
@@ -24,6 +23,7 @@ from holdfast.core import issuance
 from holdfast.core.issuance import BadIssuance
 from holdfast.drive.fetch import fetch
 from holdfast.drive.http import HttpConnection, Open
+from holdfast.store import whole
 from holdfast.watch import hooks, reach, simulate
 from holdfast.watch.desk import Desk
 from holdfast.watch.edits import BadEdit
@@ -56,24 +56,11 @@ def now_s() -> int:
     return int(time.time())
 
 
-def keep(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The file's content; made, durable and for its owner alone, at first."""
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_bytes()
-    part = path.with_name(path.name + ".part")
-    with open(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(make())
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)
-    return path.read_bytes()
-
-
 def key_of(data: Path) -> Ed25519PrivateKey:
     """The observatory's permanent key. Raises `WatchError`."""
     try:
         return Ed25519PrivateKey.from_private_bytes(
-            keep(data / "watch.key", lambda: secrets.token_bytes(32))
+            whole.keep(data / "watch.key", lambda: secrets.token_bytes(32))
         )
     except (OSError, ValueError) as error:
         raise WatchError(
@@ -110,18 +97,15 @@ def take_lock(data: Path) -> int:
     """Hold the directory for this process. Raises `WatchError`."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(data / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = whole.hold(data / "lock")
     except OSError as error:
         raise WatchError(
             f"the directory {data} cannot be used: {error.strerror}. Choose another with --data"
         ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
+    if lock is None:
         raise WatchError(
             f"another observatory is using {data}. Stop it, or choose another with --data"
-        ) from None
+        )
     return lock
 
 
@@ -156,7 +140,7 @@ async def run(
     issuer: Issuer | None = None
     server: asyncio.Server | None = None
     try:
-        secret = keep(data / "reach.secret", lambda: secrets.token_bytes(32))
+        secret = whole.keep(data / "reach.secret", lambda: secrets.token_bytes(32))
         station = Station(
             data, places_of(data, places), name, key_of(data), keys_of(data / "editors"),
             loop.call_soon_threadsafe, simulated=simulated is not None, peers=peers,

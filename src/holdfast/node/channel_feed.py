@@ -260,32 +260,7 @@ def _carry_out(
         except content.Malformed:
             return
         if isinstance(said, SAYS):
-            if channel.key is not None:
-                _own(desk, work, cid, said, True)
-            taking.change(desk, work, cid, b"", said, None)
-            if channel.key is not None:
-                _own(desk, work, cid, said, False)
-
-
-def _own(
-    desk: Desk,
-    work: Work,
-    cid: str,
-    said: content.Text | content.File | content.Edit | content.Delete,
-    was: bool,
-) -> None:
-    """What I said myself comes from the log: it is changed as another's is, and mine again."""
-    found = row(
-        work.db,
-        "UPDATE message SET mine = ?, seen = 1, state = 'sent' WHERE contact = ? AND mid = ?"
-        " AND mine = ? RETURNING id",
-        not was,
-        cid,
-        said.mid,
-        was,
-    )
-    if found is not None and not was:
-        desk.touch_message(work, found[0])
+            taking.change(desk, work, cid, b"", said, None, mine=channel.key is not None)
 
 
 def described(desk: Desk, work: Work, channel: Channel, said: About) -> None:

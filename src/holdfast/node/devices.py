@@ -19,7 +19,7 @@ from holdfast.core.seal.invitation import Inbox
 from holdfast.core.seal.keys import BadKey
 from holdfast.node import effects, group_state
 from holdfast.node.database import row, rows
-from holdfast.node.desk import Desk, pack_inbox, unpack_inbox
+from holdfast.node.desk import COPIED, Desk, pack_inbox, unpack_inbox
 from holdfast.node.keeper import Work
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import Device, DevicesChanged
@@ -375,19 +375,7 @@ def pass_on(desk: Desk, work: Work, cid: str, said: object, data: bytes) -> None
         desk.say_own(work, sync.Copy(root, False, work.now, data), *(id for (id,) in found))
 
 
-PASSED: Final = (
-    content.Text,
-    content.Poll,
-    content.Vote,
-    content.Pin,
-    content.Edit,
-    content.Delete,
-    content.React,
-    content.SetTimer,
-    content.File,
-    content.Read,
-    content.Profile,
-)
+PASSED: Final = (*COPIED, content.Read, content.Profile)
 
 
 def lead(desk: Desk, work: Work, said: sync.Meet) -> None:

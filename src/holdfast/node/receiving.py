@@ -26,6 +26,7 @@ from holdfast.node import (
     requests,
     syncing,
     taking,
+    talking,
 )
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
@@ -295,9 +296,7 @@ def _take(
         case content.Read():
             _read(desk, work, cid, said)
         case content.SetTimer():
-            work.db.execute("UPDATE contact SET timer = ? WHERE id = ?", (said.seconds, cid))
-            desk.note(work, cid, "timer", count=said.seconds)
-            desk.touch_contact(work, cid)
+            talking.timed(desk, work, cid, said.seconds)
         case content.Profile():
             _renamed(desk, work, cid, names.clean(said.name))
         case content.Got():

@@ -13,12 +13,9 @@ from holdfast.node import (
     blocking,
     devices,
     effects,
-    files,
     group_devices,
     history,
     linking,
-    messages,
-    polls,
     renewing,
     requests,
     taking,
@@ -172,75 +169,9 @@ def _about(
                 return
             if not isinstance(what, devices.PASSED):
                 return
-            if said.mine:
-                _said(desk, work, cid, what, min(said.at, work.now))
-            else:
+            if not said.mine:
                 desk.take_content(desk, work, cid, said.content)
-
-
-def _said(desk: Desk, work: Work, cid: str, what: content.Known | content.Unknown, at: int) -> None:
-    """What another device of mine said to a contact."""
-    match what:
-        case content.Text() | content.Poll() | content.File():
-            _message(desk, work, cid, what)
-        case content.Vote():
-            id = taking.find(work, cid, what.ref.mid, what.ref.mine)
-            if id is not None and polls.count(work, id, True, b"", what.choices, at):
-                desk.touch_message(work, id)
-        case content.Pin():
-            id = taking.find(work, cid, what.ref.mid, what.ref.mine)
-            if id is not None:
-                polls.pinned(work, id, what.on, at)
-                desk.touch_message(work, id)
-        case content.Edit():
-            id = taking.find(work, cid, what.mid, True, b"", "text")
-            if id is not None:
-                work.db.execute(
-                    "UPDATE message SET text = ?, edited = ? WHERE id = ?",
-                    (names.clean_text(what.text), at, id),
-                )
-                desk.touch_message(work, id)
-        case content.Delete():
-            id = taking.find(work, cid, what.mid, True)
-            if id is not None:
-                talking.wipe(desk, work, id)
-                desk.touch_message(work, id)
-                desk.touch_contact(work, cid)
-        case content.React():
-            id = taking.find(work, cid, what.ref.mid, what.ref.mine)
-            if id is not None:
-                talking.set_reaction(work, id, True, names.clean_emoji(what.emoji), at)
-                desk.touch_message(work, id)
-        case content.SetTimer():
-            work.db.execute("UPDATE contact SET timer = ? WHERE id = ?", (what.seconds, cid))
-            desk.note(work, cid, "timer", count=what.seconds)
-            desk.touch_contact(work, cid)
-
-
-def _message(
-    desk: Desk, work: Work, cid: str, what: content.Text | content.Poll | content.File
-) -> None:
-    known = "SELECT 1 FROM message WHERE contact = ? AND mine = 1 AND mid = ?"
-    if row(work.db, known, cid, what.mid) is not None:
-        return
-    if isinstance(what, content.File):
-        mine = what.reply.mine if what.reply else None
-        found = files.offered(desk, work, cid, b"", what, (mine, b""))
-        if found is None:
-            return
-        id = found
-    else:
-        text = what.question if isinstance(what, content.Poll) else what.text
-        reply = what.reply if isinstance(what, content.Text) else None
-        id = messages.insert_mine(
-            desk, work, cid, what.mid, "text", names.clean_text(text), reply, what.timer, None, None
-        )
-        if isinstance(what, content.Poll):
-            polls.keep(work, id, what.options, what.many)
-    expires = work.now + what.timer * 1000 if what.timer else 0
-    work.db.execute(
-        "UPDATE message SET mine = 1, state = 'sent', seen = 1, at = ?, expires = ? WHERE id = ?",
-        (min(what.at, work.now), expires, id),
-    )
-    desk.touch_message(work, id)
-    desk.touch_contact(work, cid)
+            elif isinstance(what, content.SetTimer):
+                talking.timed(desk, work, cid, what.seconds)
+            else:
+                taking.change(desk, work, cid, b"", what, None, mine=True)

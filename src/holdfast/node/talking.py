@@ -189,10 +189,15 @@ def set_timer(desk: Desk, work: Work, cid: str, seconds: int) -> Contact:
         raise ApiError("bad-params", "a message lasts at most a year, or for ever with 0")
     messages.may_write(_state(work, cid))
     desk.say(work, cid, content.SetTimer(seconds, work.now))
+    timed(desk, work, cid, seconds)
+    return views.contact(work.db, cid)
+
+
+def timed(desk: Desk, work: Work, cid: str, seconds: int) -> None:
+    """One of the two has set it."""
     work.db.execute("UPDATE contact SET timer = ? WHERE id = ?", (seconds, cid))
     desk.note(work, cid, "timer", count=seconds)
     desk.touch_contact(work, cid)
-    return views.contact(work.db, cid)
 
 
 def rename(desk: Desk, work: Work, cid: str, name: str) -> Contact:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import threading
 import xml.etree.ElementTree as ElementTree
 
 import msgspec
@@ -14,11 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from watches import Clock, Person, get, watching
 
 from holdfast.core.report import Alive, Complaint, Measurement, Result
-from holdfast.watch import bundle, crowd, edits, replay
+from holdfast.watch import bundle, crowd, edits, program, replay
 from holdfast.watch.journal import STEP, Journal
-from holdfast.watch.ledger import raw
+from holdfast.watch.ledger import Ledger, raw
 from holdfast.watch.places import parse
 from holdfast.watch.program import SAMPLE, WatchError, key_of
+from holdfast.watch.station import Station
 
 pytestmark = [pytest.mark.usefixtures("ready_keys"), pytest.mark.timeout(240)]
 NOW = 1_790_000_000 // 86_400 * 86_400 + 13 * 3600
@@ -68,6 +70,46 @@ async def test_what_was_acknowledged_survives_a_restart_and_stays_spent(tmp_path
         await asyncio.sleep(0)
     found = replay.replay(tmp_path, PLACES, raw(key_of(tmp_path)))
     assert found.same and not found.uncovered and found.steps
+
+
+async def test_reports_are_taken_while_the_past_is_played(tmp_path, monkeypatch):
+    clock, free, really = Clock(NOW), threading.Event(), Station.play
+    async with watching(tmp_path, clock):
+        clock.now += 2 * STEP
+        while not list(Ledger(tmp_path / "ledger").read(NOW + STEP)):
+            await asyncio.sleep(0.05)
+
+    def held(self):
+        while not free.is_set():
+            yield 0.4
+        yield from really(self)
+
+    monkeypatch.setattr(program, "SERVE", 0)
+    monkeypatch.setattr(Station, "play", held)
+    clock.now += 100 * STEP
+    async with watching(tmp_path, clock) as root:
+        person = Person(root, clock)
+        (token,) = await person.tokens("calls")
+        assert (await person.send((CALLS, token)))[1]["counted"] == 1
+        for path in ("/", "/ru/event/x", "/events.json", "/metrics"):
+            status, page = await get(root + path)
+            assert status == 503 and b"40%" in page and b"<progress" in page
+        assert (await get(root + "/report"))[0] == 200
+        assert (await look(root, edits.look(Ed25519PrivateKey.generate(), "x", 1)))[0] == 503
+        clock.now += 2 * STEP
+        free.set()
+        while (await get(root + "/"))[0] != 200:
+            await asyncio.sleep(0.05)
+        while not list(Ledger(tmp_path / "ledger").read(clock.now - STEP)):
+            await asyncio.sleep(0.05)
+    assert [one.at for one in Ledger(tmp_path / "ledger").read()] == [
+        NOW,
+        NOW + STEP,
+        NOW + 102 * STEP,
+        NOW + 103 * STEP,
+    ]
+    found = replay.replay(tmp_path, PLACES, raw(key_of(tmp_path)))
+    assert found.same and not found.uncovered and found.steps == 4
 
 
 async def test_new_credentials_wait_a_day(tmp_path):

@@ -164,6 +164,36 @@ def test_an_edit_that_a_crash_or_a_full_disk_cut_short_is_gone(tmp_path, monkeyp
     assert [each.note for each in kept().all] == ["one", "two", "three"]
 
 
+def test_a_long_life_is_played_whole_after_a_restart_too(tmp_path):
+    """An event of long ago stays, and what is usual was learned from all there is."""
+
+    def opened(now):
+        made = Station(tmp_path, FEW, "w", KEY, frozenset(), lambda call: call())
+        made.start(now)
+        shares = list(made.play())
+        assert shares == sorted(shares) and made.played == 1
+        made.advance(now)
+        return made
+
+    begins = 20_000 * DAY
+    ends = begins + 2 * DAY + 8 * 3600
+    story = [simulate.Hidden("calls", ("NOR",), ("veltel", "sayat"), ("calls",), ends - 4 * 3600,
+                             ends - 2 * 3600, 0.9, 12, "udp-block")]  # fmt: skip
+    country = simulate.Country(FEW, 5, story, complaints=2, reports=16)
+    one = opened(begins)
+    for at in range(begins, ends, STEP):
+        one.feed(Rollup(at, country.rows(at)))
+    said = list(map(event.encode, one.engine.events))
+    one.close()
+    assert said
+    for later in (ends + 450 * DAY, ends + 450 * DAY + STEP):
+        again = opened(later)
+        assert list(map(event.encode, again.engine.events)) == said
+        again.close()
+    found = replay.replay(tmp_path, FEW, ledger.raw(KEY), simulated=True)
+    assert found.same and list(map(event.encode, found.events)) == said
+
+
 def test_a_step_that_does_not_fit_on_the_disk_is_closed_later(tmp_path, monkeypatch):
     station = Station(tmp_path, FEW, "w", KEY, frozenset(), lambda call: call())
     station.start(20_000 * DAY)

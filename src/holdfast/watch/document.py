@@ -120,11 +120,29 @@ class Document:
                 f"Its last month is being played in: {share:.0%}.",
                 f"Проигрывается её последний месяц: {share:.0%}.",
             )
-            text += (
-                f' <b role="status">{playing}</b> <progress max="1" value="{share:.2f}"'
-                f' aria-label="{playing}"></progress>'
-            )
+            text += f' <b role="status">{playing}</b> {self._progress(playing)}'
         return f'<p class="note">{text}</p>'
+
+    def behind(self) -> str:
+        """Instead of what cannot be told before all of the past was played."""
+        say, title = self.say, self.say("One moment", "Подождите немного")
+        text = say(
+            f"The observatory was started anew and reads its past: {self.station.played:.0%}. What"
+            " goes on is shown after that. This page goes on by itself.",
+            f"Обсерватория запущена заново и читает своё прошлое: {self.station.played:.0%}. После"
+            " этого она покажет, что происходит. Страница обновится сама.",
+        )
+        meanwhile = say("Reports are taken meanwhile", "Сообщения она уже принимает")
+        body = (
+            f'<div class="narrow"><h1>{title}</h1><p role="status">{text}</p>'
+            f'<p>{self._progress(title)}</p><p><a href="{self.href("/report")}">{meanwhile}</a></p>'
+            "</div>"
+        )
+        return self.whole(title, body, "/", wait=True)
+
+    def _progress(self, label: str) -> str:
+        value = f"{self.station.played:.2f}"
+        return f'<progress max="1" value="{value}" aria-label="{label}"></progress>'
 
     def choose(self, region: str = "", operator: str = "") -> str:
         """Region and operator."""

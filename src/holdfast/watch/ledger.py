@@ -131,6 +131,11 @@ class Ledger:
         for day in self.days()[-1:]:
             mend(self.path(day))
 
+    def last(self) -> int:
+        """The step that was closed last, -1 if none was. Raises `BadRollup`."""
+        found = (lines[-1] for day in reversed(self.days()) if (lines := self.lines(day)))
+        return next((unseal(line, None).at for line in found), -1)
+
     def read(self, since: int = 0, key: bytes | None = None) -> Iterator[Rollup]:
         """Steps in order, from the second `since` on. Raises `BadRollup`."""
         last = -1

@@ -13,7 +13,7 @@ import secrets
 import signal
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +43,7 @@ COMPARE: Final = 600
 CONNECTIONS: Final = 4096
 STEPS: Final = DAY // STEP
 SERVE: Final = 0.03
-"""Seconds of playing a simulated past after which the page is served."""
+"""Seconds of playing a past after which the page is served."""
 SAMPLE: Final = Path(__file__).parent / "data" / "sample.json"
 
 
@@ -159,8 +159,10 @@ async def run(
         scheme = "https" if cert else "http"
         host = "127.0.0.1" if listen[0] in ("", "0.0.0.0", "::") else listen[0]
         say(f"{scheme}://{host}:{port}/")
-        if simulated is not None:
-            await _pretend(station, simulated, clock, stop, days)
+        await _play(
+            station, station.play() if simulated is None else
+            _pretend(station, simulated, clock() // STEP * STEP, days), stop,
+        )  # fmt: skip
         sender = hooks.Sender(station, webhooks, clock)
         await asyncio.gather(
             _go_on(station, issuer, clock, stop),
@@ -241,27 +243,30 @@ async def _compare(peer: Peer, clock: Callable[[], int], stop: asyncio.Event) ->
                 await stop.wait()
 
 
-async def _pretend(
-    station: Station, seed: int, clock: Callable[[], int], stop: asyncio.Event, days: int
-) -> None:
-    """Play the last days, and go on with them."""
-    ends = clock() // STEP * STEP
-    begins = (ends - days * 86_400) // 3600 * 3600
-    hidden = simulate.usual_story(station.places, begins, ends, random.Random(seed))
-    country = simulate.Country(station.places, seed, hidden, reports=12, installations=250)
+async def _play(station: Station, past: Iterator[float], stop: asyncio.Event) -> None:
+    """Play a past in, and serve the page meanwhile."""
     served = time.monotonic()
     gc.disable()  # nothing of what is made here is garbage, and there is much of it
     try:
-        for at in range(begins, ends, STEP):
-            station.feed(Rollup(at, country.rows(at)))
+        for share in past:
             if time.monotonic() - served > SERVE:
-                station.played = (at - begins) / (ends - begins)
+                station.played = share
                 await asyncio.sleep(0)
                 served = time.monotonic()
                 if stop.is_set():
                     return
     finally:
         gc.enable()
+
+
+def _pretend(station: Station, seed: int, ends: int, days: int) -> Iterator[float]:
+    """The last days of a made-up country, and it goes on with them."""
+    begins = (ends - days * 86_400) // 3600 * 3600
+    hidden = simulate.usual_story(station.places, begins, ends, random.Random(seed))
+    country = simulate.Country(station.places, seed, hidden, reports=12, installations=250)
+    for at in range(begins, ends, STEP):
+        station.feed(Rollup(at, country.rows(at)))
+        yield (at - begins) / (ends - begins)
     station.pretended = country.rows
     station.played = 1.0
 

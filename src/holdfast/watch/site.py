@@ -45,6 +45,9 @@ LOOKED: Final = 200
 """Events that an editor is shown."""
 ASKS: Final = 12
 """Requests for tokens of one credential an hour."""
+EARLY: Final = (*LASTING, "/about.json", "/places.json", "/edits.jsonl", "/robots.txt", "/api/keys",
+                "/rollups", "/ooni.jsonl", "/report")  # fmt: skip
+"""What can be told before all of the past was played."""
 NOT_MADE: Final = b"This observatory does not make this format.\n"
 ICON: Final = document.LOGO.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).encode()
 
@@ -161,6 +164,8 @@ class Site:
 
     def _get(self, query: Query) -> Response | Awaitable[Response]:
         now = self._clock()
+        if self._station.behind and query.path not in EARLY:
+            return html(page.Page(self._station, query.language, now).behind(), 503)
         made = self._fixed(query.path, now)
         if made is not None:
             return made
@@ -172,7 +177,7 @@ class Site:
             return self._ooni(query, now)
         if query.path == "/data.parquet":
             return self._parquet(now)
-        if self._station.played < 1:  # as it was then
+        if self._station.played < 1 and self._station.simulated:  # as it was then
             now = self._station.engine.now or now
         shown = page.Page(self._station, query.language, now)
         head, _, rest = query.path[1:].partition("/")
@@ -348,6 +353,8 @@ class Site:
             return self._told(request)
         if query.path == "/api/tokens":
             return self._tokens(request)
+        if query.path in ("/api/edits", "/api/look") and self._station.behind:
+            return said(503, {"error": "it has just started. Try again in some minutes"})
         if query.path == "/api/edits":
             return self._edit(request)
         if query.path == "/api/look":
@@ -437,7 +444,7 @@ class Site:
 
     def _company(self, shown: page.Page, region: str) -> str:
         event = self._station.engine.regions[region].event
-        if event is None or not self._station.visible(event):
+        if self._station.behind or event is None or not self._station.visible(event):
             return ""
         since = Words(shown.words.language, self._station.places).since(event.started, shown.now)
         return shown.say(

@@ -3,7 +3,7 @@
 Reports are durable before `settled` hears of them. A step is closed when its five minutes are
 over and everything admitted in them is durable; its rollup goes to the ledger and to the
 engine. After a crash the ledger is gone on with from the journal, and the engine is made
-again from the ledger: the same events, to the byte.
+again from all of the ledger: the same events, to the byte. Reports are taken meanwhile.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from holdfast.watch.merging import HOLD, Peer, Peers
 from holdfast.watch.places import Places
 from holdfast.watch.rollup import Rollup, Row, Sums, rollups
 
-HISTORY: Final = 400 * DAY
-"""Of the ledger, from which the engine is made again."""
 MONTH: Final = 32
 
 
@@ -60,7 +58,7 @@ class Station:
         self.public = raw(key)
         self.simulated = simulated
         self.played = 0.0 if simulated else 1.0
-        """Share of a simulated past that was played in."""
+        """Share of the past, be it simulated or one's own, that was played in."""
         self.engine = Engine(places)
         self.ledger = Ledger(data / "ledger")
         self.alive = Ledger(data / "alive")
@@ -79,23 +77,18 @@ class Station:
         self._closed: deque[Rollup] = deque()
         """Steps that others are waited for."""
         self._unlogged: list[bytes] = []
-        self._next = self._month = 0
+        self._next = self._month = self._here = 0
 
     def start(self, now: int) -> None:
-        """Go on from what is on the disk."""
+        """Go on with what is on the disk: reports can be submitted from now on, and steps be closed
+        once the past was played."""
         self.ledger.mend()
         self.alive.mend()
         divide(self.ledger, self.alive, self.key)
-        said: list[bytes] = []
-        for one in merging.steps(self.data, self.places, now - HISTORY):
-            said += map(encode, self.engine.tick(one.at, one.rows, one.watches))
-            self._month = month_of(one.at)
-        log = self.data / "events"
-        mend(log)
-        logged = log.read_bytes().count(b"\n") if log.exists() else 0
-        self._unlogged = said[logged:]  # a crash came between
-        self._log()
-        self._next = max(self.engine.now, 0)
+        mend(self.data / "events")
+        last = self.ledger.last()
+        if last >= 0:
+            self._next, self._month, self.played = last + STEP, month_of(last), 0.0
         today = now // DAY
         for day in self.journal.days():
             if day < today - MONTH and (day + 1) * DAY <= self._next:
@@ -108,14 +101,20 @@ class Station:
                     self._open[at].merge(rows)
         if self._next == 0:
             self._next = min([*self._open, now // STEP * STEP])
-        # Steps in which the watch was away stay out of the ledger: nothing was heard of
-        # anybody, and that says nothing.
-        for at in sorted(self._open):
-            if at + STEP <= now:
-                self._close(at)
-        while self._closed:  # what others said of them meanwhile comes too late
-            self._tick(self._closed.popleft())
-        self._next = max(self._next, now // STEP * STEP)
+        self._here = now // STEP * STEP
+
+    def play(self) -> Iterator[float]:
+        """The past, step by step: the share of it that was played in."""
+        log = self.data / "events"
+        logged = log.read_bytes().count(b"\n") if log.exists() else 0
+        begins = -1
+        for one in merging.steps(self.data, self.places):
+            said = list(map(encode, self.engine.tick(one.at, one.rows, one.watches)))
+            self._unlogged += said[logged:]  # a crash came between
+            logged = max(0, logged - len(said))
+            begins = one.at if begins < 0 else begins
+            yield (one.at - begins) / (self._next - begins)
+        self.played = 1.0
 
     def _remember(self, entries: list[Entry], now: int) -> None:
         for entry in entries:
@@ -141,13 +140,23 @@ class Station:
         """Close the steps that are over, as far as the disk takes them; it is tried again."""
         with contextlib.suppress(OSError):
             while self._next + STEP <= now and not self._waiting.get(self._next):
-                self._close(self._next)
+                # Steps in which the watch was away stay out of the ledger: nothing was heard of
+                # anybody, and that says nothing.
+                if self._next >= self._here or self._next in self._open:
+                    self._close(self._next)
+                else:
+                    self._next += STEP
             self._log()
         while self._closed:
             at = self._closed[0].at
             if not self.peers.complete(at) and now < at + STEP + HOLD:
                 break
             self._tick(self._closed.popleft())
+
+    @property
+    def behind(self) -> bool:
+        """Whether it does not know yet what goes on: its own past is being played."""
+        return self.played < 1 and not self.simulated
 
     @property
     def due(self) -> int:

@@ -145,7 +145,7 @@ async def test_what_goes_slowly_is_not_silent(
     front, home = await serve(tmp_path, relay)
     monkeypatch.setattr(websocket, "ASK_SECONDS", 0.02)
     monkeypatch.setattr(websocket, "patience", lambda *_: 0.02)
-    for size, looks in ((websocket.LITTLE + 1, 10), (100, 1)):
+    for size, looks in ((websocket.LITTLE + 1, 10), (100, 2)):
         heard = Heard()
         channel = await websocket.connect(home, heard)
         there = relay.channels[-1]
@@ -159,6 +159,39 @@ async def test_what_goes_slowly_is_not_silent(
         assert await heard.closed == websocket.STALLED
         assert len(taken) == 10 - looks
         there._transport.underlying_transport.resume_reading()
+    await front.close()
+
+
+@pytest.mark.parametrize(
+    ("unacked", "crawls", "rounds"), [(3, False, 1), (3, True, 9), (0, False, 9)]
+)
+async def test_where_nothing_on_its_way_arrives_it_is_not_waited_for_as_for_a_slow_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unacked: int, crawls: bool, rounds: int
+) -> None:
+    relay = EchoRelay(key())
+    front, home = await serve(tmp_path, relay)
+    line, heard = Line(), Heard()
+    line.crawls = crawls
+    waits: list[float] = []
+    monkeypatch.setattr(websocket, "ASK_SECONDS", 0.02)
+    monkeypatch.setattr(websocket, "patience", lambda *_: 9 * websocket.ANSWER_SECONDS)
+    monkeypatch.setattr(tls.TlsTransport, "unacked", property(lambda _: unacked))
+    monkeypatch.setattr(tls.TlsTransport, "taken", property(lambda _: 0))
+    listen = websocket._Greeting._listen
+
+    def soon(self: websocket._Greeting, seconds: float) -> None:
+        waits.append(seconds)
+        listen(self, 0.01)
+
+    monkeypatch.setattr(websocket._Greeting, "_listen", soon)
+    channel = await websocket.connect(home, heard, Attempt(line))
+    (there,) = relay.channels
+    assert isinstance(there, websocket.Socket) and there._transport is not None
+    there._transport.underlying_transport.pause_reading()
+    channel.send(bytes(websocket.MUCH))
+    assert await heard.closed == websocket.STALLED
+    assert [one for one in waits if one > 1] == [websocket.ANSWER_SECONDS] * rounds
+    there._transport.underlying_transport.resume_reading()
     await front.close()
 
 

@@ -209,6 +209,11 @@ class TlsTransport(asyncio.Transport):
         """Encrypted bytes that the other machine said it has; 0: it is not known."""
         return tcp_info(self._raw, "=Q", 120)
 
+    @property
+    def unacked(self) -> int:
+        """Packets that left and that the other machine has not said it has."""
+        return tcp_info(self._raw, "=I", 24)
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """As the raw transport's, with `ssl_object` the engine of this connection."""
         if name == "ssl_object":

@@ -250,6 +250,8 @@ class _Greeting(Socket):
         self._asked = False
         self._taken = 0
         """Of what was sent, when it was asked."""
+        self._left = 0.0
+        """Seconds that it may still be silent."""
         self._timer: asyncio.TimerHandle | None = None
 
     def send(self, frame: bytes) -> None:
@@ -279,15 +281,29 @@ class _Greeting(Socket):
             self._asked = True
             self._transport.send_ping()
             self._goes()
-            self._listen(self._patience())
-        elif self._unheard > LITTLE and self._goes():
-            self._listen(self._patience())
+            self._wait()
+        elif (going := self._goes()) and self._unheard > LITTLE:
+            self._wait()
+        elif self._left > 0 and (going or self._line.crawls or not self._stuck):
+            self._listen_on()
         else:
             self._reason = self._reason or STALLED
             self._transport.disconnect(False)
 
-    def _patience(self) -> float:
-        return patience(self._line.behind(self._unheard), self._answer)
+    def _wait(self) -> None:
+        self._left = patience(self._line.behind(self._unheard), self._answer)
+        self._listen_on()
+
+    def _listen_on(self) -> None:
+        seconds = min(self._left, max(self._answer, ANSWER_SECONDS))
+        self._left -= seconds
+        self._listen(seconds)
+
+    @property
+    def _stuck(self) -> bool:
+        """Packets are on their way, and for long none has arrived: so slow is no line."""
+        raw = self._transport.underlying_transport if self._transport is not None else None
+        return isinstance(raw, tls.TlsTransport) and raw.unacked > 0
 
     def _goes(self) -> bool:
         """Whether some of what was sent has arrived since this was asked last."""

@@ -77,6 +77,8 @@ SYNC: Final[tuple[s.Known, ...]] = (
     s.Met(KEY),
     s.Copy(KEY, True, AT, c.encode(c.Delete(MID))),
     s.Group(c.encode(c.GroupAsk(KEY, (OTHER,)))),
+    s.Channel("holdfast:channel"),
+    s.Channel("holdfast:channel", KEY),
     s.Seen(KEY, MID),
     s.Hidden(KEY, True, MID),
     s.Past(KEY, (s.Line(False, MID, "text", "Earlier", AT, AT + 5, "received"),), 2),

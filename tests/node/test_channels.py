@@ -7,6 +7,7 @@ import io
 import pytest
 from node.chatters import served
 from node.living import Person, World
+from node.test_devices import link
 
 from holdfast.node import channel_feed
 from holdfast.node.database import row
@@ -200,3 +201,52 @@ async def test_who_stops_reading_keeps_nothing_and_an_end_is_one(world: World) -
         await reader.message_when(again.id, lambda m: m.text == "hello")
         await owner.node.delete_contact(mine)
         assert await owner.node.contacts() == []
+
+
+async def test_a_channel_is_read_on_all_devices_and_written_on_one(world: World) -> None:
+    async with world:
+        owner, reader = await people(world, 1, "Owner", "Reader")
+        mine, (theirs,) = await channel(owner, reader)
+        await owner.node.send(mine, "bridge closed")
+        await reader.message_when(theirs, lambda m: m.text == "bridge closed")
+        second = await link(world, reader)
+        there = (await second.contact_when(lambda c: c.kind == "channel")).id
+        got = await second.message_when(there, lambda m: m.text == "bridge closed")
+        assert not got.mine
+        await second.node.mark_read(there, got.id)
+        await reader.contact_when(lambda c: c.id == theirs and not c.unread)
+        # The owner's other device: its posts are mine there, and it says where to write.
+        other = await link(world, owner, past=False)
+        at_other = (await other.contact_when(lambda c: c.kind == "channel")).id
+        own = await other.message_when(at_other, lambda m: m.text == "bridge closed")
+        assert own.mine and own.state == "sent"
+        noted = [m.note for m in (await other.node.messages(at_other)).messages if m.note]
+        assert noted == []
+        shown, first = await other.node.channel(at_other), (await owner.node.devices())[0]
+        assert (shown.mine, shown.device) == (False, first.id)
+        for attempt in (
+            other.node.send(at_other, "from here"),
+            other.node.edit(own.id, "open"),
+            other.node.delete(own.id),
+        ):
+            with pytest.raises(ApiError, match="another device of yours"):
+                await attempt
+        await owner.node.send(mine, "bridge open")
+        assert (await other.message_when(at_other, lambda m: m.text == "bridge open")).mine
+        assert (await other.node.contact(at_other)).unread == 0
+        # One that is made there is written there.
+        made = await other.node.create_channel("From the field")
+        here = await owner.contact_when(lambda c: c.own_name == "From the field")
+        assert (await owner.node.channel(here.id)).device == (await other.node.devices())[1].id
+        await other.node.send(made.id, "hello")
+        await owner.message_when(here.id, lambda m: m.text == "hello" and m.mine)
+        # Not read any more: nowhere; but no other device ends what is written on one.
+        await second.node.delete_contact(there)
+
+        async def left() -> bool:
+            return not [c for c in await reader.node.contacts() if c.kind == "channel"]
+
+        await reader.wait(left)
+        await other.node.delete_contact(at_other)
+        await owner.node.send(mine, "still here")
+        await owner.message_when(mine, lambda m: m.text == "still here" and m.state == "sent")

@@ -448,8 +448,10 @@ export interface Channel {
   id: string;
   title: string;
   about: string;
-  /** Whether I write in it. */
+  /** Whether I write in it, here. */
   mine: boolean;
+  /** Of my own that another device of mine writes in: which one, see `devices`. */
+  device: string;
   /** Whoever has it reads everything and writes nothing. */
   link: string;
   /** The same for a browser: a page of its first relay. */

@@ -14,6 +14,8 @@ from holdfast.node.schema import Channel, Contact
 def _lines(one: Channel) -> str:
     said = [f"{one.title}: {one.posts} posts" + (", mine" if one.mine else "")]
     said += [f"  {one.about}"] if one.about else []
+    if one.device:
+        said.append(f"  yours; written on your device {one.device} (see `holdfast device list`)")
     if one.mine:
         said.append(f"  about {one.readers} readers")
     if one.first > 1:

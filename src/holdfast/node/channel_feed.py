@@ -16,7 +16,7 @@ from holdfast.core.channel.posts import About, BadPost, Kind, Moved, Post
 from holdfast.core.chat import content, names
 from holdfast.core.seal.keys import BadKey, require_ed25519
 from holdfast.core.seal.padding import TooLong
-from holdfast.node import channel_state, effects, files, taking
+from holdfast.node import channel_state, devices, effects, files, taking
 from holdfast.node.channel_state import Channel
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, pack_caps
@@ -81,7 +81,11 @@ def post(
     """Sign, chain and append; `mid` is the message that it is about. Raises `ApiError`."""
     key = channel.key
     if key is None:
-        raise ApiError("not-allowed", "only its owner writes in a channel")
+        why = "only its owner writes in a channel"
+        if device := channel_state.writer(work, channel.cid):
+            called = devices.called(desk, work, device)
+            why = f"this channel is written on another device of yours{called}; write it there"
+        raise ApiError("not-allowed", why)
     if row(work.db, "SELECT 1 FROM channel WHERE contact = ? AND behind", channel.cid):
         raise ApiError(
             "not-allowed",
@@ -260,7 +264,8 @@ def _carry_out(
         except content.Malformed:
             return
         if isinstance(said, SAYS):
-            taking.change(desk, work, cid, b"", said, None, mine=channel.key is not None)
+            mine = channel.key is not None or bool(channel_state.writer(work, cid))
+            taking.change(desk, work, cid, b"", said, None, mine=mine)
 
 
 def described(desk: Desk, work: Work, channel: Channel, said: About) -> None:
@@ -322,10 +327,10 @@ def tick(desk: Desk, work: Work) -> None:
     """Signs of life and posts again, of my own channels; a mark in others."""
     for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state = 'channel' ORDER BY id"):
         channel = channel_state.opened(desk, work, cid)
-        if channel.key is None:
-            _mark(desk, work, channel)
-        else:
+        if channel.key is not None:
             _stay(desk, work, channel)
+        elif not channel_state.writer(work, cid):
+            _mark(desk, work, channel)
 
 
 def _stay(desk: Desk, work: Work, channel: Channel) -> None:

@@ -117,6 +117,12 @@ def homes(desk: Desk, work: Work, cid: str) -> tuple[Home, ...]:
     return opened(desk, work, cid).link.homes if is_channel(work, cid) else ()
 
 
+def writer(work: Work, cid: str) -> bytes:
+    """The other device of this person's that writes in a channel; empty if none does."""
+    (device,) = row(work.db, "SELECT device FROM contact WHERE id = ?", cid)
+    return bytes(device)
+
+
 def is_channel(work: Work, cid: str) -> bool:
     """Whether a conversation is one."""
     return row(work.db, "SELECT 1 FROM channel WHERE contact = ?", cid) is not None

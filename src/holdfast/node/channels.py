@@ -9,12 +9,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from holdfast.core.channel import posts
 from holdfast.core.channel.link import Link
 from holdfast.core.channel.posts import About, Moved
-from holdfast.core.chat import names
+from holdfast.core.chat import names, sync
 from holdfast.core.seal import keys
 from holdfast.core.seal.link import MAX_HOMES, BadLink
-from holdfast.node import channel_feed, channel_state, effects, inviting, views
+from holdfast.node import channel_feed, channel_state, effects, inviting, talking, views
 from holdfast.node.channel_state import Channel, Kept
-from holdfast.node.database import row
+from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk
 from holdfast.node.homes import acceptable
 from holdfast.node.keeper import Work
@@ -47,18 +47,28 @@ def create(desk: Desk, work: Work, title: str, about: str) -> Contact:
     channel_feed.post(desk, work, channel, "about", posts.encode(said))
     channel_feed.follow(desk, work, channel)
     work.after.append(effects.Relays())
+    share(desk, work, channel.cid)
     return views.contact(work.db, channel.cid)
 
 
 def follow(desk: Desk, work: Work, text: str) -> Contact:
-    """Read the channel that a link leads to. Twice is the same as once. Raises `ApiError`."""
+    """Read the channel that a link leads to, on all my devices. Twice is the same as once. Raises
+    `ApiError`."""
+    cid, is_new = _read(desk, work, text)
+    if is_new:
+        share(desk, work, cid)
+    return views.contact(work.db, cid)
+
+
+def _read(desk: Desk, work: Work, text: str, device: bytes = b"") -> tuple[str, bool]:
+    """Read it here; its conversation, and whether that is new. `device`: which of mine writes."""
     try:
         link = Link.parse(text)
     except BadLink as error:
         raise ApiError("bad-link", str(error)) from None
     known = row(work.db, "SELECT id FROM contact WHERE root = ?", link.id)
     if known is not None:
-        return views.contact(work.db, known[0])
+        return str(known[0]), False
     homes = acceptable(desk, work, [str(home) for home in link.homes])
     if not homes:
         raise ApiError("bad-link", "its relays are in another network, and not reached from here")
@@ -66,14 +76,49 @@ def follow(desk: Desk, work: Work, text: str) -> Contact:
         work.db, "SELECT contact FROM channel WHERE moved_key = ? AND moved <> ''", link.key
     )
     channel = channel_state.make(desk, work, Kept(link.text()), About("…"))
-    desk.note(work, channel.cid, "channel-followed")
+    if not device:
+        desk.note(work, channel.cid, "channel-followed")
     if before is not None:
         name = views.contact(work.db, before[0]).name
         desk.note(work, channel.cid, "channel-from", text=name)
     channel_feed.follow(desk, work, channel)
     work.after.append(effects.Relays())
     desk.touch_contact(work, channel.cid)
-    return views.contact(work.db, channel.cid)
+    return channel.cid, True
+
+
+# On several devices.
+
+
+def share(desk: Desk, work: Work, cid: str, *ids: str) -> None:
+    """Own devices, these or all, read a channel too. What writes in it stays where it is."""
+    channel = channel_state.opened(desk, work, cid)
+    mine = channel.key is not None
+    device = desk.identity(work).account.ed25519 if mine else channel_state.writer(work, cid)
+    desk.say_own(work, sync.Channel(channel.kept.link, device), *ids)
+
+
+def share_all(desk: Desk, work: Work, id: str) -> None:
+    """A new device of mine reads every channel that is read here."""
+    for (cid,) in rows(work.db, "SELECT id FROM contact WHERE kind = 'channel' ORDER BY added"):
+        share(desk, work, cid, id)
+
+
+def came(desk: Desk, work: Work, said: sync.Channel) -> None:
+    """Another device of mine reads a channel, or writes in it."""
+    listed = (one.ed25519 for one in desk.identity(work).devices.devices)
+    try:
+        cid, _ = _read(desk, work, said.link, said.device)
+    except ApiError:
+        return
+    if channel_state.opened(desk, work, cid).key is None and said.device in listed:
+        work.db.execute("UPDATE contact SET device = ? WHERE id = ?", (said.device, cid))
+
+
+def gone(desk: Desk, work: Work, cid: str) -> None:
+    """Another device of mine reads it no longer, or has ended it: only what writes in it can."""
+    if channel_state.opened(desk, work, cid).key is None:
+        _forget(desk, work, cid)
 
 
 def change(
@@ -113,7 +158,14 @@ def move(desk: Desk, work: Work, cid: str, public: bool) -> Contact:
 
 
 def delete(desk: Desk, work: Work, cid: str) -> None:
-    """Read it no longer; of my own, delete it at its relays."""
+    """Read it no longer, on all my devices; of my own, delete it at its relays. Where another
+    device of mine writes in it, it is read no longer on this one."""
+    if not channel_state.writer(work, cid):
+        talking.tell_own(desk, work, cid, sync.Gone)
+    _forget(desk, work, cid)
+
+
+def _forget(desk: Desk, work: Work, cid: str) -> None:
     channel = channel_state.opened(desk, work, cid)
     for log in (channel.log, channel.marks):
         for home in log.homes:
@@ -150,6 +202,7 @@ def show(desk: Desk, work: Work, cid: str) -> Shown:
         title=views.contact(work.db, cid).own_name,
         about=about,
         mine=mine,
+        device=channel_state.writer(work, cid).hex()[:16],
         link=text,
         web=channel.link.address(),
         qr=views.qr(text),

@@ -86,6 +86,12 @@ def find(desk: Desk, work: Work, id: str) -> bytes:
     raise ApiError("not-found", "there is no such device")
 
 
+def called(desk: Desk, work: Work, device: bytes) -> str:
+    """A device's name as a sentence ends with it; nothing if it has none."""
+    named = known_names(desk, work).get(device)
+    return f" ({named.name})" if named is not None and named.name else ""
+
+
 def rename(desk: Desk, work: Work, id: str, name: str) -> list[Device]:
     """Call a device something, on all of them."""
     name_device(desk, work, find(desk, work, id), name)

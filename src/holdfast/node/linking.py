@@ -19,7 +19,17 @@ from holdfast.core.seal.identity import DeviceList, Identity
 from holdfast.core.seal.keys import BadKey
 from holdfast.core.seal.link import Link
 from holdfast.core.seal.verification import FINAL, Verification
-from holdfast.node import blocking, devices, effects, group_devices, history, homes, inviting, views
+from holdfast.node import (
+    blocking,
+    channels,
+    devices,
+    effects,
+    group_devices,
+    history,
+    homes,
+    inviting,
+    views,
+)
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, unpack_inbox
 from holdfast.node.keeper import Work
@@ -369,6 +379,7 @@ def _link(desk: Desk, work: Work, id: str, kept: _Kept) -> None:
         devices.introduce(desk, work, cid, id)
     blocking.tell_all(desk, work, id)
     group_devices.linked(desk, work, id)
+    channels.share_all(desk, work, id)
     if kept.past:
         history.go_on(desk, work, id)
     devices.tell_names(desk, work, but=id)

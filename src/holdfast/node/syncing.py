@@ -11,6 +11,7 @@ from holdfast.core.seal.identity import DeviceList
 from holdfast.core.seal.keys import BadKey
 from holdfast.node import (
     blocking,
+    channels,
     devices,
     effects,
     group_devices,
@@ -66,24 +67,24 @@ def take(desk: Desk, work: Work, id: str, data: bytes) -> None:
                 blocking.here(desk, work, root, said.on)
         case sync.Group():
             group_devices.came(desk, work, id, said)
+        case sync.Channel():
+            channels.came(desk, work, said)
         case sync.Past():
             history.told(desk, work, id, said)
         case sync.Gone() | sync.Copy() | sync.Seen() | sync.Hidden():
-            cid = _contact(work, said.root)
-            told = isinstance(said, sync.Seen | sync.Hidden)
-            if cid is not None and (told or not _is_group(work, cid)):
-                _about(desk, work, cid, said)
+            found = _conversation(work, said.root)
+            if found is not None:
+                _about(desk, work, *found, said)
 
 
-def _contact(work: Work, root: bytes) -> str | None:
+def _conversation(work: Work, root: bytes) -> tuple[str, str] | None:
+    """Whose root this is, or which group's or channel's; and which of these it is."""
     found = row(
-        work.db, "SELECT id FROM contact WHERE root = ? AND kind IN ('person', 'group')", root
+        work.db,
+        "SELECT id, kind FROM contact WHERE root = ? AND kind IN ('person', 'group', 'channel')",
+        root,
     )
-    return None if found is None else str(found[0])
-
-
-def _is_group(work: Work, cid: str) -> bool:
-    return row(work.db, "SELECT 1 FROM contact WHERE id = ? AND kind = 'group'", cid) is not None
+    return None if found is None else (str(found[0]), str(found[1]))
 
 
 def _devices(desk: Desk, work: Work, id: str, said: sync.Devices) -> None:
@@ -106,8 +107,11 @@ def _person(desk: Desk, work: Work, id: str, said: sync.Person) -> None:
     if listed.root != said.root or said.root == desk.identity(work).devices.root:
         return
     name, own_name = names.clean(said.name), names.clean(said.own_name) or "?"
-    cid = _contact(work, said.root)
-    if cid is None:
+    found = _conversation(work, said.root)
+    if found is not None and found[1] != "person":
+        return
+    cid = "" if found is None else found[0]
+    if not cid:
         first, *more = (one.ed25519 for one in listed.devices)
         cid = devices.insert(
             desk,
@@ -139,10 +143,16 @@ def _person(desk: Desk, work: Work, id: str, said: sync.Person) -> None:
 
 
 def _about(
-    desk: Desk, work: Work, cid: str, said: sync.Gone | sync.Copy | sync.Seen | sync.Hidden
+    desk: Desk,
+    work: Work,
+    cid: str,
+    kind: str,
+    said: sync.Gone | sync.Copy | sync.Seen | sync.Hidden,
 ) -> None:
     match said:
-        case sync.Gone():
+        case sync.Gone() if kind == "channel":
+            channels.gone(desk, work, cid)
+        case sync.Gone() if kind == "person":
             renewing.delete_contact(desk, work, cid)
         case sync.Seen():
             upto = row(
@@ -162,7 +172,7 @@ def _about(
                 said.mid,
             )
             talking.remove(desk, work, found)
-        case sync.Copy():
+        case sync.Copy() if kind == "person":
             try:
                 what = content.decode(said.content)
             except content.Malformed:

@@ -144,7 +144,9 @@ def tell_own(
 ) -> None:
     """My other devices hear of something about a person."""
     found = row(
-        work.db, "SELECT root FROM contact WHERE id = ? AND kind IN ('person', 'group')", cid
+        work.db,
+        "SELECT root FROM contact WHERE id = ? AND kind IN ('person', 'group', 'channel')",
+        cid,
     )
     if found is not None:
         desk.say_own(work, say(found[0]), but=but)

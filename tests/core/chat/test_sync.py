@@ -44,6 +44,7 @@ said = st.one_of(
     st.builds(sync.Seen, key, mid),
     st.builds(sync.Hidden, key, st.booleans(), mid),
     st.builds(sync.Group, listed),
+    st.builds(sync.Channel, words, key),
     st.builds(sync.Past, key, st.lists(line, max_size=4).map(tuple), millis),
 )  # fmt: skip
 

@@ -190,6 +190,14 @@ class Group(Sync, frozen=True, tag="group"):
     content: Annotated[bytes, Meta(max_length=59_000)]
 
 
+class Channel(Sync, frozen=True, tag="channel"):
+    """A channel that this person reads, by its link. `device`: which device of theirs writes in it,
+    if it is their own."""
+
+    link: Annotated[str, Meta(max_length=2_048)]
+    device: Annotated[bytes, Meta(max_length=32)] = b""
+
+
 Known = (
     Welcome
     | Devices
@@ -204,6 +212,7 @@ Known = (
     | Hidden
     | Past
     | Group
+    | Channel
 )
 
 

@@ -21,7 +21,9 @@ class Channel(Struct, frozen=True, kw_only=True):
     title: str
     about: str = ""
     mine: bool
-    """Whether I write in it."""
+    """Whether I write in it, here."""
+    device: Id = ""
+    """Of my own that another device of mine writes in: which one, see `devices`."""
     link: str
     """Whoever has it reads everything and writes nothing."""
     web: str

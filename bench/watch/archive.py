@@ -34,7 +34,7 @@ BEGINS = 20_000 * DAY
 DAYS = 400
 SEEN = 90
 """Days of which there are rollups: more than a question looks at."""
-PART = 20_000_000
+PART = 5_000_000
 KEY = bytes(32)
 
 

@@ -32,6 +32,13 @@ def test_the_same_as_entry_by_entry(groups):
     assert found == [tuple(getattr(one, name) for name in NAMES) for one in slow]
 
 
+@pytest.mark.parametrize("count", [15, 16, 65_536])
+def test_long_frames_have_longer_headers(count):
+    one = Entry(300, "c", "VEL", "veltel", "calls", spent=b"n" * 16)
+    found = rows(table([frame([one] * n)[8:] for n in (1, count, 2)]))
+    assert len(found) == count + 3 and set(found) == {tuple(getattr(one, name) for name in NAMES)}
+
+
 def test_entries_from_before_there_were_grades():
     one = Entry(300, "m", "VEL", "veltel", "calls", False, "freeze", 64, 128, b"n" * 16, "m", 4, 5)
     old = list(msgspec.structs.astuple(one))[:-1]

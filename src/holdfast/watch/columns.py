@@ -55,6 +55,8 @@ def _sizes() -> Places:
 
 
 SIZES: Final = _sizes()
+HEADERS: Final = {0xDC: 3, 0xDD: 5}
+"""Bytes before the first element of a longer array."""
 _raws: Final = msgspec.msgpack.Decoder(list[Raw])
 _told: Final = msgspec.msgpack.Decoder(_Told)
 
@@ -76,7 +78,9 @@ def table(bodies: Sequence[bytes]) -> Any:
 
 def _table(bodies: Sequence[bytes]) -> Any:
     entries = [raw for body in bodies for raw in _raws.decode(body)]
-    data: Bytes = np.frombuffer(b"".join(entries) + bytes(16), np.uint8)
+    # Entries follow each other: behind its header a body is already what is wanted.
+    whole = [memoryview(body)[HEADERS.get(body[0], 1) :] for body in bodies]
+    data: Bytes = np.frombuffer(b"".join([*whole, bytes(16)]), np.uint8)
     lengths = np.fromiter(map(len, entries), np.int32, len(entries))
     ends = np.cumsum(lengths, dtype=np.int32)
     begins = ends - lengths

@@ -10,6 +10,7 @@ from random import Random
 import pytest
 from node.living import Person, World
 
+from holdfast.node.database import row
 from holdfast.node.rpc import ApiError
 from holdfast.node.schema import Linking
 
@@ -56,6 +57,30 @@ async def link(world: World, old: Person, name: str = "second", past: bool = Tru
     await compare(old, new)
     assert (await new.node.status()).phase == "ready"
     return new
+
+
+LONG = "🙂" * 14_985
+"""As much as fits into one record, and no more."""
+
+
+async def test_the_longest_message_stops_nothing_between_devices(world: World) -> None:
+    async with world:
+        anna, boris, at_anna, at_boris = await world.pair()
+        await boris.node.send(at_boris, LONG)
+        await anna.message_when(at_anna, lambda m: m.text == LONG)
+        second = await link(world, anna)
+        contact = await second.contact_when(lambda c: c.state == "active")
+        told = await second.message_when(contact.id, lambda m: not m.mine)
+        assert told.text.endswith("…") and LONG.startswith(told.text[:-1])
+
+        def passes(desk, work):  # type: ignore[no-untyped-def]
+            (own,) = row(work.db, "SELECT id FROM contact WHERE kind = 'own'")
+            work.db.execute("INSERT INTO passing VALUES (?, ?)", (at_anna, own))
+
+        await anna.node._do(passes)
+        await boris.node.send(at_boris, LONG)
+        await boris.node.send(at_boris, "behind it")
+        await anna.message_when(at_anna, lambda m: m.text == "behind it")
 
 
 async def test_two_devices_of_one_person(world: World) -> None:

@@ -24,6 +24,8 @@ ON_THE_WAY: Final = 32
 """Pages that are not acknowledged yet."""
 BYTES: Final = 48_000
 """Of a page, about."""
+LONGEST: Final = 52_000
+"""Bytes of one text, so that a page has room for it; what few have that is longer is cut."""
 _LINES: Final = (
     "SELECT id, contact, mine, mid, kind, text, at, received, state, edited, deleted, seen, timer,"
     " expires, reply_mid, reply_mine FROM message WHERE kind IN ('text', 'file')"
@@ -142,7 +144,7 @@ def _line(work: Work, found: tuple[Any, ...]) -> sync.Line:
         bool(mine),
         mid,
         kind,
-        text,
+        _cut(text),
         at,
         received,
         state,
@@ -162,6 +164,11 @@ def _line(work: Work, found: tuple[Any, ...]) -> sync.Line:
         file,
         id,
     )
+
+
+def _cut(text: str) -> str:
+    data = text.encode()
+    return text if len(data) <= LONGEST else data[:LONGEST].decode(errors="ignore") + "…"
 
 
 def told(desk: Desk, work: Work, id: str, said: sync.Past) -> None:

@@ -28,6 +28,7 @@ MAX_PAGE: Final = 500
 """Messages in one part of a history."""
 MAX_BLOCKED: Final = 1_000
 """People whom one of these names."""
+Said = Annotated[bytes, Meta(max_length=60_000)]
 List = Annotated[bytes, Meta(max_length=8_192)]
 Short = Annotated[str, Meta(max_length=16)]
 LongText = Annotated[str, Meta(max_length=16_000)]
@@ -125,7 +126,7 @@ class Copy(Sync, frozen=True, tag="copy"):
     root: Root
     mine: bool
     at: Millis
-    content: Annotated[bytes, Meta(max_length=59_000)]
+    content: Said
 
 
 class Seen(Sync, frozen=True, tag="seen"):
@@ -187,7 +188,7 @@ class Group(Sync, frozen=True, tag="group"):
     """Something about a group that the receiver is in too, or is given: what members say to each
     other of its roster and keys, as `content` has it."""
 
-    content: Annotated[bytes, Meta(max_length=59_000)]
+    content: Said
 
 
 class Channel(Sync, frozen=True, tag="channel"):

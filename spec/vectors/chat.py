@@ -91,6 +91,16 @@ SYNC: Final[tuple[s.Known, ...]] = (
             ),
         ),
     ),
+    s.Past(
+        KEY,
+        (
+            s.Line(
+                False, MID, "text", "In a group", AT, AT, "received",
+                reactions=(s.Emoji(False, "👍", AT, KEY),), place=5, author=OTHER,
+                reply_author=KEY, remover=KEY, order=2**40,
+            ),
+        ),
+    ),
 )  # fmt: skip
 
 

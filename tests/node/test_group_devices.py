@@ -66,6 +66,58 @@ async def test_each_device_reads_and_writes_in_a_group(world: World) -> None:
         assert (await people[1].message_when(choir, lambda m: m.text == "sing")).mine
 
 
+async def as_told(person: Person, id: str) -> list[object]:
+    """What a history keeps of each message."""
+    return [
+        (
+            m.mine,
+            m.text,
+            m.deleted,
+            m.author and m.author.name,
+            m.reply_to and (m.reply_to.text, m.reply_to.mine),
+            [(r.emoji, r.mine, r.name) for r in m.reactions],
+        )
+        for m in (await person.node.messages(id)).messages
+        if m.kind == "text"
+    ]
+
+
+async def test_a_new_device_is_told_what_was_said_in_a_group(world: World) -> None:
+    async with world:
+        people = await trio(world)
+        ids = await found(people)
+        pairs = list(zip(people, ids, strict=True))
+        await says(*pairs[0], "first", pairs[1], pairs[2])
+        mine = await people[1].node.send(ids[1], "second")
+        asked = await people[0].message_when(ids[0], lambda m: m.text == "second")
+        answer = await people[0].node.send(ids[0], "third", reply_to=asked.id)
+        await people[2].message_when(ids[2], lambda m: m.text == "third")
+        await people[2].node.react(
+            (await people[2].message_when(ids[2], lambda m: m.text == "second")).id, "👍"
+        )
+        wiped = await people[1].node.send(ids[1], "regretted")
+        await people[1].node.delete(wiped.id)
+        await people[1].message_when(ids[1], lambda m: m.id == mine.id and bool(m.reactions))
+        await people[1].message_when(ids[1], lambda m: m.text == "third")
+        second = await link(world, people[1])
+        there = await group_of(second)
+
+        async def told() -> bool:
+            return len(await second.texts(there)) == 4
+
+        await second.wait(told)
+        await ready(second, there)
+        assert await as_told(second, there) == await as_told(*pairs[1])
+        assert answer.text == "third"
+        # What comes stands behind it, and what is old can be answered and changed.
+        await says(*pairs[0], "after", pairs[1], (second, there))
+        old = await second.message_when(there, lambda m: m.text == "second")
+        await second.node.edit(old.id, "second, changed")
+        for who, id in pairs:
+            await who.message_when(id, lambda m: m.text == "second, changed")
+        assert (await second.texts(there))[-1] == "after"
+
+
 @pytest.mark.parametrize("leads", [True, False])
 async def test_a_removed_device_reads_nothing_more_of_a_group(
     world: World, monkeypatch: pytest.MonkeyPatch, leads: bool

@@ -28,8 +28,14 @@ LONGEST: Final = 52_000
 """Bytes of one text, so that a page has room for it; what few have that is longer is cut."""
 _LINES: Final = (
     "SELECT id, contact, mine, mid, kind, text, at, received, state, edited, deleted, seen, timer,"
-    " expires, reply_mid, reply_mine FROM message WHERE kind IN ('text', 'file')"
+    " expires, reply_mid, reply_mine, author, reply_author, remover, place FROM message"
+    " WHERE kind IN ('text', 'file')"
 )
+_TOLD: Final = (
+    "SELECT id FROM contact WHERE NOT request AND (kind = 'person' AND NOT echo"
+    " OR kind = 'group' AND state = 'group')"
+)
+"""Conversations with a past to tell."""
 
 
 class _Way(msgspec.Struct):
@@ -61,19 +67,11 @@ def _keep(desk: Desk, work: Work, id: str, way: _Way) -> None:
 def prepare(desk: Desk, work: Work, id: str) -> int:
     """Everything up to now is to be told to this device; how many messages that are, or how much
     room their places need, whichever is more."""
-    contacts = [
-        cid
-        for (cid,) in rows(
-            work.db,
-            "SELECT id FROM contact WHERE kind = 'person' AND NOT echo AND NOT request"
-            " ORDER BY active DESC, id",
-        )
-    ]
+    contacts = [cid for (cid,) in rows(work.db, _TOLD + " ORDER BY active DESC, id")]
     (last,) = row(work.db, "SELECT coalesce(max(id), 0) FROM message")
     (total,) = row(
         work.db,
-        "SELECT count(*) FROM message WHERE kind IN ('text', 'file') AND contact IN"
-        " (SELECT id FROM contact WHERE kind = 'person' AND NOT echo AND NOT request)",
+        f"SELECT count(*) FROM message WHERE kind IN ('text', 'file') AND contact IN ({_TOLD})",
     )
     way = _Way(contacts, 0, last, total, total, [])
     desk.put(work, PAST + id, msgspec.msgpack.encode(way))
@@ -136,7 +134,7 @@ def _page(desk: Desk, work: Work, id: str, way: _Way) -> None:
 
 def _line(work: Work, found: tuple[Any, ...]) -> sync.Line:
     id, _, mine, mid, kind, text, at, received, state, edited, deleted, seen = found[:12]
-    timer, expires, reply, reply_mine = found[12:]
+    timer, expires, reply, reply_mine, author, reply_author, remover, place = found[12:]
     file = b""
     if kind == "file" and row(work.db, "SELECT 1 FROM file WHERE message = ?", id):
         file = content.encode(rehousing.said(work, id))
@@ -156,13 +154,21 @@ def _line(work: Work, found: tuple[Any, ...]) -> sync.Line:
         reply or b"",
         bool(reply_mine),
         tuple(
-            sync.Emoji(bool(m), emoji, when)
-            for m, emoji, when in rows(
-                work.db, "SELECT mine, emoji, at FROM reaction WHERE message = ?", id
+            sync.Emoji(bool(m), emoji, when, by)
+            for m, emoji, when, by in rows(
+                work.db,
+                "SELECT mine, emoji, at, author FROM reaction WHERE message = ?"
+                " ORDER BY mine DESC, at LIMIT ?",
+                id,
+                sync.MAX_REACTIONS,
             )
         ),
         file,
         id,
+        author,
+        reply_author,
+        remover,
+        place if place != id else 0,
     )
 
 
@@ -174,7 +180,11 @@ def _cut(text: str) -> str:
 def told(desk: Desk, work: Work, id: str, said: sync.Past) -> None:
     """A page came: what is not here yet is put in."""
     way = _way(desk, work, id)
-    found = row(work.db, "SELECT id FROM contact WHERE root = ? AND kind = 'person'", said.root)
+    found = row(
+        work.db,
+        "SELECT id, kind = 'group' FROM contact WHERE root = ? AND kind IN ('person', 'group')",
+        said.root,
+    )
     if way is None or way.contacts:
         return
     if found is not None:
@@ -182,12 +192,18 @@ def told(desk: Desk, work: Work, id: str, said: sync.Past) -> None:
             work.db, "SELECT coalesce((SELECT value FROM meta WHERE name = 'cursor'), 0)"
         )
         for number, line in enumerate(said.lines, cursor + 1):
-            if 0 < line.place <= way.last:
+            if 0 < line.place <= way.last and _fits(line, bool(found[1])):
                 _put(desk, work, found[0], line, number)
         desk.put(work, "cursor", cursor + len(said.lines))
         desk.touch_contact(work, found[0])
     way.left = said.left
     _keep(desk, work, id, way)
+
+
+def _fits(line: sync.Line, group: bool) -> bool:
+    """In a group what others said has an author, and between two nothing has."""
+    others = [(line.mine, line.author), *((one.mine, one.author) for one in line.reactions)]
+    return all(len(author) == (0 if mine or not group else 32) for mine, author in others)
 
 
 def _put(desk: Desk, work: Work, cid: str, line: sync.Line, cursor: int) -> None:
@@ -197,17 +213,19 @@ def _put(desk: Desk, work: Work, cid: str, line: sync.Line, cursor: int) -> None
     kind = "file" if line.kind == "file" else "text"
     if row(
         work.db,
-        "SELECT 1 FROM message WHERE contact = ? AND mine = ? AND author = x'' AND mid = ?",
+        "SELECT 1 FROM message WHERE contact = ? AND mine = ? AND author = ? AND mid = ?",
         cid,
         line.mine,
+        line.author,
         line.mid,
     ):
         return
     name = names.clean_file(line.text) if kind == "file" else names.clean_text(line.text)
     work.db.execute(
         "INSERT OR IGNORE INTO message (id, contact, cursor, mine, mid, kind, text, at, received,"
-        " edited, deleted, reply_mid, reply_mine, state, seen, timer, expires)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " edited, deleted, reply_mid, reply_mine, state, seen, timer, expires, author,"
+        " reply_author, remover, place)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             line.place,
             cid,
@@ -226,6 +244,10 @@ def _put(desk: Desk, work: Work, cid: str, line: sync.Line, cursor: int) -> None
             line.mine or line.seen,
             line.timer,
             line.expires,
+            line.author,
+            line.reply_author,
+            line.remover,
+            line.order,
         ),
     )
     if not work.db.changes():
@@ -235,8 +257,8 @@ def _put(desk: Desk, work: Work, cid: str, line: sync.Line, cursor: int) -> None
     for one in line.reactions:
         work.db.execute(
             "INSERT OR IGNORE INTO reaction (message, mine, author, emoji, at)"
-            " VALUES (?, ?, x'', ?, ?)",
-            (line.place, one.mine, names.clean_emoji(one.emoji), one.at),
+            " VALUES (?, ?, ?, ?, ?)",
+            (line.place, one.mine, one.author, names.clean_emoji(one.emoji), one.at),
         )
     if line.file and not line.deleted:
         _file(desk, work, cid, line)

@@ -26,7 +26,11 @@ line = st.builds(
     millis,
     millis,
     short,
-    reactions=st.lists(st.builds(sync.Emoji, st.booleans(), short, millis), max_size=3).map(tuple),
+    reactions=st.lists(st.builds(sync.Emoji, st.booleans(), short, millis, key), max_size=3).map(
+        tuple
+    ),
+    author=key,
+    order=millis,
 )
 said = st.one_of(
     st.builds(
@@ -84,6 +88,7 @@ def test_the_page_has_the_numbers_of_the_code() -> None:
         ("Devices of a person", MAX_DEVICES),
         ("Messages in one part of a history", sync.MAX_PAGE),
         ("People in one `blocked`", sync.MAX_BLOCKED),
+        ("Reactions of one message in a history", sync.MAX_REACTIONS),
     ):
         assert f"| {name} | {value} |" in page
     kinds = {str(kind.__struct_config__.tag) for kind in get_args(sync.Known)}

@@ -26,9 +26,12 @@ from holdfast.core.seal.identity import MAX_DEVICES
 
 MAX_PAGE: Final = 500
 """Messages in one part of a history."""
+MAX_REACTIONS: Final = 32
+"""Of one message in a history."""
 MAX_BLOCKED: Final = 1_000
 """People whom one of these names."""
 Said = Annotated[bytes, Meta(max_length=60_000)]
+Author = Annotated[bytes, Meta(max_length=32)]
 List = Annotated[bytes, Meta(max_length=8_192)]
 Short = Annotated[str, Meta(max_length=16)]
 LongText = Annotated[str, Meta(max_length=16_000)]
@@ -145,11 +148,12 @@ class Hidden(Sync, frozen=True, tag="hidden"):
 
 
 class Emoji(Struct, frozen=True, array_like=True):
-    """A reaction."""
+    """A reaction; `author` is whose it is in a group."""
 
     mine: bool
     emoji: Annotated[str, Meta(max_length=32)]
     at: Millis
+    author: Author = b""
 
 
 class Line(Struct, frozen=True, array_like=True):
@@ -169,15 +173,23 @@ class Line(Struct, frozen=True, array_like=True):
     expires: Millis = 0
     reply: Annotated[bytes, Meta(max_length=16)] = b""
     reply_mine: bool = False
-    reactions: Annotated[tuple[Emoji, ...], Meta(max_length=8)] = ()
+    reactions: Annotated[tuple[Emoji, ...], Meta(max_length=MAX_REACTIONS)] = ()
     file: Annotated[bytes, Meta(max_length=16_384)] = b""
     """A `File` content, of what was a file."""
     place: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
     """Where it stands among all that is told, from 1."""
+    author: Author = b""
+    """Who wrote it, in a group; empty if `mine`, as in the next."""
+    reply_author: Author = b""
+    remover: Author = b""
+    """Who removed it for all."""
+    order: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
+    """Its place in a group, see "Order" in spec/chat.md."""
 
 
 class Past(Sync, frozen=True, tag="past"):
-    """Part of what was said with one contact before, oldest first. `left` messages follow."""
+    """Part of what was said with one contact, or in a group, before, oldest first. `left` messages
+    follow."""
 
     root: Root
     lines: Annotated[tuple[Line, ...], Meta(max_length=MAX_PAGE)]

@@ -29,8 +29,9 @@ const AGAIN = 5_000;
 /** What a post says of a file; throws if no file can be so. */
 export function told(fields) {
   const [kind, name, media, size, chunk, secret, root, , thumb = new Uint8Array()] = fields;
-  need(Number.isSafeInteger(size) && size >= 0 && chunk >= SMALLEST && chunk <= 64_512);
-  need(secret.length === 32 && root.length === 32 && typeof name === "string");
+  need(Number.isSafeInteger(size) && size >= 0 && Number.isSafeInteger(chunk) && chunk >= SMALLEST && chunk <= 64_512);
+  need([secret, root, thumb].every((one) => one instanceof Uint8Array) && secret.length === 32 && root.length === 32);
+  need(typeof name === "string");
   return { kind, name: clean(name), media, size, chunk, secret: secret.slice(), root: root.slice(), thumb: thumb.slice() };
 }
 
@@ -56,7 +57,8 @@ function type(bytes) {
 
 const filled = (length, chunk) => Math.min(chunk, Math.max(SMALLEST, 2 ** Math.ceil(Math.log2(Math.max(1, length)))));
 
-class Getting {
+/** A file that is being got. */
+export class Getting {
   constructor(file, pin) {
     Object.assign(this, { file, pin, chunks: new Map(), since: new Map(), done: 0 });
     this.count = Math.max(1, Math.ceil(file.size / file.chunk));

@@ -16,7 +16,7 @@ DAY: Final = 86_400
 DAYS: Final = 31
 SPAN: Final = DAY
 WIDTH, LEFT, RIGHT = 400, 54, 394
-TOP, BOTTOM, LANE = 8, 108, 15
+TOP, BOTTOM, LANE, BAR = 8, 108, 18, 15
 LANES: Final = 5
 
 
@@ -65,7 +65,7 @@ def draw(
     first, last = now - DAYS * DAY, now
     numbers = {story.events[0].id: number for number, story in enumerate(shown, 1)}
     rows = lanes(shown, now)
-    height = BOTTOM + 20 + LANE * (1 + max((row for row, *_ in rows), default=-1))
+    height = BOTTOM + 22 + LANE * (1 + max((row for row, *_ in rows), default=-1))
 
     def x(at: float) -> float:
         return LEFT + (RIGHT - LEFT) * (min(max(at, first), last) - first) / (last - first)
@@ -110,24 +110,24 @@ def draw(
         )
         out.append(f'<path class="c-band" d="M{"L".join(upper + lower[::-1])}Z"/>')
         out.append(f'<path class="c-now" d="M{line}"/>')
-    week = (last // DAY - 3) * DAY
+    latest = (last // DAY - 3) * DAY
     out += [
         f'<text class="c-t" x="{x(at):.0f}" y="{BOTTOM + 13}" text-anchor="middle">'
         f"{words.day(at)}</text>"
-        for at in range(week, first, -7 * DAY)
+        for at in range(latest, first, -10 * DAY)
     ]
     for row, story, begin, end in rows:
         kind = story.events[0].kind
         bad = "slow" if kind == "throttling" else "bad"
-        wide = max(12.0, x(end) - x(begin))
+        wide = max(14.0, x(end) - x(begin))
         left = min(x(begin), RIGHT - wide)
         level = BOTTOM + 18 + LANE * row
         number = numbers[story.events[0].id]
         name = KINDS[words.language][kind]
         out.append(
             f'<a href="{root}/event/{story.events[0].id}" aria-label="{number}: {escape(name)}">'
-            f'<rect class="m-bar {bad}" x="{left:.0f}" y="{level}" width="{wide:.0f}" height="12"'
-            f' rx="3"/><text class="m-n" x="{left + wide / 2:.0f}" y="{level + 9}"'
+            f'<rect class="m-bar {bad}" x="{left:.0f}" y="{level}" width="{wide:.0f}" height="{BAR}"'
+            f' rx="3"/><text class="m-n" x="{left + wide / 2:.0f}" y="{level + BAR - 4}"'
             f' text-anchor="middle">{number}</text></a>'
         )
     return "".join([*out, "</svg>"])

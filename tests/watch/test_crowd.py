@@ -60,6 +60,7 @@ class Place:
     """The part of a station that asking for tokens needs."""
 
     places = PLACES
+    behind = False
 
 
 class Asked:

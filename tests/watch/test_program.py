@@ -8,12 +8,15 @@ import re
 import sys
 import threading
 import xml.etree.ElementTree as ElementTree
+from argparse import Namespace
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from watches import Clock, Person, get, watching
 
+from holdfast.cli import watch
+from holdfast.cli.say import Trouble
 from holdfast.core.report import Alive, Complaint, Measurement, Result
 from holdfast.watch import bundle, crowd, edits, program, replay
 from holdfast.watch.journal import STEP, Journal
@@ -91,9 +94,13 @@ async def test_reports_are_taken_while_the_past_is_played(tmp_path, monkeypatch)
         person = Person(root, clock)
         (token,) = await person.tokens("calls")
         assert (await person.send((CALLS, token)))[1]["counted"] == 1
-        for path in ("/", "/ru/event/x", "/events.json", "/metrics"):
-            status, page = await get(root + path)
+        for path in ("/", "/ru/event/x", "/editors"):
+            status, page = await get(root + path, accept="text/html,*/*")
             assert status == 503 and b"40%" in page and b"<progress" in page
+        for path in ("/events.json", "/metrics"):
+            assert (await get(root + path))[0] == 503
+        with pytest.raises(Trouble, match="reads its past"):
+            await asyncio.to_thread(watch.events, Namespace(url=root, editor=None, json=False))
         assert (await get(root + "/report"))[0] == 200
         assert (await look(root, edits.look(Ed25519PrivateKey.generate(), "x", 1)))[0] == 503
         clock.now += 2 * STEP

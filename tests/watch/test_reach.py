@@ -39,12 +39,14 @@ def test_signs_of_life_are_taken_out_of_an_old_ledger(tmp_path):
     private.append(Rollup(NOW + 2 * STEP, [Row("a", "NOR", "", "", 3)]), KEY)
     before = list(merging.own(tmp_path, raw(KEY)))
     for _ in range(2):
+        private.divided.unlink(missing_ok=True)
         divide(public, private, KEY)
         assert [one.rows for one in public.read(0, raw(KEY))] == [[calls], [calls]]
         assert [(one.at, one.rows[0].seen) for one in private.read(0, raw(KEY))] == [
             (NOW, 57), (NOW + 2 * STEP, 3),
         ]  # fmt: skip
         assert list(merging.own(tmp_path, raw(KEY))) == before
+    assert private.divided.exists()
     assert b"57" not in public.path(NOW // DAY).read_bytes()
 
 

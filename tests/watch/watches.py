@@ -45,11 +45,11 @@ async def watching(data, clock, **options):
         await task
 
 
-async def get(url, body=None, kind="application/json"):
+async def get(url, body=None, kind="application/json", accept="*/*"):
     """Status and body."""
 
     def fetch():
-        request = urllib.request.Request(url, body, {"content-type": kind})
+        request = urllib.request.Request(url, body, {"content-type": kind, "accept": accept})
         try:
             with urllib.request.urlopen(request, timeout=200) as response:
                 return response.status, response.read()

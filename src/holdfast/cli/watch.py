@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import json
 import re
@@ -355,7 +356,9 @@ def _http(url: str, body: bytes | None = None) -> dict[str, Any]:
         with urllib.request.urlopen(request, timeout=30) as response:
             found = json.loads(response.read(MAX_ANSWER))
     except urllib.error.HTTPError as error:
-        why = json.loads(error.read(10_000) or b"{}").get("error", f"status {error.code}")
+        why = f"status {error.code}"
+        with contextlib.suppress(ValueError, OSError, AttributeError):
+            why = json.loads(error.read(10_000)).get("error", why)
         raise Trouble(f"the observatory refused: {why}", Exit.REFUSED) from None
     except (OSError, ValueError) as error:
         raise Trouble(f"{url} cannot be reached: {error}", Exit.NETWORK) from None

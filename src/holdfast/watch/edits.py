@@ -106,6 +106,7 @@ class Edits:
         self._path = path
         self._editors = editors
         self.all: list[Edit] = []
+        self._by_event: dict[str, list[Edit]] = {}
         self.head = START
         mend(path)
         if path.exists():
@@ -129,7 +130,7 @@ class Edits:
 
     def of(self, event: str) -> list[Edit]:
         """Of one event, in order."""
-        return [edit for edit in self.all if edit.event == event]
+        return self._by_event.get(event, [])
 
     def verdict(self, event: str) -> str:
         """The last word that confirms or rejects; empty if there is none."""
@@ -147,6 +148,7 @@ class Edits:
 
     def _add(self, edit: Edit) -> None:
         self.all.append(edit)
+        self._by_event.setdefault(edit.event, []).append(edit)
         self.head = edit.hash
 
 

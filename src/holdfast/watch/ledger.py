@@ -99,6 +99,8 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.divided = folder / "divided"
+        """Is there once nothing private is left in what is published."""
 
     def append(self, one: Rollup, key: Ed25519PrivateKey) -> None:
         """Add a closed step. Not synced: what is lost is made again from the journal."""
@@ -150,8 +152,10 @@ class Ledger:
 
 
 def divide(public: Ledger, private: Ledger, key: Ed25519PrivateKey) -> None:
-    """Take signs of life out of what is published, where an earlier version had them in it. A day's
-    file is replaced whole, the private one first, so that a crash on the way loses nothing."""
+    """Take signs of life out of what is published, once, where an earlier version had them in it.
+    A day's file is replaced whole, the private one first: a crash on the way loses nothing."""
+    if private.divided.exists():
+        return
     for day in public.days():
         lines = public.lines(day)
         if not any(b'["a",' in line for line in lines):
@@ -164,6 +168,9 @@ def divide(public: Ledger, private: Ledger, key: Ed25519PrivateKey) -> None:
         _replace(private.path(day), [seal(Rollup(at, alive[at]), key) for at in sorted(alive)])
         told = [Rollup(one.at, [row for row in one.rows if row.source != "a"]) for one in steps]
         _replace(public.path(day), [seal(one, key) for one in told])
+    with contextlib.suppress(OSError):  # on a full disk it is looked at once more
+        private.divided.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.divided.touch()
 
 
 def _replace(path: Path, lines: list[bytes]) -> None:

@@ -126,8 +126,8 @@ def draw(
         name = KINDS[words.language][kind]
         out.append(
             f'<a href="{root}/event/{story.events[0].id}" aria-label="{number}: {escape(name)}">'
-            f'<rect class="m-bar {bad}" x="{left:.0f}" y="{level}" width="{wide:.0f}" height="{BAR}"'
-            f' rx="3"/><text class="m-n" x="{left + wide / 2:.0f}" y="{level + BAR - 4}"'
-            f' text-anchor="middle">{number}</text></a>'
+            f'<rect class="m-bar {bad}" x="{left:.0f}" y="{level}" width="{wide:.0f}"'
+            f' height="{BAR}" rx="3"/><text class="m-n" x="{left + wide / 2:.0f}"'
+            f' y="{level + BAR - 4}" text-anchor="middle">{number}</text></a>'
         )
     return "".join([*out, "</svg>"])

@@ -45,9 +45,10 @@ LOOKED: Final = 200
 """Events that an editor is shown."""
 ASKS: Final = 12
 """Requests for tokens of one credential an hour."""
-EARLY: Final = (*LASTING, "/about.json", "/places.json", "/edits.jsonl", "/robots.txt", "/api/keys",
-                "/rollups", "/ooni.jsonl", "/report")  # fmt: skip
-"""What can be told before all of the past was played."""
+EARLY: Final = (*LASTING, "/robots.txt", "/about.json", "/places.json", "/edits.jsonl", "/rollups",
+                "/ooni.jsonl", "/report", "/api/keys", "/api/tokens", "/api/reports",
+                "/api/told")  # fmt: skip
+"""What can be told or taken before all of the past was played."""
 NOT_MADE: Final = b"This observatory does not make this format.\n"
 ICON: Final = document.LOGO.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).encode()
 
@@ -131,6 +132,8 @@ class Site:
     def respond(self, request: Request) -> Response | Awaitable[Response]:
         """Answer a request."""
         query = self._parse(request)
+        if self._station.behind and query.path not in EARLY:
+            return self._behind(request, query)
         if request.method in ("GET", "HEAD"):
             made = self._get(query)
             if "gzip" not in request.header("accept-encoding"):
@@ -162,10 +165,16 @@ class Site:
             path, language = path[3:] or "/", "ru"
         return Query(path, language, parse_query(parts.query))
 
+    def _behind(self, request: Request, query: Query) -> Response:
+        """What cannot be told before all of the past was played."""
+        if "text/html" in request.header("accept"):
+            return html(page.Page(self._station, query.language, self._clock()).behind(), 503)
+        share = f"{self._station.played:.0%}"
+        why = f"it was started anew and reads its past ({share}). Try again in some minutes"
+        return said(503, {"error": why})
+
     def _get(self, query: Query) -> Response | Awaitable[Response]:
         now = self._clock()
-        if self._station.behind and query.path not in EARLY:
-            return html(page.Page(self._station, query.language, now).behind(), 503)
         made = self._fixed(query.path, now)
         if made is not None:
             return made
@@ -353,8 +362,6 @@ class Site:
             return self._told(request)
         if query.path == "/api/tokens":
             return self._tokens(request)
-        if query.path in ("/api/edits", "/api/look") and self._station.behind:
-            return said(503, {"error": "it has just started. Try again in some minutes"})
         if query.path == "/api/edits":
             return self._edit(request)
         if query.path == "/api/look":

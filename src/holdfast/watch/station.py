@@ -253,7 +253,8 @@ class Station:
 
     def event(self, name: str) -> Event | None:
         """A public event by its id."""
-        return next((event for event in self.public_events() if event.id == name), None)
+        found = (event for event in self.engine.events if event.id == name and self.visible(event))
+        return next(found, None)
 
     def close(self) -> None:
         """Write what was taken."""

@@ -112,7 +112,7 @@ async function tried(act) {
   }
 }
 
-chosen.addEventListener("change", () => tried(async () => {
+chosen.addEventListener("change", () => chosen.files.length && tried(async () => {
   await take(chosen.files[0]);
   await look();
 }));

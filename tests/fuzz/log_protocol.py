@@ -9,11 +9,11 @@ from samples import LOG, SECRETS, framed, frames_of, two
 
 from holdfast.core import caps, wire
 from holdfast.core.channel import link as channel_link
-from holdfast.core.channel import posts
+from holdfast.core.channel import posts, talk
 from holdfast.core.log import client, server
 from holdfast.core.log.limits import Limits
 from holdfast.core.seal.link import BadLink, Link
-from holdfast.testing.channels import Writer
+from holdfast.testing.channels import Stranger, Writer
 from holdfast.testing.entropy import seeded
 from holdfast.testing.pairs import NOW, home
 
@@ -128,7 +128,7 @@ def _channel() -> Writer:
 def channel_post(data: bytes) -> None:
     """A record as it is, and as what the link's key gives."""
     link = _channel().link
-    for what in (data, posts._seal_plain(link, data[: posts.MAX_DATA], _channel().entropy)):
+    for what in (data, posts.seal(link, data[: posts.MAX_DATA], _channel().entropy)):
         with contextlib.suppress(posts.BadPost):
             assert posts.read(link, what).number in (1, 2)
     for read in (posts.about, posts.moved):
@@ -136,6 +136,19 @@ def channel_post(data: bytes) -> None:
             posts.encode(read(data))
     with contextlib.suppress(posts.BadPost):
         posts.read_mark(data)
+
+
+@functools.cache
+def _stranger() -> Stranger:
+    return Stranger(Writer("fuzz", open=True).link)
+
+
+def open_group_talk(data: bytes) -> None:
+    """A record as it is, and as what anybody with the link can seal."""
+    stranger = _stranger()
+    for what in (data, posts.seal(stranger.link, data[: posts.MAX_DATA], stranger.entropy)):
+        with contextlib.suppress(posts.BadPost):
+            assert talk.read(stranger.link, what).writer == stranger.writer
 
 
 Seeds = tuple[bytes, ...]
@@ -160,7 +173,12 @@ def targets() -> dict[str, tuple[Callable[[bytes], None], Seeds]]:
         ),
         "channel-link": (
             link_of_channel,
-            (_channel().link.text().encode(), _channel().link.address().encode()),
+            (
+                _channel().link.text().encode(),
+                _channel().link.address().encode(),
+                _stranger().link.text().encode(),
+            ),
         ),
         "channel-post": (channel_post, tuple(_channel().records)),
+        "open-group-talk": (open_group_talk, (_stranger().say("hello", 7),)),
     }

@@ -200,10 +200,11 @@ async def reported(person, id: str, count: int = 1):
 
 
 async def given(person: Person, channel: str, *records: bytes) -> None:
-    """A relay gives these to a reader's node."""
+    """A relay gives these to a reader's node; of an open group what everybody writes."""
 
     def job(desk, work):  # type: ignore[no-untyped-def]
-        locator = channel_state.opened(desk, work, channel).link.log.locator
+        link = channel_state.opened(desk, work, channel).link
+        locator = (link.talk if link.open else link.log).locator
         for seq, record in enumerate(records, 1):
             channel_feed.received(desk, work, channel, locator, "relay", seq, record)
 

@@ -448,13 +448,17 @@ export interface Channel {
   id: string;
   title: string;
   about: string;
-  /** Whether I write in it, here. */
+  /** Whether I write in it, here; of an open group, whether I remove what others write. */
   mine: boolean;
+  /** An open group: whoever has its link reads and writes. */
+  open: boolean;
+  /** What I am called in an open group; until I choose a name I only read. */
+  name: string;
   /** Of my own that another device of mine writes in: which one, see `devices`. */
   device: string;
-  /** Whoever has it reads everything and writes nothing. */
+  /** Whoever has it reads everything, and writes only in an open group. */
   link: string;
-  /** The same for a browser: a page of its first relay. */
+  /** The same for a browser: a page of its first relay. Empty for an open group. */
   web: string;
   qr: string;
   /** The last number that its owner has signed. */
@@ -697,14 +701,16 @@ export interface Calls {
   renew_group: { params: { contact: string }; result: Group };
   /** Leave; what was written stays here. An owner appoints another one first. */
   leave_group: { params: { contact: string }; result: Contact };
-  /** A channel of mine, at my relays. Whoever has its link reads it. */
-  create_channel: { params: { title: string; about?: string }; result: Contact };
+  /** A channel of mine, at my relays. Whoever has its link reads it. With the `name` that I write under, an open group: whoever has its link writes in it too, text only, each with a key made for it alone; I remove what others wrote by `delete`. */
+  create_channel: { params: { title: string; about?: string; name?: string | null }; result: Contact };
   /** What it is, its link, and what is missing. */
   channel: { params: { contact: string }; result: Channel };
   /** Change what is given, for everybody. `comments`: a group of mine, by id or exact name, into which every reader is then invited; empty for none. */
   set_channel: { params: { contact: string; title?: string | null; about?: string | null; comments?: string | null }; result: Channel };
-  /** Read a channel from now on; its owner does not learn who. `accept_invitation` takes such links too. bad-link. */
-  follow_channel: { params: { link: string }; result: Contact };
+  /** Read a channel from now on; its owner does not learn who. `accept_invitation` takes such links too. With a `name`, write in an open group under it; again to change it. bad-link. */
+  follow_channel: { params: { link: string; name?: string | null }; result: Contact };
+  /** Nothing that the `author` with this id wrote or will write is shown in an open group of mine, for everybody. It cannot be undone, and they can come back with another key. */
+  silence_writer: { params: { contact: string; writer: string }; result: null };
   /** Begin a new channel in the place of one of mine, which ends by pointing to it. `public`: with the new link, for everybody who has the old one; without, readers know the new one when they are given its link. */
   move_channel: { params: { contact: string; public?: boolean }; result: Contact };
   /** A conversation backwards from its end, or from an `order`. Limit to 200. */

@@ -13,6 +13,9 @@ from holdfast.node.schema import Channel, Contact
 
 def _lines(one: Channel) -> str:
     said = [f"{one.title}: {one.posts} posts" + (", mine" if one.mine else "")]
+    if one.open:
+        name = f"you as {one.name}" if one.name else "you once you choose a name"
+        said.append(f"  open: everybody who has the link writes; {name}")
     said += [f"  {one.about}"] if one.about else []
     if one.device:
         said.append(f"  yours; written on your device {one.device} (see `holdfast device list`)")
@@ -31,7 +34,7 @@ def _lines(one: Channel) -> str:
     if one.ended:
         said.append(f"  goes on elsewhere: {one.moved or 'ask its owner for the link'}")
     said += [f"  comments: {one.comments}"] if one.comments else []
-    said += [f"  {one.link}", f"  {one.web}"]
+    said += [f"  {one.link}"] + ([f"  {one.web}"] if one.web else [])
     return "\n".join(said)
 
 
@@ -53,7 +56,9 @@ def _shown(asked: argparse.Namespace, call: Callable[[Client], Awaitable[Channel
 
 def create(asked: argparse.Namespace) -> int | None:
     """Begin one."""
-    return _contact(asked, lambda client: client.node.create_channel(asked.title, asked.about))
+    return _contact(
+        asked, lambda client: client.node.create_channel(asked.title, asked.about, asked.open)
+    )
 
 
 def channel(asked: argparse.Namespace) -> int | None:
@@ -63,7 +68,7 @@ def channel(asked: argparse.Namespace) -> int | None:
 
 def follow(asked: argparse.Namespace) -> int | None:
     """Read one."""
-    return _contact(asked, lambda client: client.node.follow_channel(asked.link))
+    return _contact(asked, lambda client: client.node.follow_channel(asked.link, asked.name))
 
 
 def change(asked: argparse.Namespace) -> int | None:
@@ -79,6 +84,15 @@ def change(asked: argparse.Namespace) -> int | None:
 def move(asked: argparse.Namespace) -> int | None:
     """Go on in a new one."""
     return _contact(asked, lambda client: client.node.move_channel(asked.contact, asked.public))
+
+
+def silence(asked: argparse.Namespace) -> int | None:
+    """Leave out all of a writer's, for everybody."""
+
+    async def work(client: Client) -> None:
+        await client.node.silence_writer(asked.contact, asked.writer)
+
+    return with_node(asked, work)
 
 
 def leave(asked: argparse.Namespace) -> int | None:

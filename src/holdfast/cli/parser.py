@@ -389,9 +389,19 @@ def _channels(commands: Any) -> None:
     create = _call(parts, "create", "channels:create", "a channel of your own, at your relays")
     create.add_argument("title")
     create.add_argument("--about", default="", help="what it is")
+    create.add_argument(
+        "--open", metavar="NAME", help="an open group: who has its link writes; you as NAME"
+    )
     _one(_call(parts, "show", "channels:channel", "what it is, its link, and what is missing"))
     follow = _call(parts, "follow", "channels:follow", "read a channel; nobody learns that you do")
     follow.add_argument("link")
+    follow.add_argument("--name", help="write in an open group, under this name")
+    silence = _one(
+        _call(
+            parts, "silence", "channels:silence", "leave out all of a writer's, in your open group"
+        )
+    )
+    silence.add_argument("writer", help="the id of a message's author, see `read --json`")
     change = _one(_call(parts, "set", "channels:change", "say anew what it is"))
     change.add_argument("--title")
     change.add_argument("--about")

@@ -11,12 +11,13 @@ import contextlib
 from typing import Final, get_args
 
 from holdfast.core.caps import Caps
-from holdfast.core.channel import posts
+from holdfast.core.channel import posts, talk
 from holdfast.core.channel.posts import About, BadPost, Kind, Moved, Post
 from holdfast.core.chat import content, names
+from holdfast.core.seal.invitation import Inbox
 from holdfast.core.seal.keys import BadKey, require_ed25519
 from holdfast.core.seal.padding import TooLong
-from holdfast.node import channel_state, devices, effects, files, taking
+from holdfast.node import channel_state, devices, effects, files, open_talk, taking
 from holdfast.node.channel_state import Channel
 from holdfast.node.database import row, rows
 from holdfast.node.desk import Desk, pack_caps
@@ -44,15 +45,37 @@ SAYS: Final = (content.Text, content.File, content.Edit, content.Delete)
 
 def say(desk: Desk, work: Work, cid: str, said: content.Known) -> int:
     """Post something; the number of its record. Raises `ApiError`."""
+    channel = channel_state.opened(desk, work, cid)
+    if channel.link.open:
+        return _talk(desk, work, channel, said)
     if not isinstance(said, SAYS):
         raise ApiError(
             "not-allowed", "a channel carries text and files; this goes with people and groups"
         )
-    channel = channel_state.opened(desk, work, cid)
     seq = post(desk, work, channel, "said", content.encode(said), said.mid)
     if isinstance(said, content.Delete):
         _withhold(desk, work, channel, said.mid)
     return seq
+
+
+def _talk(desk: Desk, work: Work, channel: Channel, said: content.Known) -> int:
+    """Say something in an open group. Raises `ApiError`."""
+    if isinstance(said, content.Remove):
+        seq = post(desk, work, channel, "said", content.encode(said))
+        open_talk.remove(desk, work, channel, said.ref.author, said.ref.mid)
+        return seq
+    record = open_talk.record(desk, work, channel, said)
+    return _append(desk, work, channel, channel.talk, desk.entropy(16), record)
+
+
+def silence(desk: Desk, work: Work, cid: str, id: str) -> None:
+    """Nothing of a writer is shown in an open group of mine any more. Raises `ApiError`."""
+    channel = channel_state.opened(desk, work, cid)
+    if not channel.link.open:
+        raise ApiError("not-allowed", "only in an open group is anybody silenced")
+    writer = open_talk.found(work, cid, id)
+    post(desk, work, channel, "silenced", writer)
+    open_talk.remove(desk, work, channel, writer)
 
 
 def _withhold(desk: Desk, work: Work, channel: Channel, mid: bytes) -> None:
@@ -109,18 +132,15 @@ def post(
         channel.chain.take(made)
         _keep(work, channel, made, rid, record, mid, done=True)
         work.db.execute("UPDATE channel SET shown = ? WHERE contact = ?", (number, channel.cid))
+    work.db.execute("UPDATE channel SET heard = ? WHERE contact = ?", (work.now, channel.cid))
+    return _append(desk, work, channel, channel.log, rid, record)
+
+
+def _append(desk: Desk, work: Work, channel: Channel, log: Inbox, rid: bytes, record: bytes) -> int:
+    """Into a log of the channel's at each home; the number of the record."""
     (seq,) = row(
-        work.db,
-        "UPDATE channel SET sent = sent + 1, heard = ? WHERE contact = ? RETURNING sent",
-        work.now,
-        channel.cid,
+        work.db, "UPDATE channel SET sent = sent + 1 WHERE contact = ? RETURNING sent", channel.cid
     )
-    _append(desk, work, channel, int(seq), rid, record)
-    return int(seq)
-
-
-def _append(desk: Desk, work: Work, channel: Channel, seq: int, rid: bytes, record: bytes) -> None:
-    log = channel.log
     work.db.execute(
         "INSERT OR REPLACE INTO outgoing (contact, seq, rid, blob, caps) VALUES (?, ?, ?, ?, ?)",
         (channel.cid, seq, rid, record, pack_caps(log.caps)),
@@ -130,6 +150,7 @@ def _append(desk: Desk, work: Work, channel: Channel, seq: int, rid: bytes, reco
             "INSERT OR IGNORE INTO unsent VALUES (?, ?, ?, ?)", (rid, str(home), channel.cid, seq)
         )
         work.after.append(effects.Append(log.caps, home, rid, record, LIFETIME))
+    return int(seq)
 
 
 def _keep(
@@ -175,6 +196,8 @@ def received(
     with contextlib.suppress(BadPost):
         if locator == channel.link.marks.locator:
             _marked(work, channel, posts.read_mark(body))
+        elif channel.link.open and locator == channel.link.talk.locator:
+            open_talk.take(desk, work, channel, talk.read(channel.link, body))
         else:
             _take(desk, work, channel, posts.read(channel.link, body), body)
 
@@ -258,12 +281,18 @@ def _carry_out(
         described(desk, work, channel, posts.about(data))
     elif kind == "moved":
         moved(desk, work, channel, posts.moved(data))
+    elif kind == "silenced":
+        if channel.link.open and len(data) == len(channel.link.id):
+            open_talk.remove(desk, work, channel, data)
     elif kind == "said":
         try:
             said = content.decode(data)
         except content.Malformed:
             return
-        if isinstance(said, SAYS):
+        if channel.link.open:
+            if isinstance(said, content.Remove):
+                open_talk.remove(desk, work, channel, said.ref.author, said.ref.mid)
+        elif isinstance(said, SAYS):
             mine = channel.key is not None or bool(channel_state.writer(work, cid))
             taking.change(desk, work, cid, b"", said, None, mine=mine)
 
@@ -346,10 +375,7 @@ def _stay(desk: Desk, work: Work, channel: Channel) -> None:
         work.now - AGAIN,
         channel.chain.last[0] - KEPT,
     ):
-        (seq,) = row(
-            work.db, "UPDATE channel SET sent = sent + 1 WHERE contact = ? RETURNING sent", cid
-        )
-        _append(desk, work, channel, int(seq), rid, record)
+        _append(desk, work, channel, channel.log, rid, record)
         if mid is not None:
             files.keep_there(desk, work, cid, mid)
         work.db.execute(
@@ -407,7 +433,7 @@ def again(desk: Desk, work: Work) -> None:
     for (cid,) in rows(work.db, "SELECT id FROM contact WHERE state = 'channel' ORDER BY id"):
         channel = channel_state.opened(desk, work, cid)
         if channel.key is not None:
-            for log in (channel.log, channel.marks):
+            for log in channel.logs:
                 for home in log.homes:
                     desk.want(work, log.caps, home)
         follow(desk, work, channel)
@@ -415,8 +441,9 @@ def again(desk: Desk, work: Work) -> None:
 
 def follow(desk: Desk, work: Work, channel: Channel) -> None:
     """Read a channel's log, and of my own the marks, at every home."""
-    logs = [channel.log, channel.marks] if channel.key is not None else [channel.log]
-    for log in logs:
+    for log in channel.logs:
+        if log.caps.read is None:
+            continue
         for home in log.homes:
             since = desk.position(work, log.caps.locator, str(home))
             work.after.append(effects.Follow(log.caps, home, since, ("channel", channel.cid)))
@@ -425,5 +452,4 @@ def follow(desk: Desk, work: Work, channel: Channel) -> None:
 def caps_of(desk: Desk, work: Work, cid: str, locator: bytes) -> Caps:
     """The capabilities of one of a channel's logs."""
     channel = channel_state.opened(desk, work, cid)
-    logs = (channel.log, channel.marks)
-    return next(log.caps for log in logs if log.caps.locator == locator)
+    return next(log.caps for log in channel.logs if log.caps.locator == locator)

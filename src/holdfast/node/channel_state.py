@@ -13,9 +13,11 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from holdfast.core.caps import Caps, Home, hkdf
+from holdfast.core.channel import talk
 from holdfast.core.channel.chain import Chain
 from holdfast.core.channel.link import Link
 from holdfast.core.channel.posts import About
+from holdfast.core.seal import keys
 from holdfast.core.seal.identity import Key32, Secret
 from holdfast.core.seal.invitation import Inbox
 from holdfast.node.database import row, rows
@@ -31,6 +33,10 @@ class Kept(Secret):
     key: Key32 | None = None
     append: Key32 | None = None
     owner: Key32 | None = None
+    writer: Key32 | None = None
+    """In an open group, what I sign with."""
+    name: str = ""
+    """What I chose to be called there."""
 
 
 @dataclass
@@ -64,6 +70,28 @@ class Channel:
             caps = Caps(caps.locator, caps.append, read, owner)
         return Inbox(caps, self.link.homes)
 
+    @property
+    def talk(self) -> Inbox:
+        """Where everybody writes, in an open group."""
+        caps, owner = self.link.talk, self.kept.owner
+        if owner is not None:
+            role = hkdf(owner, "channel/talk/1", b"o")
+            caps = Caps(caps.locator, caps.append, caps.read, role)
+        return Inbox(caps, self.link.homes)
+
+    @property
+    def logs(self) -> tuple[Inbox, ...]:
+        """All there are."""
+        return (self.log, self.marks, *((self.talk,) if self.link.open else ()))
+
+    @property
+    def me(self) -> bytes:
+        """What my key is called in an open group; empty until I have one."""
+        if self.kept.writer is None:
+            return b""
+        key = Ed25519PrivateKey.from_private_bytes(self.kept.writer)
+        return talk.writer(self.link, keys.public_bytes(key))
+
 
 def opened(desk: Desk, work: Work, cid: str) -> Channel:
     """A channel by its conversation; forgotten again if the job fails. Raises `ApiError`."""
@@ -84,6 +112,20 @@ def opened(desk: Desk, work: Work, cid: str) -> Channel:
         channel = desk.channels[cid] = Channel(cid, kept, Link.parse(kept.link), chain)
     work.undo.append(lambda: forget(desk, cid))
     return channel
+
+
+def called(desk: Desk, work: Work, channel: Channel, name: str) -> None:
+    """I write in an open group under this name, with a key of its own."""
+    writer = channel.kept.writer or desk.entropy(32)
+    channel.kept = msgspec.structs.replace(channel.kept, writer=writer, name=name)
+    (counter,) = row(work.db, "SELECT counter + 1 FROM channel WHERE contact = ?", channel.cid)
+    plain = msgspec.msgpack.encode(channel.kept)
+    wrapped = desk.rows.wrap("channel", channel.cid.encode(), counter, plain, desk.entropy)
+    work.db.execute(
+        "UPDATE channel SET secret = ?, counter = ? WHERE contact = ?",
+        (wrapped, counter, channel.cid),
+    )
+    work.undo.append(lambda: forget(desk, channel.cid))
 
 
 def forget(desk: Desk, cid: str) -> None:

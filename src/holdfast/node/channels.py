@@ -28,18 +28,21 @@ GAPS: Final = 20
 """Ranges of missing posts that are named."""
 
 
-def create(desk: Desk, work: Work, title: str, about: str) -> Contact:
-    """Begin a channel."""
+def create(desk: Desk, work: Work, title: str, about: str, name: str | None = None) -> Contact:
+    """Begin a channel; with the `name` that I write under, an open group."""
+    called = "" if name is None else talking.own_name(name)
     said = _about(title, about)
     homes = desk.homes(work)[:MAX_HOMES]
     if not homes:
         raise ApiError("no-relay", "this node has no relay yet; add one in the settings")
     secret = desk.entropy(32)
     public = keys.public_bytes(Ed25519PrivateKey.from_private_bytes(secret))
-    link = Link(desk.entropy(16), public, homes)
+    link = Link(desk.entropy(16), public, homes, name is not None)
     kept = Kept(link.text(), secret, desk.entropy(32), desk.entropy(32))
     channel = channel_state.make(desk, work, kept, said)
-    for log in (channel.log, channel.marks):
+    if called:
+        channel_state.called(desk, work, channel, called)
+    for log in channel.logs:
         for home in log.homes:
             desk.want(work, log.caps, home)
     desk.note(work, channel.cid, "channel-made", text=said.title)
@@ -51,10 +54,16 @@ def create(desk: Desk, work: Work, title: str, about: str) -> Contact:
     return views.contact(work.db, channel.cid)
 
 
-def follow(desk: Desk, work: Work, text: str) -> Contact:
-    """Read the channel that a link leads to, on all my devices. Twice is the same as once. Raises
-    `ApiError`."""
+def follow(desk: Desk, work: Work, text: str, name: str | None = None) -> Contact:
+    """Read the channel that a link leads to, on all my devices. Twice is the same as once. With a
+    `name`, write under it if it is an open group. Raises `ApiError`."""
+    called = None if name is None else talking.own_name(name)
     cid, is_new = _read(desk, work, text)
+    channel = channel_state.opened(desk, work, cid)
+    if called is not None:
+        if not channel.link.open:
+            raise ApiError("bad-params", "this is a channel: only its owner writes in it")
+        channel_state.called(desk, work, channel, called)
     if is_new:
         share(desk, work, cid)
     return views.contact(work.db, cid)
@@ -149,7 +158,7 @@ def move(desk: Desk, work: Work, cid: str, public: bool) -> Contact:
     shown = show(desk, work, cid)
     if not shown.mine or shown.moved:
         raise ApiError("not-allowed", "only a channel of your own moves, and once")
-    made = create(desk, work, shown.title, shown.about)
+    made = create(desk, work, shown.title, shown.about, shown.name if shown.open else None)
     new = channel_state.opened(desk, work, made.id)
     said = Moved(new.link.key, new.link.text() if public else "")
     channel_feed.post(desk, work, channel, "moved", posts.encode(said))
@@ -167,7 +176,7 @@ def delete(desk: Desk, work: Work, cid: str) -> None:
 
 def _forget(desk: Desk, work: Work, cid: str) -> None:
     channel = channel_state.opened(desk, work, cid)
-    for log in (channel.log, channel.marks):
+    for log in channel.logs:
         for home in log.homes:
             if channel.key is not None:
                 desk.drop(work, log.caps, home)
@@ -202,9 +211,11 @@ def show(desk: Desk, work: Work, cid: str) -> Shown:
         title=views.contact(work.db, cid).own_name,
         about=about,
         mine=mine,
+        open=channel.link.open,
+        name=channel.kept.name,
         device=channel_state.writer(work, cid).hex()[:16],
         link=text,
-        web=channel.link.address(),
+        web="" if channel.link.open else channel.link.address(),
         qr=views.qr(text),
         posts=channel.chain.head,
         first=channel.chain.first,

@@ -463,6 +463,14 @@ SCHEMA: Final = (
     DROP TABLE group_card;
     ALTER TABLE group_card_of RENAME TO group_card;
     """,
+    """
+    -- What the owner of an open group removed; with an empty `mid` all of a writer's.
+    CREATE TABLE channel_removed (
+        contact TEXT NOT NULL REFERENCES contact(id) ON DELETE CASCADE,
+        writer BLOB NOT NULL, mid BLOB NOT NULL,
+        PRIMARY KEY (contact, writer, mid)
+    ) WITHOUT ROWID;
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

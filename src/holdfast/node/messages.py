@@ -54,7 +54,7 @@ def begin(work: Work, cid: str, key: str | None) -> tuple[Message | None, int]:
 def ref(desk: Desk, work: Work, cid: str, mid: bytes, mine: bool, author: bytes) -> content.Ref:
     """A reference of mine to a message; in a group it says whose it is."""
     if not row(work.db, "SELECT 1 FROM contact WHERE id = ? AND kind = 'group'", cid):
-        return content.Ref(mid, mine)
+        return content.Ref(mid, mine, author)
     return content.Ref(mid, mine, desk.identity(work).party.root if mine else author)
 
 

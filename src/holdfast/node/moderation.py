@@ -301,19 +301,24 @@ def answer(desk: Desk, work: Work, cid: str, id: str, remove: bool) -> bytes:
 
 
 def remove_for_all(desk: Desk, work: Work, id: str) -> Message:
-    """Remove somebody else's message for everybody in a group that I lead. Raises `ApiError`."""
+    """Remove somebody else's message for everybody in a group that I lead, open or not. Raises
+    `ApiError`."""
     rowid = messages.number(id)
     found = row(
         work.db,
-        "SELECT m.contact, m.author, m.mid FROM message m JOIN contact c ON c.id = m.contact"
-        " WHERE m.id = ? AND m.mine = 0 AND m.author <> x'' AND c.kind = 'group'"
+        "SELECT m.contact, m.author, m.mid, c.kind FROM message m"
+        " JOIN contact c ON c.id = m.contact"
+        " WHERE m.id = ? AND m.mine = 0 AND m.author <> x'' AND c.kind IN ('group', 'channel')"
         " AND m.kind IN ('text', 'file') AND NOT m.deleted",
         rowid,
     )
     if found is None:
         raise ApiError("not-allowed", "only a message of your own can be changed or taken back")
-    cid, author, mid = found
-    remove_message(desk, work, cid, author, mid)
+    cid, author, mid, kind = found
+    if kind == "channel":
+        desk.say(work, cid, content.Remove(content.Ref(mid, False, author), work.now))
+    else:
+        remove_message(desk, work, cid, author, mid)
     return views.message(work.db, rowid)
 
 

@@ -5,9 +5,9 @@ import json
 import re
 from pathlib import Path
 
-from holdfast.core.channel import posts
+from holdfast.core.channel import posts, talk
 from holdfast.core.channel.link import VERSION, Link
-from holdfast.node import channel_feed, channels
+from holdfast.node import channel_feed, channels, open_talk
 
 HERE = Path(__file__).parents[3] / "spec"
 SPEC = (HERE / "channels.md").read_text()
@@ -27,6 +27,9 @@ def test_version_and_constants() -> None:
         channel_feed.KEPT,
         channel_feed.LIFE,
         channels.QUIET,
+        talk.MAX_NAME,
+        open_talk.AN_HOUR,
+        open_talk.OLDEST,
     ]
 
 

@@ -30,8 +30,11 @@ from holdfast.core.seal.link import (
 KIND: Final = 0x43
 """The first byte, where an invitation has its version: programs that know no channels say that it
 needs a newer one."""
+OPEN: Final = 0x4F
+"""The same of an open group, in which everybody writes who has the link."""
 VERSION: Final = 1
 _HEAD: Final = 2 + 16 + 32
+_KINDS: Final = (bytes([KIND]), bytes([OPEN]))
 _FORM: Final = re.compile(
     r"(?:holdfast:|https://[A-Za-z0-9.:\[\]-]{1,270}/(?:[A-Za-z0-9_-]{24}/)?#)(?P<payload>[^#\s]*)",
     re.ASCII,
@@ -47,6 +50,8 @@ class Link:
     key: bytes
     """The channel's public Ed25519 key."""
     homes: tuple[Home, ...]
+    open: bool = False
+    """Whether it is an open group's."""
 
     def __repr__(self) -> str:
         return "Link(channel)"
@@ -54,7 +59,8 @@ class Link:
     @cached_property
     def id(self) -> bytes:
         """The channel's name in all that is signed, 32 bytes: of this key under this secret."""
-        return keys.digest("channel/1", self.key, caps.hkdf(self.secret, "channel/id/1"))
+        what = "open-group/1" if self.open else "channel/1"
+        return keys.digest(what, self.key, caps.hkdf(self.secret, "channel/id/1"))
 
     @cached_property
     def content_key(self) -> bytes:
@@ -77,6 +83,14 @@ class Link:
             append=caps.hkdf(self.secret, "channel/marks/1", b"a"),
         )
 
+    @property
+    def talk(self) -> Caps:
+        """The log of an open group into which everybody writes."""
+        locator, append, read = (
+            caps.hkdf(self.secret, "channel/talk/1", role) for role in (b"l", b"a", b"r")
+        )
+        return Caps(locator, append, read)
+
     def text(self) -> str:
         """`holdfast:…`."""
         return SCHEME + caps.b64(self._bytes())
@@ -91,14 +105,19 @@ class Link:
     def _bytes(self) -> bytes:
         if not 1 <= len(self.homes) <= MAX_HOMES:
             raise ValueError("a channel is at one to three relays")
-        body = bytes([KIND, VERSION]) + self.secret + self.key + pack_homes(self.homes)
+        body = (
+            bytes([OPEN if self.open else KIND, VERSION])
+            + self.secret
+            + self.key
+            + pack_homes(self.homes)
+        )
         return body + _check(body)
 
     @classmethod
     def parse(cls, text: str) -> Link:
         """Read either form. Raises `BadLink` with a reason and what to do."""
         data = _payload(text)
-        if data is None or data[:1] != bytes([KIND]):
+        if data is None or data[:1] not in _KINDS:
             raise BadLink("not-a-link")
         if data[1:2] > bytes([VERSION]):
             raise BadLink("newer")
@@ -109,12 +128,12 @@ class Link:
             key = keys.require_ed25519(body[18:_HEAD])
         except BadKey:
             raise BadLink("damaged") from None
-        return cls(body[2:18], key, read_homes(body[_HEAD:]))
+        return cls(body[2:18], key, read_homes(body[_HEAD:]), body[0] == OPEN)
 
 
 def is_channel(text: str) -> bool:
-    """Whether a text is the link of a channel rather than an invitation."""
-    return (_payload(text) or b"")[:1] == bytes([KIND])
+    """Whether a text is the link of a channel or an open group rather than an invitation."""
+    return (_payload(text) or b"")[:1] in _KINDS
 
 
 def _payload(text: str) -> bytes | None:

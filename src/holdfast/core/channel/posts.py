@@ -33,9 +33,10 @@ FIRST: Final = bytes(32)
 PURPOSE: Final = "channel-post/1"
 _ZERO: Final = bytes(12)
 
-Kind = Literal["said", "about", "moved", "head"]
+Kind = Literal["said", "about", "moved", "silenced", "head"]
 """said: something that is shown, a content of spec/chat.md. about: what the channel is. moved: it
-goes on elsewhere. head: no post, only that `number` is the last one."""
+goes on elsewhere. silenced: the name of a key that is heard no longer in an open group. head: no
+post, only that `number` is the last one."""
 
 
 class BadPost(ValueError):
@@ -157,10 +158,11 @@ def _hash(link: Link, statement: bytes) -> bytes:
 
 
 def _seal(link: Link, sealed: _Sealed, entropy: Entropy) -> bytes:
-    return _seal_plain(link, msgspec.msgpack.encode(sealed), entropy)
+    return seal(link, msgspec.msgpack.encode(sealed), entropy)
 
 
-def _seal_plain(link: Link, data: bytes, entropy: Entropy) -> bytes:
+def seal(link: Link, data: bytes, entropy: Entropy) -> bytes:
+    """A record that opens with the link. Raises `padding.TooLong`."""
     salt = entropy(SALT)
     head = bytes([VERSION]) + salt
     plain = padding.pad(data, OVERHEAD)
@@ -168,13 +170,21 @@ def _seal_plain(link: Link, data: bytes, entropy: Entropy) -> bytes:
 
 
 def _unseal(link: Link, record: bytes) -> _Sealed:
+    try:
+        return msgspec.msgpack.decode(unseal(link, record), type=_Sealed)
+    except (ValueError, RecursionError):
+        raise BadPost from None
+
+
+def unseal(link: Link, record: bytes) -> bytes:
+    """Inverse of `seal`. Raises `BadPost`."""
     if len(record) not in padding.CLASSES or record[0] != VERSION:
         raise BadPost
     head, body = record[: 1 + SALT], record[1 + SALT :]
     try:
         plain = AESGCM(_key(link, head[1:])).decrypt(_ZERO, body, head)
-        return msgspec.msgpack.decode(padding.unpad(plain), type=_Sealed)
-    except (InvalidTag, ValueError, RecursionError):
+        return padding.unpad(plain)
+    except (InvalidTag, ValueError):
         raise BadPost from None
 
 

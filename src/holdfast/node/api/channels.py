@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.node import channels, group_links, views
+from holdfast.node import channel_feed, channels, group_links, views
 from holdfast.node.api.jobs import Jobs
 from holdfast.node.desk import Desk
 from holdfast.node.keeper import Work
@@ -15,9 +15,9 @@ COMMENTS_HOURS = 24 * 365
 class Channels(Jobs):
     """See `schema.NodeApi`."""
 
-    async def create_channel(self, title: str, about: str = "") -> Contact:
+    async def create_channel(self, title: str, about: str = "", name: str | None = None) -> Contact:
         """Begin one."""
-        return await self._do(lambda desk, work: channels.create(desk, work, title, about))
+        return await self._do(lambda desk, work: channels.create(desk, work, title, about, name))
 
     async def channel(self, contact: str) -> Channel:
         """What it is."""
@@ -41,9 +41,15 @@ class Channels(Jobs):
 
         return await self._of(contact, job)
 
-    async def follow_channel(self, link: str) -> Contact:
+    async def follow_channel(self, link: str, name: str | None = None) -> Contact:
         """Read it."""
-        return await self._do(lambda desk, work: channels.follow(desk, work, link))
+        return await self._do(lambda desk, work: channels.follow(desk, work, link, name))
+
+    async def silence_writer(self, contact: str, writer: str) -> None:
+        """Leave out all of a writer's."""
+        await self._of(
+            contact, lambda desk, work, cid: channel_feed.silence(desk, work, cid, writer)
+        )
 
     async def move_channel(self, contact: str, public: bool = False) -> Contact:
         """Go on in a new one."""

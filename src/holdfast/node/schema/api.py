@@ -244,8 +244,12 @@ class NodeApi(Protocol):
 
     # Channels. A channel is a conversation: `send`, `edit` and `delete` are its owner's,
     # `messages` and `mark_read` everybody's, `delete_contact` ends it or stops reading it.
-    async def create_channel(self, title: Name, about: str = "") -> Contact:
-        """A channel of mine, at my relays. Whoever has its link reads it."""
+    async def create_channel(
+        self, title: Name, about: str = "", name: Name | None = None
+    ) -> Contact:
+        """A channel of mine, at my relays. Whoever has its link reads it. With the `name` that I
+        write under, an open group: whoever has its link writes in it too, text only, each with a
+        key made for it alone; I remove what others wrote by `delete`."""
 
     async def channel(self, contact: str) -> Channel:
         """What it is, its link, and what is missing."""
@@ -260,9 +264,13 @@ class NodeApi(Protocol):
         """Change what is given, for everybody. `comments`: a group of mine, by id or exact name,
         into which every reader is then invited; empty for none."""
 
-    async def follow_channel(self, link: str) -> Contact:
+    async def follow_channel(self, link: str, name: Name | None = None) -> Contact:
         """Read a channel from now on; its owner does not learn who. `accept_invitation` takes such
-        links too. bad-link."""
+        links too. With a `name`, write in an open group under it; again to change it. bad-link."""
+
+    async def silence_writer(self, contact: str, writer: Id) -> None:
+        """Nothing that the `author` with this id wrote or will write is shown in an open group of
+        mine, for everybody. It cannot be undone, and they can come back with another key."""
 
     async def move_channel(self, contact: str, public: bool = False) -> Contact:
         """Begin a new channel in the place of one of mine, which ends by pointing to it. `public`:

@@ -21,13 +21,17 @@ class Channel(Struct, frozen=True, kw_only=True):
     title: str
     about: str = ""
     mine: bool
-    """Whether I write in it, here."""
+    """Whether I write in it, here; of an open group, whether I remove what others write."""
+    open: bool = False
+    """An open group: whoever has its link reads and writes."""
+    name: str = ""
+    """What I am called in an open group; until I choose a name I only read."""
     device: Id = ""
     """Of my own that another device of mine writes in: which one, see `devices`."""
     link: str
-    """Whoever has it reads everything and writes nothing."""
+    """Whoever has it reads everything, and writes only in an open group."""
     web: str
-    """The same for a browser: a page of its first relay."""
+    """The same for a browser: a page of its first relay. Empty for an open group."""
     qr: str
     posts: int
     """The last number that its owner has signed."""

@@ -77,6 +77,8 @@ class Station:
         self._closed: deque[Rollup] = deque()
         """Steps that others are waited for."""
         self._unlogged: list[bytes] = []
+        self._logged = 0
+        """Changes in the log that were not played again yet."""
         self._next = self._month = self._here = 0
 
     def start(self, now: int) -> None:
@@ -106,12 +108,10 @@ class Station:
     def play(self) -> Iterator[float]:
         """The past, step by step: the share of it that was played in."""
         log = self.data / "events"
-        logged = log.read_bytes().count(b"\n") if log.exists() else 0
+        self._logged = log.read_bytes().count(b"\n") if log.exists() else 0
         begins = -1
         for one in merging.steps(self.data, self.places):
-            said = list(map(encode, self.engine.tick(one.at, one.rows, one.watches)))
-            self._unlogged += said[logged:]  # a crash came between
-            logged = max(0, logged - len(said))
+            self._note(self.engine.tick(one.at, one.rows, one.watches))
             begins = one.at if begins < 0 else begins
             yield (one.at - begins) / (self._next - begins)
         self.played = 1.0
@@ -212,7 +212,7 @@ class Station:
     def _tick(self, one: Rollup) -> None:
         step = merging.step(one.at, one.rows, self.peers.take(one.at))
         events = self.engine.tick(step.at, step.rows, step.watches)
-        self._unlogged += map(encode, events)
+        self._note(events)
         with contextlib.suppress(OSError):
             self._log()
         for event in events:
@@ -230,6 +230,11 @@ class Station:
             raise BadEdit("there is no such event")
         self.edits.add(one)
         self._tell(event)
+
+    def _note(self, events: list[Event]) -> None:
+        """Changes to be logged, but for what was before a crash."""
+        self._unlogged += map(encode, events[self._logged :])
+        self._logged = max(0, self._logged - len(events))
 
     def _log(self) -> None:
         """Each change of an event as it was: what a replay has to give again."""

@@ -19,12 +19,13 @@ import msgspec
 from holdfast.core import caps
 from holdfast.core.chat import content
 from holdfast.core.group import cards, entries
-from holdfast.core.group.entries import Add, Body, Entry, Remove, Renewal
+from holdfast.core.group.entries import Add, Body, Devices, Entry, Remove, Renewal
 from holdfast.core.group.epochs import Epoch, Epochs, commitment, log_secret
 from holdfast.core.group.franking import message_key
 from holdfast.core.group.roster import Roster, first_body
 from holdfast.core.group.senders import Outbound, announced, read, timed, untimed
-from holdfast.core.seal.identity import Identity
+from holdfast.core.seal.identity import Device, Identity
+from holdfast.core.seal.olm import AccountState
 from holdfast.testing.pairs import NOW, meet, settle
 
 LINE = 64_000 / 8
@@ -186,10 +187,38 @@ def main(count: int) -> None:
     ]
     seconds = time.process_time() - began
     line("removing one, no contacts", seconds, cost(told + wraps), cost(told + wraps), "by cards")
+    devices(founder, roster, after, card, cost(told + wraps))
 
     rates(epoch, roster, people)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(f"\nMost memory: {peak} MiB, all people in it.")
+
+
+def devices(founder: Founder, roster: Roster, epoch: Epoch, card: bytes, wraps: int) -> None:
+    """A member links a second device; and what it is like where everybody has two. `wraps`: bytes
+    of a removal with one card each."""
+    began = time.process_time()
+    second = AccountState.create(draw)
+    listed = founder.me.link(Device(second.ed25519, second.curve25519)).devices
+    entry = founder.act(roster, Devices(listed.encode()))
+    roster.add(entry)
+    seconds = time.process_time() - began
+    told = cost(records_of(epoch, [entry]))
+    with_card = told + cost([epoch.seal("card", card, draw)])
+    line("one links a device", seconds, told, with_card, "with the card of the device")
+    count = len(roster.view().roots())
+    more = [
+        piece
+        for start in range(0, count, 120)
+        for piece in founder.to_each(
+            content.GroupEntries(roster.id, cards=(card,) * min(120, count - start)), 1
+        )
+    ]
+    said = [content.GroupEntries(roster.id, (one.data,)) for one in roster.entries]
+    given = cost([piece for one in said for piece in founder.to_each(one, 1)])
+    given += 2 * cost(more)
+    line("the new device, two each", 0.0, given, given, "between the person's own two")
+    line("removing one, no contacts, two devices each", 0.0, 2 * wraps, 2 * wraps, "by cards")
 
 
 def rates(epoch: Epoch, roster: Roster, people: list[Identity]) -> None:

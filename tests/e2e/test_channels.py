@@ -83,3 +83,40 @@ def anywhere(town, address: str, link: str) -> None:
     expect(page.get_by_role("listitem")).to_have_count(0)
     assert errors == []
     context.close()
+
+
+def test_in_an_open_group_everybody_writes_and_its_owner_removes(town) -> None:
+    anna, boris = town.person("a"), town.person("b")
+    anna.onboard("Anna")
+    boris.onboard("Boris")
+    anna.page.get_by_role("button", name="New group").click()
+    anna.page.get_by_role("button", name="Make a channel instead").click()
+    anna.page.get_by_label("What is the channel called?").fill("Square")
+    anna.page.get_by_label("Everybody who has the link writes too").check()
+    anna.page.get_by_label("Your name in this group").fill("Olga")
+    anna.page.get_by_role("button", name="Make the open group").click()
+    anna.write("Who is here?")
+    expect(anna.page.get_by_role("button", name="Attach")).to_have_count(0)
+    anna.page.get_by_role("button", name="About \u2068Square\u2069").last.click()
+    link = anna.page.get_by_label("For Holdfast", exact=True).input_value()
+    expect(anna.page.get_by_label("For any browser", exact=True)).to_have_count(0)
+
+    boris.accept(link)
+    expect(boris.message("Who is here?")).to_be_visible()
+    expect(boris.page.get_by_label("Message", exact=True)).to_have_count(0)
+    boris.page.get_by_label("Your name in this group").fill("Boris of the bridge")
+    boris.page.get_by_role("button", name="Write under this name").click()
+    boris.write("buy my watches")
+    boris.write("really, buy them")
+
+    anna.open("Square")
+    expect(anna.page.get_by_text("Boris of the bridge · ").first).to_be_visible()
+    anna.message("really").focus()
+    anna.message("really").press("Enter")
+    expect(anna.page.get_by_role("menuitem", name="Remove for everybody")).to_be_visible()
+    anna.page.get_by_role("menuitem", name="Silence this writer").click()
+    expect(boris.message("watches")).to_have_count(0, timeout=30_000)
+    boris.page.get_by_label("Message", exact=True).fill("again")
+    boris.page.get_by_label("Message", exact=True).press("Enter")
+    expect(boris.page.get_by_text("silenced you here")).to_be_visible()
+    assert anna.errors == boris.errors == []

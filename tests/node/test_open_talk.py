@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from node.living import Person, World, given
+from node.test_backup import WORD, again, lose
 from node.test_channels import people
 
 from holdfast.core.channel.link import Link
@@ -79,6 +81,8 @@ async def test_after_a_start_one_writes_under_the_same_key(world: World) -> None
     async with world:
         owner, anna = await people(world, 1, "Owner", "Anna")
         mine, (annas,) = await group(owner, anna)
+        await owner.node.send(mine, "zero")
+        await anna.message_when(annas, lambda m: m.text == "zero")
         await anna.node.send(annas, "one")
         one = await owner.message_when(mine, lambda m: m.text == "one")
         await anna.stop()
@@ -86,7 +90,7 @@ async def test_after_a_start_one_writes_under_the_same_key(world: World) -> None
         await anna.node.send(annas, "two")
         two = await owner.message_when(mine, lambda m: m.text == "two")
         assert one.author == two.author and one.author is not None
-        assert await anna.texts(annas) == ["one", "two"]
+        assert await anna.texts(annas) == await owner.texts(mine) == ["zero", "one", "two"]
 
 
 async def test_what_comes_early_garbled_or_removed_changes_nothing(world: World) -> None:
@@ -113,3 +117,22 @@ async def test_what_comes_early_garbled_or_removed_changes_nothing(world: World)
         await owner.node.delete(shown.id)
         await given(owner, mine, one.say("first", now, mid))
         assert await owner.texts(mine) == [""]
+
+
+async def test_a_backup_has_the_key_and_what_was_removed(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "owner.backup"
+    async with world:
+        owner, anna = await people(world, 1, "Owner", "Anna")
+        mine, (annas,) = await group(owner, anna)
+        await owner.node.send(mine, "one")
+        await anna.node.send(annas, "rude")
+        rude = await owner.message_when(mine, lambda m: m.text == "rude")
+        await owner.node.delete(rude.id)
+        was = await anna.message_when(annas, lambda m: m.text == "one")
+        await owner.node.back_up(WORD, str(file))
+        await lose(world, owner)
+        restored = await again(world, owner, file)
+        await restored.node.send(mine, "two")
+        now = await anna.message_when(annas, lambda m: m.text == "two")
+        assert was.author is not None and now.author == was.author
+        assert "rude" not in await restored.texts(mine)

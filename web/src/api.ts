@@ -157,6 +157,8 @@ export interface Contact {
   members: number;
   /** Whether I may do what admins do; true with a person. Whether a channel is mine. */
   leads: boolean;
+  /** Of a channel in which everybody writes, an open group: whether I have a name in it, and so can write. */
+  open: "" | "reads" | "writes";
   /** The group through which they became a contact, by a link or from within. */
   via: string;
   /** Came unasked and was not accepted yet: nothing rings or notifies, and nothing tells them that anybody is there. */

@@ -135,8 +135,8 @@ class Model {
       case "group-report":
         return this.t("noteGroupReport", { author: this.author(message), name: message.text });
       case "group-owner": return this.done("noteGroupOwner", message);
-      case "channel-made": return this.t("noteChannelMade");
-      case "channel-followed": return this.t("noteChannelFollowed");
+      case "channel-made": return this.t(this.contact(message.contact)?.open ? "noteOpenMade" : "noteChannelMade");
+      case "channel-followed": return this.t(this.contact(message.contact)?.open ? "noteOpenFollowed" : "noteChannelFollowed");
       case "channel-from": return this.t("noteChannelFrom", { name: message.text });
       case "channel-gap": return this.n("noteChannelGap", message.count);
       case "channel-older": return this.t("channelOlder");

@@ -57,6 +57,7 @@ _TABLES: Final = {
     "group_card": {},
     "channel": {"mark_at": "0", "marked": "0"},
     "channel_post": {"posted": "0"},
+    "channel_removed": {},
     "blocked": {},
 }
 """What is copied, in this order, and the columns that are not taken as they are."""
@@ -121,6 +122,7 @@ def _kept(table: str) -> str:
         "group_card": f"contact IN ({people})",
         "channel": f"contact IN ({people})",
         "channel_post": f"contact IN ({people})",
+        "channel_removed": f"contact IN ({people})",
     }.get(table, "1")
 
 

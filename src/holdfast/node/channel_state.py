@@ -125,6 +125,8 @@ def called(desk: Desk, work: Work, channel: Channel, name: str) -> None:
         "UPDATE channel SET secret = ?, counter = ? WHERE contact = ?",
         (wrapped, counter, channel.cid),
     )
+    work.db.execute("UPDATE contact SET open = 'writes' WHERE id = ?", (channel.cid,))
+    desk.touch_contact(work, channel.cid)
     work.undo.append(lambda: forget(desk, channel.cid))
 
 
@@ -141,9 +143,19 @@ def make(desk: Desk, work: Work, kept: Kept, about: About) -> Channel:
     log = pack_inbox(channel.log)
     work.db.execute(
         "INSERT INTO contact (id, kind, root, own_name, state, added, active, timer, inbox,"
-        " outbox, session, counter, leads)"
-        " VALUES (?, 'channel', ?, ?, 'channel', ?, ?, 0, ?, ?, x'', 0, ?)",
-        (cid, link.id, about.title, work.now, work.now, log, log, kept.key is not None),
+        " outbox, session, counter, leads, open)"
+        " VALUES (?, 'channel', ?, ?, 'channel', ?, ?, 0, ?, ?, x'', 0, ?, ?)",
+        (
+            cid,
+            link.id,
+            about.title,
+            work.now,
+            work.now,
+            log,
+            log,
+            kept.key is not None,
+            "reads" if link.open else "",
+        ),
     )
     wrapped = desk.rows.wrap("channel", cid.encode(), 1, msgspec.msgpack.encode(kept), desk.entropy)
     work.db.execute(

@@ -471,6 +471,10 @@ SCHEMA: Final = (
         PRIMARY KEY (contact, writer, mid)
     ) WITHOUT ROWID;
     """,
+    """
+    -- Of an open group, whether I have a name in it: `reads` or `writes`.
+    ALTER TABLE contact ADD COLUMN open TEXT NOT NULL DEFAULT '';
+    """,
 )
 """One script a version; a database is brought up from whichever it has."""
 

@@ -36,7 +36,10 @@ def tick(work: Work, cid: str) -> int:
 
 
 def now(work: Work, cid: str) -> int:
-    """The clock of what was said or heard last; 0 in a pair, which has an order of its own."""
+    """The clock of what was said or heard last; 0 in a pair, which has an order of its own. In an
+    open group, where anybody could put it ahead, the time."""
+    if row(work.db, "SELECT 1 FROM contact WHERE id = ? AND open <> ''", cid):
+        return work.now
     found = row(work.db, "SELECT clock FROM groups WHERE contact = ?", cid)
     return 0 if found is None else int(found[0])
 

@@ -220,7 +220,7 @@ _CONTACT: Final = (
     " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.seen = 0 AND m.mine = 0),"
     " (SELECT id FROM message m WHERE m.contact = contact.id ORDER BY place DESC LIMIT 1),"
     " (SELECT count(*) FROM message m WHERE m.contact = contact.id AND m.state = 'waiting'),"
-    " kind, members, via, leads, request FROM contact "
+    " kind, members, via, leads, request, open FROM contact "
 )
 
 
@@ -264,6 +264,7 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
             via,
             leads,
             request,
+            open,
         ) = item
         shown = name or own_name
         other, called = oldest.get(names.skeleton(shown), (id, ""))
@@ -275,6 +276,7 @@ def contacts(db: apsw.Connection, where: str, *values: Any) -> list[schema.Conta
                 via=via,
                 request=bool(request),
                 leads=bool(leads),
+                open=open,
                 name=shown,
                 own_name=own_name,
                 state="active" if state in ("group", "channel") else state,

@@ -40,6 +40,9 @@ class Contact(Struct, frozen=True, kw_only=True):
     """How many are in the group."""
     leads: bool = True
     """Whether I may do what admins do; true with a person. Whether a channel is mine."""
+    open: Literal["", "reads", "writes"] = ""
+    """Of a channel in which everybody writes, an open group: whether I have a name in it, and
+    so can write."""
     via: Id = ""
     """The group through which they became a contact, by a link or from within."""
     request: bool = False

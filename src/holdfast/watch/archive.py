@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -35,6 +36,12 @@ READ: Final = 4 * MAX_FRAME
 SECONDS: Final = 300
 MEMORY: Final = 1_000_000_000
 """Bytes that one statement may use in this process."""
+CONFIG: Final = b"""<clickhouse>
+<background_merges_mutations_concurrency_ratio>1</background_merges_mutations_concurrency_ratio>
+<merges_mutations_memory_usage_soft_limit>300000000</merges_mutations_memory_usage_soft_limit>
+</clickhouse>
+"""
+"""Merges of parts in this process: two at once, and no further one beyond these bytes."""
 SETTINGS: Final = {"max_memory_usage": MEMORY, "max_threads": 2, "distributed_foreground_insert": 1}
 RAW: Final = (
     "watch LowCardinality(String)",
@@ -100,7 +107,11 @@ class Here:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._incoming = folder / "incoming"
         try:
-            self._session: Any = session.Session(str(folder / "tables") + more)
+            with tempfile.NamedTemporaryFile(suffix=".xml") as config:
+                config.write(CONFIG)
+                config.flush()
+                more = more or f"?config-file={config.name}"
+                self._session: Any = session.Session(str(folder / "tables") + more)
             self._session.query(
                 "set " + ", ".join(f"{name} = {value}" for name, value in SETTINGS.items())
             )

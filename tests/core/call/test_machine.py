@@ -366,10 +366,78 @@ def test_the_one_way_that_answers_is_found_among_silent_ones() -> None:
     again = world.now
     world.run(5_000)
     for side in (world.caller, world.callee):
-        assert side.machine.story.entries[-1].of == "1"
+        ways = [one.of for one in side.machine.story.entries if one.what == "way"]
+        assert ways[-1] == "1"
         assert side.machine.rung is RUNGS[0]
         assert not side.bursts
     assert world.callee.gap(again, again + 4_000) < 800
+    assert not unheard(world, FIRST)
+
+
+def test_a_way_that_was_left_for_its_silence_is_not_gone_back_to_unasked() -> None:
+    world = talking(seed=1, delay=30, jitter=3, ways=("datagrams", "stream"), queue=12_000)
+    world.run(5_000)
+    world.block(0)
+    world.run(12_000)
+    thin = len(world.caller.machine.story.entries)
+    world.rate = 8_000
+    world.run(18_000)
+    since = world.caller.machine.story.entries[thin:]
+    assert not [one for one in since if one.what in ("way", "bursts", "two-ways")]
+    played = sorted(world.callee.delays(world.now - 8_000))
+    assert played[len(played) // 2] < 2_000
+
+
+def test_on_the_thinnest_line_what_is_said_is_not_seconds_late_for_long() -> None:
+    world = talking(seed=1, delay=30, jitter=5, queue=12_000)
+    world.run(6_000)
+    world.rate = 4_000
+    world.run(60_000)
+    played = sorted(world.callee.delays(world.now - 20_000))
+    assert played[len(played) // 2] < 4_000
+
+
+def test_in_bursts_a_way_is_well_only_when_something_has_arrived_by_it() -> None:
+    world = talking(seed=1, delay=30, ways=("datagrams", "stream"), rate=8_000)
+    world.run(15_000)
+    world.cut = True
+    world.run(20_000)
+    for side in (world.caller, world.callee):
+        assert [one.what for one in side.machine.story.entries].count("live") == 0
+
+
+def test_while_nothing_leaves_what_is_said_is_coded_thinner() -> None:
+    world = talking(delay=30)
+    world.run(5_000)
+    world.block(0)
+    world.run(1_500)
+    assert world.caller.machine.rung.rate == 6_000
+    world.block(0, False)
+    world.run(1_500)
+    assert world.caller.machine.rung is RUNGS[0]
+    assert not world.caller.machine.bursts
+
+
+@pytest.mark.parametrize("ways", [("stream",), ("stream", "stream")])
+def test_streams_that_freeze_again_and_again_and_are_replaced_carry_speech(ways) -> None:
+    world = talking(delay=30, jitter=5, ways=ways)
+    world.run(3_000)
+    began = world.now
+    for _ in range(10):
+        for number in range(len(ways)):
+            world.block(number)
+        world.run(1_300)
+        for number in range(len(ways)):
+            world.raise_up(number, up=False)
+        world.run(100)
+        for number in range(len(ways)):
+            world.block(number, False)
+            world.raise_up(number)
+            world.run(150)
+        world.run(1_600 - 150 * len(ways))
+    for side in (world.caller, world.callee):
+        assert not side.bursts
+        assert sorted(side.delays(began))[-20] < 2_000
     assert not unheard(world, FIRST)
 
 

@@ -24,7 +24,7 @@ SETTLE: Final = 500
 START: Final = 400
 """Before a step up at the start of a call;"""
 PATIENCE: Final = 5_000
-AGAIN: Final = 2_500
+AGAIN: Final = 1_200
 """After a step up that went well the next one may follow sooner."""
 MOST_PATIENCE: Final = 60_000
 PROVED: Final = 8_000
@@ -41,7 +41,9 @@ FELL: Final = 3_000
 LIMITED: Final = 30_000
 """So long no rung is tried that needs more than what got through when a queue stood."""
 LONG: Final = 3_000
-"""After so long with a queue a step is taken whatever gets through."""
+"""After so long with a queue a step is taken whatever gets through,"""
+SHRINKS: Final = 0.15
+"""but not while it becomes shorter by so much of the time."""
 
 
 class Choice:
@@ -56,6 +58,8 @@ class Choice:
         self._queues: deque[tuple[int, int]] = deque()
         self._through: deque[tuple[int, int]] = deque()
         self._changed = 0
+        self._stood = 0
+        """Milliseconds of queue at the last step down."""
         self._good_since = 0
         self._stands_since = 0
         self._lossless_since = 0
@@ -83,6 +87,11 @@ class Choice:
         self._through.clear()
         self.exhausted_since = 0
         self._limit = None
+        self._stood = 0
+
+    def moved(self) -> None:
+        """It goes on by another way: what the last one carried says nothing of this one."""
+        self._limit = None
 
     def through(self, size: int, now: int) -> None:
         """So many bytes on the wire are known to have arrived."""
@@ -104,7 +113,7 @@ class Choice:
         stands = min(queue for _, queue in self._queues)
         long = now - self._queues[0][0] >= LOOK // 3
         # A frame's own time on a thin line is no queue.
-        if stands > BAD + self.rung.ms * 3 // 4 and long:
+        if stands > BAD + self.rung.ms and long:
             self._good_since = 0
             if now - self._changed >= SETTLE + trip:
                 self._fall(stands, datagrams, now)
@@ -112,7 +121,7 @@ class Choice:
             self.exhausted_since = self._stands_since = 0
             self._rise(trip, datagrams, now)
         else:
-            self._good_since = 0
+            self._good_since = self.exhausted_since = 0
         return self.rung is not before
 
     def _fall(self, stands: int, datagrams: bool, now: int) -> None:
@@ -120,19 +129,21 @@ class Choice:
         bits = sum(size for _, size in self._through) * 8000 / max(300, now - since)
         self._stands_since = self._stands_since or now
         fits = wire_bits(RUNGS[self.index], HEAD, datagrams) < bits * ROOM
-        if fits and now - self._stands_since < LONG:
+        shrinks = stands < self._stood - SHRINKS * (now - self._changed)
+        if shrinks or (fits and now - self._stands_since < LONG):
             return  # what stood is being worked off
         if self.index == len(RUNGS) - 1:
             self.exhausted_since = self.exhausted_since or now
             return
-        if now - since >= LOOK:
+        # Less than the lowest rung needs is a stall, and says nothing of the line.
+        if now - since >= LOOK and bits >= wire_bits(RUNGS[-1], HEAD, datagrams):
             self._limit = bits, now
         index = self.index + 1
         last = len(RUNGS) - 1 if stands > AWFUL else min(len(RUNGS) - 1, self.index + 3)
         while index < last and wire_bits(RUNGS[index], HEAD, datagrams) > bits * ROOM:
             index += 1
         self.index = index
-        self._changed = now
+        self._changed, self._stood = now, stands
         self._queues.clear()
         self._stands_since = 0
         if self._climbed and now - self._climbed < PROVED and not self._starting:
@@ -147,7 +158,8 @@ class Choice:
         if self._climbed and now - self._climbed >= PROVED:
             self._patience = max(PATIENCE, self._patience // 2)
         proved = self._climbed and self._patience == PATIENCE
-        patience = max(START, 2 * trip) if self._starting else AGAIN if proved else self._patience
+        again = max(AGAIN, 3 * trip + 2 * self.rung.ms)
+        patience = max(START, 2 * trip) if self._starting else again if proved else self._patience
         if self.index and self._limit is not None and not self._starting:
             most, at = self._limit
             if now - at < LIMITED and wire_bits(RUNGS[self.index - 1], HEAD, datagrams) > most:
@@ -155,6 +167,7 @@ class Choice:
         if self.index and now - max(self._good_since, self._changed) >= patience:
             self.index -= 1
             self._changed = self._climbed = now
+            self._stood = 0
             self.why = Why("calm", (patience,))
 
     def _lose(self, lost: int, datagrams: bool, now: int) -> None:

@@ -9,14 +9,14 @@ from typing import Final
 
 from holdfast.core.call import bursts
 from holdfast.core.call.bursts import Spoken
-from holdfast.core.call.choice import BAD, FELL, Choice
+from holdfast.core.call.choice import AWFUL, BAD, FELL, Choice
 from holdfast.core.call.commands import Burst, Changed, Code, Command, Keep, Send, State
 from holdfast.core.call.frames import FRAME_MS, BadFrame, Frame, decode
 from holdfast.core.call.gathering import Gathering
 from holdfast.core.call.jitter import Jitter, Pulled
 from holdfast.core.call.receipts import RECOVERED, Receipts
 from holdfast.core.call.routes import SILENT, Route, Routes
-from holdfast.core.call.rungs import CODINGS, RUNGS, Rung
+from holdfast.core.call.rungs import BURST, CODINGS, RUNGS, Rung
 from holdfast.core.call.sender import Sender
 from holdfast.core.call.story import Story, Why
 
@@ -35,6 +35,8 @@ NEAR_MS: Final = 100
 FAR_MS: Final = 300
 """Who answers later than that may be behind a thin line: it is begun on a low rung, or a lower."""
 CAREFUL: Final = 4
+SAVE_MS: Final = 700
+"""After so long without an answer what is said is coded thinner: all of it waits."""
 TELL_MS: Final = 300
 """After so long what came is told in a frame without sound."""
 PROBE_MS: Final = 100
@@ -81,12 +83,17 @@ class Media:
         self._probed = 0
         self._gathering = Gathering()
         self._reported = 0
+        self._arrived_at = 0
+        """When something was known to have arrived, by whichever way."""
+        self._burst_at = 0
         self._resumed = 0
+        self._saving = False
+        """Nothing leaves, so that what is said is coded thinner."""
         self._begun = 0
         self._queue = 0
         """On the way there, in milliseconds, as the other side said last."""
         self._hello = 0
-        self._double_until = 0
+        self._double_until = self._doubled_at = 0
         self.away = 0
         """Since when nothing came, once that is worth saying."""
 
@@ -154,17 +161,20 @@ class Media:
 
     def _moved(self, before: Route | None, why: Why, now: int) -> None:
         """Another way is in use: what the last one swallowed is sent again."""
-        again = self._again(now) if self._sender.heard_of else 0
         after = self._routes.current
+        by = None if after is None else after.number
+        again = self._again(now, by) if self._sender.heard_of else 0
+        self._doubled_at = 0  # what is sent again goes by this one
+        self._choice.moved()
         if after is not None:
             self.story.note("way", why, now, str(after.number), again)
         elif before is not None:
             self.story.note("no-way", why, now, again=again)
 
-    def _again(self, now: int) -> int:
-        """What is under way is sent again; only the last of it where it is late, not lost: all of
-        it would fill a thin line for long. How many."""
-        again = self._sender.send_again()
+    def _again(self, now: int, by: int | None = None) -> int:
+        """What is under way, and not by this way, is sent again; only the last of it where it is
+        late, not lost: all of it would fill a thin line for long. How many."""
+        again = self._sender.send_again(by)
         if self._thin(now):
             self._sender.give_up(STALE_MS, now)
         else:
@@ -192,10 +202,12 @@ class Media:
         out: list[Command] = []
         silent = self._silent(now)
         crowded = self._receipts.crowded(now)
-        if silent and now - self._probed >= (CROWD_MS if crowded else PROBE_MS):
-            self._probed = now
-            turn = None if crowded else self._routes.turn(now)
-            out.append(self._send(None, turn or route, now))
+        every = max(CROWD_MS, int(self._sender.trip) // 4) if crowded else PROBE_MS
+        if silent and now - self._probed >= every:
+            asked = route if crowded else self._routes.ask(now)
+            if asked is not None:
+                self._probed = now
+                out.append(self._send(None, asked, now))
         while len(out) < 3:
             spoken = self._sender.next(self._their_ms, now, silent)
             if spoken is None:
@@ -203,7 +215,8 @@ class Media:
             out.append(self._send(spoken, route, now))
             if self._silent_since:
                 break
-        held = self._sender.waiting(now) > TELL_MS and now - self._reported >= TELL_MS
+        every = max(TELL_MS, int(self._sender.trip) // 4)
+        held = self._sender.waiting(now) > TELL_MS and now - self._reported >= every
         if held and not out and self._receipts.news and not silent and not self._doubling:
             # Nothing more may leave until they say what came, and they wait for that as well.
             out.append(self._send(None, route, now))
@@ -213,7 +226,8 @@ class Media:
         routes: tuple[Route, ...] = (route,)
         if self._doubling and spoken is not None:
             beside = self._routes.beside(now)
-            routes = routes if beside is None else (route, beside)
+            if beside is not None:  # what is sent again went by the one in use already
+                routes = (beside,) if spoken.made < self._doubled_at else (route, beside)
         report = self._receipts.report(now)
         self._reported = now
         plain = self._sender.frame(spoken, self.muted, report, routes, now)
@@ -254,6 +268,8 @@ class Media:
             return []
         newer = self._receipts.frame(counter, frame.clock, now)
         if newer:
+            if self._their_frame and now - self._their_frame > self._patience(SILENT):
+                self._routes.again()  # theirs may be another connection, and mine pass with it
             self.their_muted = frame.muted
             if self._their_frame and frame.rung is not None:
                 self._their_ms = frame.rung.ms
@@ -293,6 +309,8 @@ class Media:
         report = frame.report
         unheard = not self._sender.heard_of
         arrived, lost = self._sender.reported(report, now)
+        if arrived:
+            self._arrived_at = now
         begins = unheard and self._sender.heard_of and not self.bursts
         out = self._begin(now) if begins else []
         if self._doubling and not self.bursts:
@@ -329,6 +347,8 @@ class Media:
         thin = waiting > WAITED_MS and report.queue > BAD and now - self._resumed > RESUMED_MS
         if self._choice.index > index or thin:
             self._sender.give_up(STALE_MS, now)  # the line is thin: it would never catch up
+            if report.queue > AWFUL:
+                self._sender.drain()
         return out + self._code(now) if changed else out
 
     def _recovered(self, thin: bool, now: int) -> None:
@@ -359,16 +379,27 @@ class Media:
     @property
     def _careful(self) -> int:
         """The rung to begin on, by how soon an answer comes."""
-        trip = self._sender.trip
+        trip = max(self._sender.trip, self._sender.latest)
         return 0 if trip < NEAR_MS else CAREFUL if trip < FAR_MS else CAREFUL + 1
 
-    def _code(self, now: int) -> list[Command]:
+    def _code(self, now: int, why: Why | None = None) -> list[Command]:
+        """Code the microphone as it is to be; thinner, while nothing leaves."""
         rung = self._gathering.rung if self.bursts else self._choice.rung
+        if not self.bursts and self._saving and rung.rate > BURST.rate:
+            rung = BURST
         if rung is self.rung:
             return []
         self.rung = rung
-        self.story.note("coding", self._choice.why, now, rung.name)
+        self.story.note("coding", why or self._choice.why, now, rung.name)
         return [Code(rung)]
+
+    def _save(self, now: int) -> list[Command]:
+        """What cannot leave for long is much to send at once, when it can."""
+        silent = now - self._silent_since if self._silent_since else 0
+        if self._saving is (silent >= SAVE_MS):
+            return []
+        self._saving = not self._saving
+        return self._code(now, Why("silent", (silent,)) if silent else Why("answers"))
 
     def pull(self) -> Pulled:
         """What the sound card is to play next."""
@@ -378,7 +409,7 @@ class Media:
 
     def _burst(self, now: int, why: Why) -> list[Command]:
         """Speak in bursts, beginning with all of which nothing is known."""
-        self.bursts = True
+        self.bursts, self._burst_at, self._saving = True, now, False
         self._doubling, self._silent_since = False, 0
         index = self._choice.index
         self._gathering.begin(self._sender.take(), self._sender.at, index, now)

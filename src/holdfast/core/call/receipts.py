@@ -9,7 +9,7 @@ from holdfast.core.call.frames import MASK, Report
 LATE: Final = 3
 """Frames that may overtake one before it counts as lost."""
 COUNTED: Final = 100
-SILENT: Final = 400
+SILENT: Final = 700
 """Milliseconds without any frame that are an outage: what was lost in it says nothing of after."""
 RECOVERED: Final = 2_000
 """Milliseconds after an outage in which its queue may stand."""

@@ -20,6 +20,11 @@ SILENT: Final = 130
 """Milliseconds without an answer, beside the way there and back, after which a route is left."""
 SUSPECT: Final = 60
 """The same, after which everything goes by two."""
+ASK: Final = 100
+"""Between two questions by a way that is silent, at first; twice that each time, up to"""
+MOST_ASK: Final = 200
+MOST_ASK_STREAM: Final = 1_600
+"""by a stream, which sends what was lost again by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +44,13 @@ class _State:
     """When the first frame left that nothing is known of, since the last one that arrived."""
     progress: int = 0
     """When the last one was known to have arrived."""
+    dead: bool = False
+    """It was left because it was silent, and nothing has arrived by it since."""
     good_since: int = 0
     tried: int = -TRY_EVERY
     used: int = 0
     probed: int = 0
+    every: int = ASK
 
 
 @dataclass
@@ -64,13 +72,17 @@ class Routes:
             if route not in before:
                 self._of(route).waiting = None
                 if not route.datagrams:  # another connection: what befell the last one is past
-                    self._of(route).rests_until = now
+                    self._of(route).rests_until, self._of(route).dead = now, False
         if self.current in up:
             return False
         return self._choose(now)
 
+    def _may(self, route: Route, now: int) -> bool:
+        """Nothing speaks against it."""
+        return self._of(route).rests_until <= now and not self._of(route).dead
+
     def _choose(self, now: int) -> bool:
-        awake = [route for route in self.up if self._of(route).rests_until <= now]
+        awake = [route for route in self.up if self._may(route, now)]
         best = (
             awake[0]
             if awake
@@ -94,7 +106,7 @@ class Routes:
         it of which nothing is known."""
         state = self._states.get(number)
         if state is not None and (state.waiting is None or sent >= state.waiting):
-            state.waiting, state.progress = oldest, now
+            state.waiting, state.progress, state.dead, state.every = oldest, now, False, ASK
             state.good_since = state.good_since or sent
 
     def silence(self, now: int) -> int:
@@ -105,33 +117,50 @@ class Routes:
         return 0 if state.waiting is None else now - max(state.waiting, state.progress)
 
     def leave(self, now: int) -> bool:
-        """The one in use is silent: it rests. Whether there is another that does not."""
+        """The one in use is silent: it rests. Whether there is another that may answer."""
         assert self.current is not None
-        if all(self._of(one).rests_until > now for one in self.up if one != self.current):
+        if not any(self._may(one, now) for one in self.up if one != self.current):
             return False
         state = self._of(self.current)
         if now - state.used > FORGIVEN:
             state.rest = REST
-        state.rests_until, state.good_since = now + state.rest, 0
+        state.rests_until, state.good_since, state.dead = now + state.rest, 0, True
         state.rest = min(MOST_REST, state.rest * 2)
         return self._choose(now)
 
     def beside(self, now: int) -> Route | None:
-        """Another one, to send everything by both: one that does not rest, if possible."""
-        others = [route for route in self.up if route != self.current]
-        return min(others, key=lambda route: self._of(route).rests_until > now, default=None)
+        """Another one, to send everything by both, if there is one that may answer."""
+        return next((one for one in self.up if one != self.current and self._may(one, now)), None)
 
     def begin(self, now: int) -> None:
         """From now on frames leave by the one in use in the rhythm of speech."""
         if self.current is not None:
             self._of(self.current).waiting, self._of(self.current).used = None, now
 
-    def turn(self, now: int) -> Route | None:
+    def turn(self, now: int, due: bool = False) -> Route | None:
         """Where none answers: the one to ask next, each in its turn."""
-        found = min(self.up, key=lambda route: self._of(route).probed, default=None)
+        may = [
+            one for one in self.up if not due or now - self._of(one).probed >= self._of(one).every
+        ]
+        found = min(may, key=lambda route: self._of(route).probed, default=None)
         if found is not None:
             self._of(found).probed = now
         return found
+
+    def again(self) -> None:
+        """The other side is heard again, by whichever connection: ask at once."""
+        for state in self._states.values():
+            state.every, state.probed = ASK, 0
+
+    def ask(self, now: int) -> Route | None:
+        """The one in use is silent: which is to be asked now, each less and less often; None: none
+        yet."""
+        route = self.turn(now, due=True)
+        if route is not None:
+            state = self._of(route)
+            most = MOST_ASK if route.datagrams else MOST_ASK_STREAM
+            state.every = min(most, 2 * state.every)
+        return route
 
     def answers(self, number: int, patience: int, now: int) -> bool:
         """Something has arrived by this one. If the one in use was silent for longer than

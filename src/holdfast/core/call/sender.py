@@ -18,10 +18,16 @@ from holdfast.core.call.rungs import DATAGRAM_BYTES, STREAM_BYTES, Rung
 
 KEPT: Final = 8_000
 """Milliseconds that something said waits to be sent, at most."""
+THIN: Final = 8_000
+"""Bit/s below which a rung is for thin lines."""
+STALE: Final = 500
+"""Milliseconds of it that are kept while a queue is let run dry."""
 ROOM: Final = 150
 """Milliseconds of sound that may be under way beside the way there and back."""
 OVERTAKEN: Final = 4
 """Frames known to have arrived after one before it counts as lost."""
+FIRST: Final = 160
+"""Milliseconds that are sent again before it is known that some of it has arrived."""
 FLYING: Final = 600
 UNKNOWN: Final = 400
 """Milliseconds for the way there and back before any is known."""
@@ -47,6 +53,8 @@ class Sender:
         """The unit to be said next."""
         self.trip = 0.0
         """There and back, smoothed; 0 until known."""
+        self.latest = 0
+        """There and back, as measured last."""
         self.dropped = 0
         """Units that were never sent."""
         self.again = 0
@@ -59,6 +67,10 @@ class Sender:
         self._recent: deque[Spoken] = deque(maxlen=8)
         self._seen = -1
         self._bytes = 0
+        self._drains_to = 0
+        """The counter before which everything is to have arrived first."""
+        self._again_from = 0
+        """The counter of the first frame since what was under way was to be sent again."""
         self._waits: int | None = None
         """Since when something is under way and nothing has arrived."""
 
@@ -95,11 +107,22 @@ class Sender:
         if not self._queue or held or not self.heard_of:
             return None
         rung = self._queue[-1].rung
-        room = self.least + theirs_ms + ROOM + 2 * rung.ms
-        most = max(3, room / rung.ms) * (size(rung) + STREAM_BYTES)
-        if self._bytes > most:
+        asks = self._seen < self._again_from  # the way may be thin, not dead
+        if asks and self._count - self._again_from >= max(FIRST, self.trip * 1.25) / rung.ms:
+            return None
+        # On a thin line a frame takes up to its own time there, and the answer as long.
+        room = self.least + theirs_ms + ROOM + (3 if rung.rate < THIN else 1) * rung.ms
+        frame = size(rung) + STREAM_BYTES
+        if next(iter(self._flying), self._count) < self._drains_to:
+            self.give_up(STALE, now)
+            return None
+        if self._bytes > max(3, room / rung.ms) * frame:
             return None
         return self._queue.popleft()
+
+    def drain(self) -> None:
+        """Nothing leaves until all that is under way has arrived, or is lost."""
+        self._drains_to = self._count
 
     def give_up(self, age: int, now: int) -> None:
         """What has waited longer is not sent any more."""
@@ -169,6 +192,7 @@ class Sender:
         return arrived, lost
 
     def _measure(self, trip: int, now: int) -> None:
+        self.latest = trip
         if self._turned is None:
             self.trip, self._least, self._turned = trip, [trip, trip], now
         self.trip += (trip - self.trip) / 8
@@ -188,10 +212,18 @@ class Sender:
             None,
         )
 
-    def send_again(self) -> int:
-        """What is under way is lost: it waits to be sent again, in its order. How many."""
-        lost = [one.spoken for one in self._flying.values() if one.spoken is not None]
-        self._forget()
+    def send_again(self, by: int | None = None) -> int:
+        """What is under way is lost, but for what went `by` this way as well: it waits to be sent
+        again, in its order. How many."""
+        lost = []
+        for counter, one in list(self._flying.items()):
+            if by not in one.routes:
+                del self._flying[counter]
+                self._bytes -= one.size
+                if one.spoken is not None:
+                    lost.append(one.spoken)
+        if lost:
+            self._again_from = self._count
         return self.put_back(lost)
 
     def put_back(self, lost: list[Spoken]) -> int:
@@ -211,7 +243,3 @@ class Sender:
         """Everything that was not sent, to go another way."""
         out, self._queue = list(self._queue), deque()
         return out
-
-    def _forget(self) -> None:
-        self._flying.clear()
-        self._bytes = 0

@@ -17,7 +17,9 @@ ALONE_MS: Final = 60
 BURSTS_MS: Final = 2_400
 """After so long without a live way it is spoken in bursts."""
 CROWDED_MS: Final = 2_500
-"""So much later, while frames of the other side still come: the line is thin, not dead."""
+"""So much later, while frames of the other side still come: the line is thin, not dead;"""
+STILL_MS: Final = 800
+"""which is so, as long as they are not further apart; and as much again, if they are late."""
 EXHAUSTED_MS: Final = 10_000
 """After so long with a queue on the lowest rung."""
 DOUBT_MS: Final = 350
@@ -41,6 +43,7 @@ class Watched(Media):
         out = self._doubt(now)
         if self.bursts:
             return out + self._alive(now)
+        out += self._save(now)
         route = self._routes.current
         if route is None:
             self._silent_since = self._silent_since or now
@@ -49,8 +52,8 @@ class Watched(Media):
             return out
         nothing = self._sender.silence(now)
         most = BURSTS_MS if self._sender.heard_of else NOBODY_MS
-        if now - self._their_frame < DOUBT_MS:
-            most += CROWDED_MS
+        if now - self._their_frame < STILL_MS:
+            most += CROWDED_MS * (1 + self._receipts.crowded(now))
         if nothing >= self._patience(most) + self._slow:
             return out + self._burst(now, Why("all-silent", (nothing,)))
         if not self._sender.heard_of:
@@ -67,7 +70,7 @@ class Watched(Media):
         doubling = silence > self._patience(SUSPECT) + crowd
         if doubling and not self._doubling and self._routes.beside(now) is not None:
             self._double_until = now + 1_000
-            self._doubling = True
+            self._doubling, self._doubled_at = True, now
             again = self._again(now)
             self.story.note("two-ways", Why("silent", (silence,)), now, again=again)
         elif self._doubling and not doubling and now >= self._double_until:
@@ -89,9 +92,10 @@ class Watched(Media):
     def _alive(self, now: int) -> list[Command]:
         """While it is spoken in bursts: is there a live way that holds?"""
         out: list[Command] = []
-        every = REPORT_MS * (6 if self._gathering.thin else 1)
+        some = self._arrived_at > self._burst_at
+        every = REPORT_MS * (6 if self._gathering.thin and not some else 1)
         due = 2 * every + int(self._sender.trip) + SILENT
-        answers = self._routes.current is not None and self._routes.silence(now) < due
+        answers = some and self._routes.current is not None and self._routes.silence(now) < due
         route = self._routes.current if answers else self._routes.turn(now)
         if route is not None and now - self._reported >= every:
             out.append(self._send(None, route, now))

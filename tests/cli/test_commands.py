@@ -127,6 +127,22 @@ def test_a_channel(people: tuple[Person, Person]) -> None:
         person.text("channel", "leave", id)
 
 
+def test_an_open_group(people: tuple[Person, Person]) -> None:
+    anna, boris = people
+    made = anna.one("channel", "create", "Square", "--open", "Olga")
+    link = anna.one("channel", "show", made["id"])["link"]
+    theirs = boris.one("channel", "follow", link)["id"]
+    boris.fails(Exit.REFUSED, "send", theirs, "watches for sale")
+    assert boris.one("channel", "follow", link, "--name", "Bob")["open"] == "writes"
+    assert "you as Bob" in boris.text("channel", "show", theirs)
+    boris.one("send", theirs, "watches for sale")
+    (hit,) = anna.until(1, "search", "watches")
+    anna.text("channel", "silence", made["id"], hit["message"]["author"]["id"])
+    assert "watches" not in anna.text("read", made["id"])
+    for person, id in ((boris, theirs), (anna, made["id"])):
+        person.text("channel", "leave", id)
+
+
 def test_the_same_key_is_the_same_message(people: tuple[Person, Person]) -> None:
     anna, _ = people
     first = anna.one("send", "Boris", "once", "--key", "k1")

@@ -75,7 +75,7 @@ async def test_the_longest_message_stops_nothing_between_devices(world: World) -
 
         def passes(desk, work):  # type: ignore[no-untyped-def]
             (own,) = row(work.db, "SELECT id FROM contact WHERE kind = 'own'")
-            work.db.execute("INSERT INTO passing VALUES (?, ?)", (at_anna, own))
+            work.db.execute("INSERT OR IGNORE INTO passing VALUES (?, ?)", (at_anna, own))
 
         await anna.node._do(passes)
         await boris.node.send(at_boris, LONG)

@@ -7,6 +7,7 @@ import { sendBackup } from "./files/upload";
 import { fill, languages, pick, plural, type Filling } from "./lang";
 import type { Plural, Words } from "./lang/en";
 import { VERDICTS } from "./network";
+import { placed, type Part } from "./placed";
 import { ApiError, Rpc, socket, startSession } from "./rpc";
 import { said, Times } from "./text";
 
@@ -25,7 +26,7 @@ export type Screen =
   | { at: "status" };
 
 /** Messages without a hole; `newest`: they reach to the end, so that news can be added. */
-type Talk = { messages: Message[]; more: boolean; newest: boolean };
+type Talk = Part<Message>;
 type Sentence = { [K in keyof Words]: Words[K] extends string ? K : never }[keyof Words];
 type Counted = { [K in keyof Words]: Words[K] extends Plural ? K : never }[keyof Words];
 
@@ -384,13 +385,8 @@ class Model {
     this.came.get(message.contact)?.push(message);
     const talk = this.talks[message.contact];
     if (!talk) return;
-    const at = talk.messages.findIndex((m) => m.id === message.id);
-    if (at >= 0) {
-      if (message.cursor >= talk.messages[at]!.cursor) talk.messages[at] = message;
-    } else if (!talk.newest) return;
-    else if (!talk.messages.length || message.order > talk.messages[0]!.order) {
-      talk.messages = [...talk.messages, message].sort((a, b) => a.order - b.order);
-    }
+    const messages = placed(talk, message);
+    if (messages !== talk.messages) talk.messages = messages;
   }
 
   // What a person does.
